@@ -1,0 +1,46 @@
+#include "mta/base/text.h"
+
+#include <algorithm>
+
+namespace rockdove::base {
+
+std::string lower_case(std::string_view text) {
+  std::string lowered(text);
+  std::transform(lowered.begin(), lowered.end(), lowered.begin(), to_lower);
+  return lowered;
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return to_lower(x) == to_lower(y); });
+}
+
+bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size() && equals_ignoring_case(text.substr(0, prefix.size()), prefix);
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+std::string printable(std::string_view text, std::size_t octets_max) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string shown;
+  for (const char c : text.substr(0, octets_max)) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      shown.append(1, '\\').append(1, c);
+    } else if (octet < 32 || octet > 126) {
+      shown.append("\\x").append(1, kHex[octet >> 4]).append(1, kHex[octet & 15]);
+    } else {
+      shown += c;
+    }
+  }
+  if (text.size() > octets_max) shown += "…";
+  return shown;
+}
+
+}  // namespace rockdove::base

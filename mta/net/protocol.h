@@ -1,0 +1,74 @@
+// What speaks over a connection. A Protocol is told what happened and the time; it never touches a
+// socket. The connection shows it all that arrived, then sends what it said, in one write a turn.
+//
+// Order of calls: connected() once; then receive(), output_sent(), deadline_reached(), turn() in any
+// order; then peer_closed() at most once (the peer will send nothing more; what is written may still
+// arrive); then, unless is_over() ended it first, lost() once. After is_over() with nothing left to
+// send, or after lost(), only the destructor follows. No call is made from within a call of the
+// protocol's own to its Wire.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "mta/base/ip_address.h"
+#include "mta/base/time.h"
+
+namespace rockdove::net {
+
+struct ConnectionInfo {
+  base::SocketAddress local;
+  base::SocketAddress peer;
+};
+
+// Why a connection is gone.
+struct Loss {
+  enum class How : std::uint8_t {
+    ConnectFailed,    // there never was one; `code` says why
+    ConnectTimedOut,  // nobody answered the SYN within the time given
+    Broken,           // reset, or a write failed
+    PeerClosed        // the peer ended it in order while the protocol still wanted to go on
+  };
+  How how = How::Broken;
+  int code = 0;  // errno where there is one, as ENETUNREACH
+};
+
+// "connection refused", "timed out while connecting", "reset by the peer", …
+[[nodiscard]] std::string describe(const Loss& loss);
+
+// The connection, as its protocol may use it. Outlives the protocol; belongs to its loop's thread.
+class Wire {
+ public:
+  virtual ~Wire() = default;
+  // Asks for a turn() soon, within this turn of the loop or the next: an answer has come that was not
+  // read from the peer.
+  virtual void want_turn() = 0;
+};
+
+class Protocol {
+ public:
+  virtual ~Protocol() = default;
+
+  // `wire` stays valid for the protocol's lifetime.
+  virtual void connected(Wire& wire, const ConnectionInfo& info, base::Now now) = 0;
+  // Takes all of `bytes`; what it cannot use yet it keeps, within its limits.
+  virtual void receive(std::string_view bytes, base::Now now) = 0;
+  virtual void peer_closed(base::Now now) = 0;
+  virtual void lost(const Loss& loss, base::Now now) = 0;
+  virtual void deadline_reached(base::Now now) = 0;
+  virtual void turn(base::Now now) = 0;
+
+  // What is to be sent; valid until the next call that is not const. The connection takes it in one
+  // go and says how much with output_sent(): always all of it, or less if it keeps enough unsent.
+  [[nodiscard]] virtual std::string_view output() const = 0;
+  virtual void output_sent(std::size_t octets, base::Now now) = 0;
+
+  // kNever: waits for nothing.
+  [[nodiscard]] virtual base::Instant deadline() const = 0;
+  // false: stop reading, and let TCP hold the peer back.
+  [[nodiscard]] virtual bool wants_input() const = 0;
+  // true: close once all output is sent.
+  [[nodiscard]] virtual bool is_over() const = 0;
+};
+
+}  // namespace rockdove::net
