@@ -1,0 +1,38 @@
+// Asks real name servers, with c-ares on a libuv loop (RFC 1035; TCP after truncation, RFC 7766;
+// EDNS with 1232 octets, RFC 6891). No search domains: a name means itself.
+//
+// The only place that knows <ares.h>.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "dns/resolver.h"
+#include "mta/base/ip_address.h"
+#include "mta/base/result.h"
+
+namespace rockdove::net {
+class UvLoop;
+}
+
+namespace rockdove::dns {
+
+struct CaresSettings {
+  // None: those of /etc/resolv.conf. At most kServersMax are used.
+  std::vector<base::SocketAddress> servers;
+  // For the first answer of one server; doubles with each round. However many servers there are, a
+  // question ends after kQuestionTimeMax.
+  base::Duration timeout = std::chrono::seconds(5);
+  unsigned tries = 2;  // rounds over all servers
+};
+
+inline constexpr std::size_t kServersMax = 8;
+
+// Questions at once on one loop; more wait their turn within their 30 seconds.
+inline constexpr std::size_t kQuestionsAtOnceMax = 500;
+
+// From the loop's thread (or before it runs), as is the destruction; `loop` outlives the resolver.
+[[nodiscard]] base::Result<std::unique_ptr<Resolver>> make_cares_resolver(
+    net::UvLoop& loop, const CaresSettings& settings);
+
+}  // namespace rockdove::dns
