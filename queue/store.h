@@ -1,0 +1,153 @@
+// The durable queue as the loops see it. Nothing here waits: a call hands work over and its `done`
+// runs later on the loop that is named, in a batch with others. The real one is queue::ThreadedStore
+// (one committer thread, two reader threads) over RocksDB; tests/sim has one on a virtual clock over
+// rows in memory. Both pass tests/unit/queue/store_contract.cc.
+//
+// May be called from any loop's thread. A `done` is destroyed unrun if its loop ends first.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mta/base/loop.h"
+#include "mta/base/result.h"
+#include "queue/change.h"
+#include "queue/types.h"
+
+namespace rockdove::queue {
+
+// May new mail be accepted, and if not, why. Cheap to ask, for each MAIL command.
+enum class Readiness : std::uint8_t {
+  Ready,
+  Busy,      // the inbox holds over 64 MiB or its oldest change has waited 5 s, or RocksDB stalls
+  DiskFull,  // less than `min_free_disk` is free
+  Failed,    // a write failed; the instance is being replaced. No delivery may start either.
+};
+
+// Where a load goes on: behind this row of the queue. The zero value is the front.
+struct WaitingMark {
+  WallTime due{};
+  DeliveryId delivery{};
+
+  auto operator<=>(const WaitingMark&) const = default;
+};
+
+struct LoadRequest {
+  QueueName queue;
+  WaitingMark from;          // only rows behind it; Seek, never from the front
+  WallTime due_until;        // only rows due by then
+  std::uint32_t deliveries_max = 16;
+  std::size_t octets_max = 4 * 1024 * 1024;  // of bodies read along; then bodies are left out
+};
+
+struct LoadedQueue {
+  std::vector<MessageWithDeliveries> messages;  // in the order of their rows; adjacent rows of one message joined
+  WaitingMark reached;                   // the last row looked at
+  std::optional<WallTime> next_due;      // of the first row behind `reached`, due or not; none: there is none
+};
+
+// One queue with rows that wait, at a start.
+struct FoundQueue {
+  QueueName name;
+  WallTime earliest;
+};
+
+struct QueueFilter {
+  std::optional<base::MessageId> message;
+  std::optional<DeliveryId> delivery;
+  std::optional<DeliveryState> state;
+  std::string sender;       // these match whole, case ignored; "" matches all; "*@example.com" matches a domain
+  std::string recipient;
+  std::string destination;
+  std::string reason;       // substring of the last reply or hold reason, case ignored
+  std::optional<WallTime> accepted_before;
+};
+
+struct ListRequest {
+  QueueFilter filter;
+  std::optional<MessageId> after;  // go on behind this message
+  std::uint32_t messages_max = 100;
+  std::uint32_t scanned_max = 10'000;  // messages looked at in one call; bounds a call's time
+};
+
+struct ListedPage {
+  std::vector<MessageWithDeliveries> messages;  // without header blocks and bodies
+  std::optional<MessageId> more_after;  // call again with this; none: that was all
+};
+
+struct QueueSummary {
+  struct Line {
+    DeliveryState state = DeliveryState::Waiting;
+    std::string destination;
+    std::uint64_t deliveries = 0;
+    WallTime earliest_due;
+    WallTime oldest;  // acceptance of the oldest message
+  };
+  std::vector<Line> lines;  // by state and destination
+};
+
+struct HistoryStep {
+  DeliveryId delivery;
+  std::uint32_t step = 0;
+  WallTime at;
+  std::string what;  // "deferred", "delivered", "bounced", …
+  std::string host;
+  std::string reply;
+  std::string sender;     // of a closing step
+  std::string recipient;  // likewise
+};
+
+struct MessageView {
+  MessagePointer message;  // null: gone from the queue, only history is left
+  std::vector<Delivery> deliveries;
+  std::vector<HistoryStep> history;
+};
+
+struct NotedRow {
+  std::string name;
+  std::string value;
+};
+
+template <typename T>
+using Done = base::UniqueFunction<void(base::Result<T>)>;
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  [[nodiscard]] virtual Readiness readiness() const = 0;
+
+  // Applies `change` whole or not at all. An Acceptance answers with success only once it would
+  // survive a power cut, and only then may anyone say 250; an error means its outcome is unknown, so
+  // that it may still be found in the queue later. A Result answers once, when durable.
+  // Changes of one message keep their order.
+  virtual void commit(base::Loop& loop, Change change, Done<void> done) = 0;
+
+  // A piece of a large body on its way in, unsynced; the Acceptance that follows syncs it. Chunks of
+  // a message that is never accepted are dropped by drop_chunks() or by the next start. `done` is the
+  // back-pressure: hand over at most two pieces ahead of it.
+  virtual void write_chunk(base::Loop& loop, MessageId id, std::uint32_t index,
+                           std::shared_ptr<const std::string> octets, Done<void> done) = 0;
+  virtual void drop_chunks(MessageId id, std::uint32_t chunks) = 0;
+
+  virtual void read_chunk(base::Loop& loop, MessageId id, std::uint32_t index,
+                          Done<std::shared_ptr<const std::string>> done) = 0;
+  virtual void load(base::Loop& loop, LoadRequest request, Done<LoadedQueue> done) = 0;
+  // All waiting queues with index hash(destination) % loops == loop.index(); skips from queue to
+  // queue and reads nothing else.
+  virtual void find_queues(base::Loop& loop, unsigned loops, Done<std::vector<FoundQueue>> done) = 0;
+  virtual void list(base::Loop& loop, ListRequest request, Done<ListedPage> done) = 0;
+  virtual void summarise(base::Loop& loop, Done<QueueSummary> done) = 0;
+  // With all deliveries and up to 1,000 steps of history.
+  virtual void view(base::Loop& loop, MessageId id, Done<MessageView> done) = 0;
+  virtual void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) = 0;
+  virtual void read_notes(base::Loop& loop, std::string kind, Done<std::vector<NotedRow>> done) = 0;
+};
+
+// The loop that keeps the directory of a destination and resolves it.
+[[nodiscard]] unsigned home_loop(std::string_view destination, unsigned loops);
+
+}  // namespace rockdove::queue

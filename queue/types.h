@@ -1,0 +1,126 @@
+// What the queue holds, as values: messages, their deliveries, and the names they are sorted by.
+//
+// A message is an envelope and a body; a delivery is one recipient of one message and the unit that
+// has a state, is tried, and ends. How these become rows is queue/codec.h's business; what may happen
+// to them is queue/change.h's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mta/base/ids.h"
+#include "mta/base/ip_address.h"
+#include "mta/base/time.h"
+
+namespace rockdove::queue {
+
+using base::DeliveryId;
+using base::MessageId;
+using base::WallTime;
+
+// A body is kept in pieces of this size; the last one may be shorter.
+inline constexpr std::size_t kBodyChunkOctets = 256 * 1024;
+// The header block as it will be sent, our Received field and the empty line included.
+inline constexpr std::size_t kHeaderBlockOctetsMax = 256 * 1024;
+inline constexpr std::size_t kReplyOctetsKept = 1024;
+
+// Who handed the message in.
+struct Client {
+  base::IpAddress address;
+  std::string helo;      // as the client named itself; a stranger's text
+  std::string listener;  // the listener's name; "" for reports that we write ourselves
+};
+
+enum class MessageKind : std::uint8_t {
+  Ordinary = 0,
+  Report = 1,            // a delivery status notification of ours, to the sender of what failed
+  PostmasterReport = 2,  // a report of ours about mail with the null sender; ends `unreturnable`
+};
+
+// What all deliveries of a message have in common. Immutable once accepted, so loops share it.
+struct Message {
+  MessageId id;
+  MessageKind kind = MessageKind::Ordinary;
+  std::string sender;  // reverse-path without <>; "" is the null sender (RFC 5321 §4.5.5)
+  Client client;
+  WallTime accepted;
+  std::string header_block;  // ends in the empty line; empty while only listed, not to be sent
+  std::uint64_t body_octets = 0;  // without the header block
+  std::uint32_t body_chunks = 0;  // rows in `bodies`
+  bool eight_bit = false;         // the client said BODY=8BITMIME, or octets above 127 were seen
+  std::uint32_t recipients = 0;   // deliveries at acceptance, numbered 1 to this
+  std::string tenant;             // "" until tenants exist
+  // The whole body where it has at most one chunk and is at hand; else null, to be read.
+  std::shared_ptr<const std::string> body;
+};
+using MessagePointer = std::shared_ptr<const Message>;
+
+enum class DeliveryState : std::uint8_t { Waiting = 1, Held = 2, Deleted = 3 };
+
+// Why a delivery is in the state it is in, for people: "crash", "operator", …; "" when Waiting.
+using HoldReason = std::string;
+
+// What the last attempt came to; empty before the first one.
+struct LastAttempt {
+  WallTime at;
+  std::string host;   // "mx.example.net[192.0.2.1]:25", or "" when none was reached
+  std::string reply;  // the remote server's own text, or ours in the same form; ≤ kReplyOctetsKept
+};
+
+struct Delivery {
+  std::uint32_t number = 0;  // from 1
+  std::string recipient;     // forward-path without <>
+  std::string destination;   // the recipient's domain in lower case, or "route:NAME"
+  std::string tenant;        // as the message's; part of the queue's name
+  std::uint8_t priority = 0;  // smaller goes first; 0 until priorities exist
+  DeliveryState state = DeliveryState::Waiting;
+  WallTime due;                   // not before this; of a held one: since when
+  std::uint32_t attempts = 0;     // those that reached a verdict; none for what the environment did
+  std::uint32_t uncertain = 0;    // attempts that were cut off behind the final dot
+  std::uint32_t crashes = 0;      // times the process failed while it worked on this
+  HoldReason hold_reason;
+  LastAttempt last;
+  // Set: it has failed for good and only waits for a report that it shares with others of its
+  // message (queue/report_desk.h). The text is the status code, "5.1.1".
+  std::string failed_status;
+};
+
+// The queue a waiting delivery stands in: what the directory knows and fairness is about.
+struct QueueName {
+  std::string destination;
+  std::string tenant;
+  std::uint8_t priority = 0;
+
+  auto operator<=>(const QueueName&) const = default;
+};
+
+[[nodiscard]] inline QueueName queue_of(const Delivery& delivery) {
+  return {delivery.destination, delivery.tenant, delivery.priority};
+}
+
+// A message with those of its deliveries that are spoken about.
+struct MessageWithDeliveries {
+  MessagePointer message;
+  std::vector<Delivery> deliveries;
+};
+
+// How a delivery ended. The names are written into history, logs and --json.
+enum class Outcome : std::uint8_t {
+  Delivered = 1,     // the next hop said 250
+  Bounced = 2,       // failed for good; a report to the sender is queued
+  Discarded = 3,     // by a route that says discard:
+  Deleted = 4,       // by a person
+  Unreturnable = 5,  // failed for good, and there is nobody to tell
+};
+
+}  // namespace rockdove::queue
+
+template <>
+struct std::hash<rockdove::queue::QueueName> {
+  std::size_t operator()(const rockdove::queue::QueueName& name) const noexcept {
+    const std::hash<std::string> hash;
+    return (hash(name.destination) * 31 + hash(name.tenant)) * 31 + name.priority;
+  }
+};
