@@ -1,0 +1,32 @@
+// What an operator decides about the queue ([queue], [bounce] and parts of [limits] in product.md).
+// Filled by the daemon's configuration, immutable while in use.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mta/base/time.h"
+
+namespace rockdove::queue {
+
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
+
+struct QueueSettings {
+  // Waits between attempts; the last one repeats. Each gets up to an eighth of itself at random on
+  // top, so that what failed together is not tried together for ever.
+  std::vector<base::Duration> retry = {5min, 15min, 30min, 1h, 2h, 4h};
+  base::Duration lifetime = 120h;            // then the next failure is final
+  std::uint64_t min_free_disk = 1'000'000'000;  // octets; below it MAIL is answered 452 4.3.1
+  std::uint64_t memory = 256'000'000;        // octets, for message data held in memory
+  std::uint32_t connections_out = 0;         // all outbound connections; 0: half of the file descriptors
+  std::uint32_t site_connections = 10;       // at once, for a site reached by MX
+  std::uint32_t route_connections = 20;      // at once, for a smarthost that a route names
+  std::uint32_t messages_per_connection = 100;
+  std::uint32_t loaded_max = 100'000;        // deliveries in memory, all queues
+  std::uint64_t bounce_returned = 50'000;    // octets of the message that come back in a report
+  std::string hostname;                      // ours: reports, EHLO
+  std::string postmaster;                    // gets reports that cannot be returned; "" : none
+};
+
+}  // namespace rockdove::queue
