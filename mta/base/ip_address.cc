@@ -55,6 +55,7 @@ bool IpAddress::is_unspecified() const {
 }
 
 std::optional<IpAddress> parse_ip_address(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // inet_pton would stop there
   const std::string copy(text);
   std::array<std::uint8_t, 4> four{};
   if (inet_pton(AF_INET, copy.c_str(), four.data()) == 1) return IpAddress::v4(four);

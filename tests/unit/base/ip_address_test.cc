@@ -7,6 +7,7 @@ using namespace rockdove::base;
 TEST_CASE("ip address: texts of both families read back, and mapped IPv4 is IPv4") {
   CHECK(format_ip_address(*parse_ip_address("192.0.2.1")) == "192.0.2.1");
   CHECK(format_ip_address(*parse_ip_address("2001:DB8::1")) == "2001:db8::1");
+  CHECK_FALSE(parse_ip_address(std::string_view("192.0.2.1\0x", 11)));
   CHECK(*parse_ip_address("::ffff:10.1.2.3") == *parse_ip_address("10.1.2.3"));
   for (const char* bad : {"", "1.2.3", "1.2.3.4.5", "256.1.1.1", "fe80::1%eth0", "[::1]", "::g"}) {
     CHECK_FALSE(parse_ip_address(bad));

@@ -1,0 +1,12 @@
+#include "tests/probe/area.h"
+
+namespace rockdove::probe {
+
+std::span<const Area> areas() {
+  static constexpr Area kAreas[] = {
+      {"smtp-address", answer_smtp_address},
+  };
+  return kAreas;
+}
+
+}  // namespace rockdove::probe

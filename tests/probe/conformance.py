@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+"""Runs the cases of one area through the probe and judges its answers.
+
+conformance.py PROBE FOLDER AREA: exit status 0 when every case is answered as it must be, 77
+(skipped) when FOLDER has no such cases, else 1 with a line for each case that went wrong.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+
+
+def judge_address(case, result):
+    """The category of is_email decides; what it calls deprecated or RFC 5322 only is free."""
+    category = case["category"].removeprefix("ISEMAIL_")
+    if category == "ERR":
+        return result.get("accept") is False
+    if category in ("VALID_CATEGORY", "DNSWARN", "RFC5321"):
+        return result.get("accept") is True
+    return "accept" in result
+
+
+# area: (file below the folder, judge)
+AREAS = {
+    "smtp-address": ("smtp/address.jsonl", judge_address),
+}
+
+
+def main():
+    probe, folder, area = sys.argv[1:]
+    file_name, judge = AREAS[area]
+    path = pathlib.Path(folder) / file_name
+    if not path.exists():
+        print(f"skipped: {area}: there is no {path}")
+        return 77
+    cases = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    with path.open("rb") as stream:
+        run = subprocess.run([probe, area, "--root", str(path.parent)], stdin=stream,
+                             stdout=subprocess.PIPE, check=True)
+    results = [json.loads(line) for line in run.stdout.decode().split("\n") if line]
+    if [case["id"] for case in cases] != [result["id"] for result in results]:
+        print(f"{area}: the answers are not those of the cases, in their order")
+        return 1
+    wrong = [(case, result) for case, result in zip(cases, results) if not judge(case, result)]
+    for case, result in wrong:
+        print("wrong:", json.dumps(case), "answered", json.dumps(result))
+    print(f"{area}: {len(cases) - len(wrong)} of {len(cases)}")
+    return 1 if wrong or not cases else 0
+
+
+sys.exit(main())
