@@ -1,0 +1,34 @@
+// The content of a message on its way to the wire: dots at the beginning of lines are doubled
+// (RFC 5321 §4.5.2) and the end is written. Bodies in the queue have only CRLF line ends and no
+// NUL; should one not, nothing from there on is written, because a bare CR or LF passed on is how
+// mail is smuggled past the next hop. The caller must then cut the connection before the end.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "mta/base/byte_buffer.h"
+
+namespace rockdove::smtp {
+
+enum class BodyFault : std::uint8_t { None, BareLineFeed, BareCarriageReturn, NullOctet };
+
+class BodyWriter {
+ public:
+  // Appends `octets` to `wire`, stuffed. Cut them anywhere.
+  void write(std::string_view octets, base::ByteBuffer& wire);
+
+  // Ends the last line if it is not ended, then CRLF "." CRLF's last three octets. Nothing is
+  // written if there was a fault.
+  void finish(base::ByteBuffer& wire);
+
+  [[nodiscard]] BodyFault fault() const { return fault_; }
+
+ private:
+  bool at_line_start_ = true;
+  bool after_return_ = false;  // the last octet was a CR, kept back
+  BodyFault fault_ = BodyFault::None;
+};
+
+}  // namespace rockdove::smtp

@@ -1,0 +1,241 @@
+// One inbound SMTP conversation (RFC 5321) without a socket, a clock or a thread.
+//
+// Tell it what happened, then drain next_event() and output(). It asks the application one question
+// at a time and reads no further until answer(), which keeps replies in command order when the
+// client pipelines (RFC 2920 §3.2). Replies to a pipelined burst gather in output() and leave in
+// one write.
+//
+//   Greeting ──greet()──▶ Hello ──EHLO──▶ Ready ──MAIL──▶ Mail ──RCPT──▶ Rcpt ──DATA──▶ Body ─┐
+//       │                                   ▲◀──RSET, EHLO───┴──────────────┘                 │
+//       └─refuse(), early talk──▶ Over      └─────────────────── CRLF "." CRLF ───────────────┘
+//
+// From every state a deadline, a limit, QUIT or the end of the connection lead to Over.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "mta/base/byte_buffer.h"
+#include "mta/base/time.h"
+#include "mta/mail/address.h"
+#include "mta/smtp/body_reader.h"
+#include "mta/smtp/command.h"
+#include "mta/smtp/reply.h"
+
+namespace rockdove::smtp {
+
+using base::Duration;
+using base::Instant;
+
+struct ServerLimits {
+  std::size_t command_octets_max = 2048;  // RFC 5321 §4.5.3.1.4 says 512; extensions add to it
+  // RFC 5321 §4.5.3.1.6 says 1000 with CRLF, but scanners and ERP systems send whole pages on one
+  // line and refusing them loses mail. Without CRLF. BodyEnded tells the longest line there was.
+  std::size_t text_line_octets_max = 65'536;
+  std::size_t recipients_max = 1000;              // RFC 5321 §4.5.3.1.8 wants at least 100
+  std::uint64_t message_octets_max = 50'000'000;  // told as SIZE
+  // What is read and dropped after a message turned out too big, so that the client can be told; it
+  // is cut off after that.
+  std::uint64_t dropped_octets_max = 64 * 1024 * 1024;
+  unsigned commands_max = 2000;  // since the last message that was accepted, or the start
+  unsigned errors_max = 50;      // replies 5yz, counted likewise
+  Duration command_timeout = base::Duration(5 * 60'000);  // RFC 5321 §4.5.3.2.7
+  Duration data_timeout = base::Duration(5 * 60'000);     // between two arrivals of content
+  Duration session_timeout = base::Duration(2 * 3'600'000);
+  LineEndings line_endings = LineEndings::Reject;
+};
+
+struct Greeting {
+  std::string hostname;  // ours, in 220, 250 and 221
+  std::string text = "ESMTP Rockdove";
+};
+
+enum class CloseReason : std::uint8_t {
+  Quit,
+  PeerClosed,  // without QUIT
+  CommandTimeout,
+  DataTimeout,
+  SessionTimeout,
+  TooManyErrors,
+  TooManyCommands,
+  TooMuchData,  // went on and on after its message was too big
+  EarlyTalker,  // spoke before the greeting
+  Refused,      // by refuse()
+  ShutDown,     // by close_with()
+  Lost,         // by lost()
+};
+
+// "quit", "peer closed", "command timeout", …, for logs.
+[[nodiscard]] std::string_view close_reason_name(CloseReason reason);
+
+// Informs; no answer. `name` is valid until the next call that is not const.
+struct HelloGiven {
+  std::string_view name;
+  bool extended = false;
+};
+
+// Answer with 2yz, 4yz or 5yz.
+struct SenderOffered {
+  mail::Address sender;    // is_null() for <>
+  std::uint64_t size = 0;  // as announced, at most message_octets_max; 0: not announced
+  bool eight_bit = false;
+};
+
+// Likewise.
+struct RecipientOffered {
+  mail::Address recipient;
+};
+
+// Answer with 354, or 4yz or 5yz, which ends the transaction (no TransactionReset follows). Asked
+// only when at least one recipient was accepted.
+struct DataWanted {};
+
+// Content, unstuffed, with its CRLFs. Valid until the next call that is not const.
+struct BodyPart {
+  std::string_view octets;
+};
+
+// The content is over. how == Dot: answer; 2yz only once the message is durable. Every other `how`:
+// the session has refused it by itself; forget the transaction, there is no answer.
+struct BodyEnded {
+  BodyEnd how = BodyEnd::Dot;
+  std::uint64_t octets = 0;
+  std::uint64_t fixed_line_endings = 0;
+  std::size_t longest_line = 0;  // without CRLF
+};
+
+// Forget sender, recipients and body: RSET, a new EHLO, or the session ended before the final dot.
+// Comes only after SenderOffered was answered with 2yz.
+struct TransactionReset {};
+
+// The last event. Output may still be waiting to be sent.
+struct SessionOver {
+  CloseReason reason = CloseReason::Quit;
+};
+
+using ServerEvent = std::variant<HelloGiven, SenderOffered, RecipientOffered, DataWanted, BodyPart,
+                                 BodyEnded, TransactionReset, SessionOver>;
+
+class ServerSession {
+ public:
+  // Starts silent: call greet() or refuse(). What the client says before that is early talk and
+  // ends the session with 554. `limits` and `greeting` outlive it.
+  ServerSession(const ServerLimits& limits, const Greeting& greeting, Instant now);
+
+  // What happened.
+  void greet(Instant now);                       // says 220
+  void refuse(const Reply& reply, Instant now);  // says 421 or 554 instead, and is over
+  void receive(std::string_view bytes, Instant now);
+  // The client will send nothing more; what it sent is still worked off and answered.
+  void peer_closed(Instant now);
+  // The connection is gone. A question that is open stays open and may be answered, in vain.
+  void lost(Instant now);
+  void deadline_reached(Instant now);
+  // To the last question; asserts that there is one.
+  void answer(const Reply& reply, Instant now);
+  // Ends the session with `reply` (421) before the next command is read; within a message's content
+  // and while a question is open, once that has been answered.
+  void close_with(const Reply& reply, Instant now);
+
+  // What it wants. Call next_event() until nullopt after each of the above.
+  [[nodiscard]] std::optional<ServerEvent> next_event(Instant now);
+
+  // Valid until the next call that is not const.
+  [[nodiscard]] std::string_view output() const { return output_.view(); }
+
+  void output_sent(std::size_t octets, Instant now);
+  // kNever while a question is open: its answer is the application's to give in time.
+  [[nodiscard]] Instant deadline() const;
+  [[nodiscard]] bool wants_input() const;
+
+  // Over, and SessionOver was taken. Close once output() is empty.
+  [[nodiscard]] bool is_over() const { return over_told_; }
+
+  // For logs and metrics.
+  [[nodiscard]] bool has_open_question() const { return question_ != Question::None; }
+
+  [[nodiscard]] std::string_view hello_name() const { return hello_name_; }  // "" before EHLO
+
+  [[nodiscard]] bool is_extended() const { return extended_; }  // EHLO, not HELO
+
+  [[nodiscard]] std::uint64_t commands() const { return commands_; }  // in all
+
+  [[nodiscard]] std::uint64_t errors() const { return errors_; }  // replies 5yz in all
+
+  [[nodiscard]] std::size_t recipients() const {
+    return recipients_;
+  }  // accepted in this transaction
+
+  [[nodiscard]] std::string_view state_name() const;
+
+  [[nodiscard]] std::size_t memory() const { return input_.memory() + output_.memory(); }
+
+ private:
+  enum class State : std::uint8_t { Greeting, Hello, Ready, Mail, Rcpt, Body, Over };
+  enum class Question : std::uint8_t { None, Sender, Recipient, Data, Message };
+  using Event = std::optional<ServerEvent>;
+
+  struct Line {
+    std::string_view text;
+    std::size_t taken = 0;  // of input_, line end included
+    bool bare_line_feed = false;
+  };
+
+  [[nodiscard]] std::optional<Line> find_line() const;
+
+  Event next_command(Instant now);
+  Event next_body_part(Instant now);
+  Event body_ended(Instant now);
+  Event run(const Line& line, Instant now);
+  Event on(const HelloCommand& command, Instant now);
+  Event on(const MailCommand& command, Instant now);
+  Event on(const RcptCommand& command, Instant now);
+  Event on(const DataCommand& command, Instant now);
+  Event on(const RsetCommand& command, Instant now);
+  Event on(const NoopCommand& command, Instant now);
+  Event on(const VrfyCommand& command, Instant now);
+  Event on(const HelpCommand& command, Instant now);
+  Event on(const QuitCommand& command, Instant now);
+  Event on(const Refusal& refusal, Instant now);
+
+  Event say(const Reply& reply);
+  void say_hello();
+  Event drop_transaction(State next);
+  void finish(CloseReason reason);
+  void finish_with(const Reply& reply, CloseReason reason);
+  Event tell_end();
+
+  [[nodiscard]] bool is_in_transaction() const {
+    return state_ == State::Mail || state_ == State::Rcpt || state_ == State::Body;
+  }
+
+  const ServerLimits& limits_;
+  const Greeting& greeting_;
+  base::ByteBuffer input_;
+  base::ByteBuffer output_;
+  std::size_t held_ = 0;  // octets at the front of input_ that the last event's views point to
+  State state_ = State::Greeting;
+  Question question_ = Question::None;
+  CloseReason reason_ = CloseReason::Quit;
+  bool extended_ = false;
+  bool peer_closed_ = false;
+  bool skipping_line_ = false;  // the rest of a command line that was too long
+  bool reset_owed_ = false;     // a TransactionReset is to be told before SessionOver
+  bool over_told_ = false;
+  std::size_t recipients_ = 0;
+  std::uint64_t commands_ = 0;
+  std::uint64_t errors_ = 0;
+  unsigned idle_commands_ = 0;  // since a message was accepted
+  unsigned idle_errors_ = 0;
+  Instant session_deadline_;
+  Instant step_deadline_;
+  std::string hello_name_;
+  std::optional<BodyReader> body_;
+  std::optional<Reply> farewell_;
+};
+
+}  // namespace rockdove::smtp
