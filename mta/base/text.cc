@@ -11,12 +11,14 @@ std::string lower_case(std::string_view text) {
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return to_lower(x) == to_lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return to_lower(x) == to_lower(y);
+         });
 }
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() && equals_ignoring_case(text.substr(0, prefix.size()), prefix);
+  return text.size() >= prefix.size() &&
+         equals_ignoring_case(text.substr(0, prefix.size()), prefix);
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -27,20 +29,29 @@ std::string_view trimmed(std::string_view text) {
 }
 
 std::string printable(std::string_view text, std::size_t octets_max) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::string shown;
-  for (const char c : text.substr(0, octets_max)) {
+  append_printable(shown, text, octets_max);
+  return shown;
+}
+
+void append_printable(std::string& out, std::string_view text, std::size_t octets_max) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  const std::string_view kept = text.substr(0, octets_max);
+  std::size_t clean = 0;  // what stands from here on was found harmless and is copied in one go
+  for (std::size_t at = 0; at < kept.size(); ++at) {
+    const char c = kept[at];
     const auto octet = static_cast<unsigned char>(c);
+    if (octet >= 32 && octet <= 126 && c != '"' && c != '\\') continue;
+    out.append(kept.substr(clean, at - clean));
+    clean = at + 1;
     if (c == '"' || c == '\\') {
-      shown.append(1, '\\').append(1, c);
-    } else if (octet < 32 || octet > 126) {
-      shown.append("\\x").append(1, kHex[octet >> 4]).append(1, kHex[octet & 15]);
+      out.append(1, '\\').append(1, c);
     } else {
-      shown += c;
+      out.append("\\x").append(1, kHex[octet >> 4]).append(1, kHex[octet & 15]);
     }
   }
-  if (text.size() > octets_max) shown += "…";
-  return shown;
+  out.append(kept.substr(clean));
+  if (text.size() > octets_max) out += "…";
 }
 
 }  // namespace rockdove::base

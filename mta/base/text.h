@@ -20,5 +20,7 @@ namespace rockdove::base {
 // For logs and replies that show what a stranger sent: control characters and octets above 126
 // become \xNN, quotes and backslashes are escaped, and what is longer than `octets_max` ends in "…".
 [[nodiscard]] std::string printable(std::string_view text, std::size_t octets_max = 256);
+// The same, at the end of `out`.
+void append_printable(std::string& out, std::string_view text, std::size_t octets_max);
 
 }  // namespace rockdove::base

@@ -10,16 +10,12 @@
 #include <vector>
 
 #include "mta/base/ip_address.h"
+#include "mta/base/quantity.h"
 #include "mta/base/time.h"
 
 namespace rockdove::inbound {
 
-// So many in so long, with a burst. count 0: no limit.
-struct Rate {
-  std::uint32_t count = 0;
-  base::Duration per{60'000};
-  std::uint32_t burst = 0;  // at once; 0: as `count`
-};
+using base::Rate;
 
 enum class LineEndings : std::uint8_t { Reject, Fix };
 
