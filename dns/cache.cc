@@ -51,7 +51,11 @@ void CachingResolver::query(std::string name, RecordType type, Done done) {
   ++counts_.misses;
   upstream_.query(question.name, type,
                   [self = std::weak_ptr(self_), question](const AnswerPointer& answer) {
-                    if (const auto alive = self.lock()) (*alive)->answered(question, answer);
+                    auto alive = self.lock();
+                    if (alive == nullptr) return;
+                    CachingResolver& resolver = **alive;
+                    alive.reset();  // else its end in a callback would go unnoticed
+                    resolver.answered(question, answer);
                   });
 }
 
@@ -68,8 +72,12 @@ void CachingResolver::answered(const Question& question, const AnswerPointer& an
   }
   const auto waiting = under_way_.extract(question);
   if (waiting.empty()) return;
-  // A callback may destroy us: from here on only what stands on the stack is touched.
-  for (Done& done : waiting.mapped()) done(result);
+  // A callback may destroy us; the others are dropped then.
+  const std::weak_ptr<CachingResolver*> self = self_;
+  for (Done& done : waiting.mapped()) {
+    done(result);
+    if (self.expired()) return;
+  }
 }
 
 base::Duration CachingResolver::time_to_keep(const Question& question, const Answer& answer) const {
@@ -126,14 +134,22 @@ void CachingResolver::call_later(Done done, AnswerPointer answer) {
   ready_.emplace_back(std::move(done), std::move(answer));
   if (ready_.size() > 1) return;
   loop_.post([self = std::weak_ptr(self_)] {
-    if (const auto alive = self.lock()) (*alive)->call_ready();
+    auto alive = self.lock();
+    if (alive == nullptr) return;
+    CachingResolver& resolver = **alive;
+    alive.reset();  // else its end in a callback would go unnoticed
+    resolver.call_ready();
   });
 }
 
 void CachingResolver::call_ready() {
   std::vector<std::pair<Done, AnswerPointer>> ready;
   ready.swap(ready_);
-  for (auto& [done, answer] : ready) done(std::move(answer));
+  const std::weak_ptr<CachingResolver*> self = self_;
+  for (auto& [done, answer] : ready) {
+    done(std::move(answer));
+    if (self.expired()) return;
+  }
 }
 
 }  // namespace rockdove::dns
