@@ -1,5 +1,5 @@
-// Connections of one loop: the way out, and the way in. net::UvNetwork is the real one; tests/sim has
-// one that splits, delays and cuts.
+// Connections of one loop: the way out, and the way in. net::UvNetwork is the real one; tests/sim
+// has one that splits, delays and cuts.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ namespace rockdove::net {
 
 struct ConnectRequest {
   base::SocketAddress to;
-  std::optional<base::IpAddress> from;            // the source address; none: the system chooses
+  std::optional<base::IpAddress> from;  // the source address; none: the system chooses
   base::Duration timeout = std::chrono::seconds(30);  // until the TCP handshake is done
 };
 
@@ -25,8 +25,8 @@ class Network {
 
   virtual ~Network() = default;
 
-  // Never calls `protocol` back within this call. It hears connected() or lost(). The network owns it
-  // and destroys it when the connection is closed.
+  // Never calls `protocol` back within this call. It hears connected() or lost(). The network owns
+  // it and destroys it once it is over and all it said is sent, or after lost().
   virtual void connect(const ConnectRequest& request, std::unique_ptr<Protocol> protocol) = 0;
 };
 

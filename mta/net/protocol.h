@@ -1,13 +1,16 @@
 // What speaks over a connection. A Protocol is told what happened and the time; it never touches a
 // socket. The connection shows it all that arrived, then sends what it said, in one write a turn.
 //
-// Order of calls: connected() once; then receive(), output_sent(), deadline_reached(), turn() in any
-// order; then peer_closed() at most once (the peer will send nothing more; what is written may still
-// arrive); then, unless is_over() ended it first, lost() once. After is_over() with nothing left to
-// send, or after lost(), only the destructor follows. No call is made from within a call of the
-// protocol's own to its Wire.
+// Order of calls: connected() once; then receive(), output_sent(), deadline_reached(), turn() in
+// any order; then peer_closed() at most once (the peer will send nothing more; what is written may
+// still arrive, so a protocol that only waited for the peer says is_over() now); then, unless
+// is_over() ended it first, lost() once. A connection that was never made hears lost() alone. After
+// is_over() with nothing left to send, or after lost(), only the destructor follows. No call is
+// made from within a call of the protocol's own to its Wire.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,9 +19,17 @@
 
 namespace rockdove::net {
 
+// Who is at the other end of a Unix socket, as the kernel says (SO_PEERCRED).
+struct PeerCredentials {
+  std::uint32_t user = 0;
+  std::uint32_t group = 0;
+  std::int32_t process = 0;
+};
+
 struct ConnectionInfo {
-  base::SocketAddress local;
+  base::SocketAddress local;  // 0.0.0.0:0, as is `peer`, on a Unix socket
   base::SocketAddress peer;
+  std::optional<PeerCredentials> credentials = std::nullopt;  // of a Unix socket's peer
 };
 
 // Why a connection is gone.
@@ -27,7 +38,8 @@ struct Loss {
     ConnectFailed,    // there never was one; `code` says why
     ConnectTimedOut,  // nobody answered the SYN within the time given
     Broken,           // reset, or a write failed
-    PeerClosed        // the peer ended it in order while the protocol still wanted to go on
+    PeerClosed  // the peer ended it in order, and what the protocol still wrote had no reader;
+                // or it wrote nothing and had no deadline for 5 minutes after peer_closed()
   };
   How how = How::Broken;
   int code = 0;  // errno where there is one, as ENETUNREACH
@@ -40,8 +52,8 @@ struct Loss {
 class Wire {
  public:
   virtual ~Wire() = default;
-  // Asks for a turn() soon, within this turn of the loop or the next: an answer has come that was not
-  // read from the peer.
+  // Asks for a turn() soon, within this turn of the loop or the next: an answer has come that was
+  // not read from the peer.
   virtual void want_turn() = 0;
 };
 
@@ -63,11 +75,12 @@ class Protocol {
   [[nodiscard]] virtual std::string_view output() const = 0;
   virtual void output_sent(std::size_t octets, base::Now now) = 0;
 
-  // kNever: waits for nothing.
+  // kNever: waits for nothing. One that deadline_reached() leaves in the past rings again after 1
+  // ms.
   [[nodiscard]] virtual base::Instant deadline() const = 0;
   // false: stop reading, and let TCP hold the peer back.
   [[nodiscard]] virtual bool wants_input() const = 0;
-  // true: close once all output is sent.
+  // true: close once all output is sent. A peer that does not take it within 30 s is lost (Broken).
   [[nodiscard]] virtual bool is_over() const = 0;
 };
 

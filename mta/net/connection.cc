@@ -1,0 +1,328 @@
+#include "mta/net/connection.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "mta/base/assert.h"
+#include "mta/net/socket_address.h"
+#include "mta/net/uv_handle.h"
+#include "mta/net/uv_network.h"
+
+namespace rockdove::net {
+
+namespace {
+
+bool switch_on(int socket, int level, int option) {
+  const int on = 1;
+  return setsockopt(socket, level, option, &on, sizeof on) == 0;
+}
+
+uv_buf_t as_uv_buf(std::string_view octets) {
+  // libuv does not write to it; its type has no const.
+  return uv_buf_init(
+      const_cast<char*>(octets.data()),  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+      static_cast<unsigned>(octets.size()));
+}
+
+// A socket that is ready to connect, or the errno in `code`.
+FileDescriptor open_client_socket(const ConnectRequest& request, int& code) {
+  const int family = request.to.ip.is_v4() ? AF_INET : AF_INET6;
+  FileDescriptor opened(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  code = errno;
+  if (!opened.is_open()) return opened;
+  switch_on(opened.number(), IPPROTO_TCP, TCP_NODELAY);
+  switch_on(opened.number(), SOL_SOCKET, SO_KEEPALIVE);
+  if (!request.from) return opened;
+  // The port is chosen at connect(), when it need only differ for this one peer: otherwise the
+  // source address would have no more than 28,000 connections to all the world.
+  switch_on(opened.number(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+  const KernelAddress from = to_kernel({*request.from, 0});
+  if (bind(opened.number(), from.get(), from.octets) == 0) return opened;
+  code = errno;
+  return {};
+}
+
+}  // namespace
+
+Connection::Connection(UvNetwork& network, UvLoop& loop, Direction direction,
+                       std::unique_ptr<Protocol> protocol)
+    : network_(&network),
+      loop_(loop),
+      protocol_(std::move(protocol)),
+      deadline_(loop.deadlines(), &Connection::on_deadline, this),
+      direction_(direction) {}
+
+void Connection::adopt(FileDescriptor socket, const ConnectionInfo& info) {
+  uv_loop_t* loop = UvHandleAccess::loop_of(loop_);
+  const bool is_unix = info.credentials.has_value();
+  if (is_unix) {
+    uv_pipe_init(loop, &handle_.pipe, 0);
+  } else {
+    uv_tcp_init(loop, &handle_.tcp);
+  }
+  handle_.tcp.data = this;
+  socket_ = socket.number();
+  const int opened =
+      is_unix ? uv_pipe_open(&handle_.pipe, socket_) : uv_tcp_open(&handle_.tcp, socket_);
+  MTA_ASSERT(opened == 0);  // it fails for descriptors that are no sockets or have a handle already
+  static_cast<void>(socket.release());
+  open(info);
+}
+
+void Connection::start_connecting(const ConnectRequest& request) {
+  uv_tcp_init(UvHandleAccess::loop_of(loop_), &handle_.tcp);
+  handle_.tcp.data = this;
+  int code = 0;
+  FileDescriptor socket = open_client_socket(request, code);
+  if (!socket.is_open()) return fail_soon(code);
+  socket_ = socket.number();
+  MTA_ASSERT(uv_tcp_open(&handle_.tcp, socket_) == 0);
+  static_cast<void>(socket.release());
+  request_.connect.data = this;
+  const KernelAddress to = to_kernel(request.to);
+  const int started =
+      uv_tcp_connect(&request_.connect, &handle_.tcp, to.get(), &Connection::on_connected);
+  if (started != 0) return fail_soon(-started);
+  deadline_.set(loop_.now().instant + request.timeout);
+}
+
+void Connection::fail_soon(int code) {
+  failure_ = code;
+  want_turn();
+}
+
+void Connection::on_connected(uv_connect_t* request, int status) {
+  Connection& self = *static_cast<Connection*>(request->data);
+  if (self.state_ != State::Connecting) return;  // closed meanwhile
+  if (status == UV_ETIMEDOUT) return self.lose({Loss::How::ConnectTimedOut, ETIMEDOUT});
+  if (status != 0) return self.lose({Loss::How::ConnectFailed, -status});
+  KernelAddress peer;
+  ConnectionInfo info;
+  info.local = local_address_of(self.socket_);
+  if (getpeername(self.socket_, peer.get(), &peer.octets) != 0) {
+    return self.lose({Loss::How::ConnectFailed, errno});  // reset already
+  }
+  info.peer = from_kernel(peer);
+  self.open(info);
+}
+
+void Connection::open(const ConnectionInfo& info) {
+  enter(State::Open);
+  const base::Now now = loop_.now();
+  protocol_->connected(*this, info, now);
+  settle(now);
+}
+
+void Connection::want_turn() {
+  const bool may_have_one = state_ == State::Open || (state_ == State::Connecting && failure_ != 0);
+  if (turn_is_wanted_ || !may_have_one) return;
+  turn_is_wanted_ = true;
+  network_->turn_wanted(*this);
+}
+
+void Connection::run_turn() {
+  turn_is_wanted_ = false;
+  if (state_ == State::Connecting) return lose({Loss::How::ConnectFailed, failure_});
+  const base::Now now = loop_.now();
+  protocol_->turn(now);
+  settle(now);
+}
+
+void Connection::on_room_wanted(uv_handle_t* handle, std::size_t, uv_buf_t* room) {
+  Connection& self = *static_cast<Connection*>(handle->data);
+  // No room is libuv's way to hear that we do not want it now: see on_read().
+  *room = self.wants_input_ ? uv_buf_init(self.loop_.read_buffer(), UvLoop::kReadBufferOctets)
+                            : uv_buf_init(nullptr, 0);
+}
+
+void Connection::on_read(uv_stream_t* stream, ssize_t octets, const uv_buf_t* room) {
+  Connection& self = *static_cast<Connection*>(stream->data);
+  if (octets == 0) return;  // libuv's word for "try again"
+  if (octets > 0) return self.arrived({room->base, static_cast<std::size_t>(octets)});
+  if (octets == UV_ENOBUFS) {
+    // Only now that something came while it is unwanted does stopping pay its epoll_ctl: most
+    // protocols want input again before the peer sends any.
+    uv_read_stop(stream);
+    self.is_reading_ = false;
+    return;
+  }
+  self.is_reading_ = false;
+  if (octets == UV_EOF) return self.arrival_ended();
+  self.lose({Loss::How::Broken, static_cast<int>(-octets)});
+}
+
+// Here is TLS's place on the way in: what comes from the wire is not yet what the protocol reads.
+void Connection::arrived(std::string_view octets) {
+  if (state_ == State::Lingering) {
+    lingered_octets_ += octets.size();
+    if (lingered_octets_ > kLingerOctetsMax) close();
+    return;
+  }
+  const base::Now now = loop_.now();
+  protocol_->receive(octets, now);
+  settle(now);
+}
+
+void Connection::arrival_ended() {
+  peer_has_closed_ = true;
+  if (state_ == State::Lingering) return close();
+  const base::Now now = loop_.now();
+  half_closed_until_ = now.instant + kHalfClosedMax;
+  protocol_->peer_closed(now);
+  settle(now);
+}
+
+void Connection::settle(base::Now now) {
+  for (int writes = 0; !is_writing_; ++writes) {
+    const std::string_view output = protocol_->output();
+    if (output.empty()) break;
+    if (writes == kWritesMaxPerTurn) {
+      want_turn();
+      break;
+    }
+    if (!send(output, now)) return;
+  }
+  if (protocol_->is_over()) {
+    if (!is_writing_ && protocol_->output().empty()) return finish(now);
+    if (over_until_ == base::kNever) over_until_ = now.instant + kOverMax;
+  }
+  set_deadline(now);
+  set_reading();
+}
+
+// Here is TLS's place on the way out.
+bool Connection::send(std::string_view output, base::Now now) {
+  uv_buf_t buffer = as_uv_buf(output.substr(0, 1U << 30));
+  const int sent = uv_try_write(stream(), &buffer, 1);
+  if (sent < 0 && sent != UV_EAGAIN) {
+    lose_writing(sent);
+    return false;
+  }
+  const std::size_t taken = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+  // The protocol may change its output as soon as it is told, so libuv gets a copy of what is left.
+  in_flight_.assign(output.substr(taken, kUnsentOctetsMax));
+  const std::size_t left = in_flight_.size();
+  if (left > 0) {
+    buffer = as_uv_buf(in_flight_);
+    request_.write.data = this;
+    const int started = uv_write(&request_.write, stream(), &buffer, 1, &Connection::on_written);
+    if (started != 0) {
+      lose_writing(started);
+      return false;
+    }
+    is_writing_ = true;
+  }
+  protocol_->output_sent(taken + left, now);
+  return true;
+}
+
+void Connection::on_written(uv_write_t* request, int status) {
+  Connection& self = *static_cast<Connection*>(request->data);
+  self.is_writing_ = false;
+  if (self.state_ != State::Open) return;  // closed meanwhile
+  if (status != 0) return self.lose_writing(status);
+  self.in_flight_.clear();
+  if (self.in_flight_.capacity() > kKeptOctetsMax) self.in_flight_ = std::string();
+  self.settle(self.loop_.now());
+}
+
+void Connection::set_deadline(base::Now now) {
+  base::Instant at = protocol_->deadline();
+  if (at == base::kNever) at = half_closed_until_;
+  at = std::min(at, over_until_);
+  if (at != base::kNever) at = std::max(at, now.instant + kDeadlineStep);
+  deadline_.set(at);
+}
+
+void Connection::on_deadline(void* owner) {
+  Connection& self = *static_cast<Connection*>(owner);
+  const base::Now now = self.loop_.now();
+  switch (self.state_) {
+    case State::Connecting:
+      return self.lose({Loss::How::ConnectTimedOut, ETIMEDOUT});
+    case State::Open:
+      break;
+    case State::Lingering:
+      return self.close();
+    case State::Closed:
+      return;
+  }
+  if (self.over_until_ <= now.instant) return self.lose({Loss::How::Broken, ETIMEDOUT});
+  if (self.protocol_->deadline() <= now.instant) {
+    self.protocol_->deadline_reached(now);
+    return self.settle(now);
+  }
+  if (self.protocol_->deadline() == base::kNever && self.half_closed_until_ <= now.instant) {
+    return self.lose({Loss::How::PeerClosed, 0});
+  }
+  self.set_deadline(now);
+}
+
+void Connection::set_reading() {
+  // A peer that does not read what we say is not read either.
+  wants_input_ =
+      protocol_->wants_input() && in_flight_.size() + protocol_->output().size() < kUnsentOctetsMax;
+  if (!wants_input_ || is_reading_ || peer_has_closed_) return;
+  is_reading_ = true;
+  uv_read_start(stream(), &Connection::on_room_wanted, &Connection::on_read);
+}
+
+void Connection::finish(base::Now now) {
+  protocol_.reset();
+  if (peer_has_closed_) return close();
+  enter(State::Lingering);
+  // Nothing is with libuv any more, so the FIN needs no uv_shutdown(), which would first wait for
+  // the socket to be writable: an epoll_ctl and a turn more.
+  if (::shutdown(socket_, SHUT_WR) != 0) return close();
+  deadline_.set(now.instant + kLingerMax);
+  wants_input_ = true;
+  if (is_reading_) return;
+  is_reading_ = true;
+  uv_read_start(stream(), &Connection::on_room_wanted, &Connection::on_read);
+}
+
+void Connection::lose_writing(int status) {
+  lose({peer_has_closed_ ? Loss::How::PeerClosed : Loss::How::Broken, -status});
+}
+
+void Connection::lose(const Loss& loss) {
+  const base::Now now = loop_.now();
+  const std::unique_ptr<Protocol> protocol = std::move(protocol_);
+  close();
+  if (protocol != nullptr) protocol->lost(loss, now);
+}
+
+void Connection::abort() {
+  if (state_ != State::Closed) lose({Loss::How::Broken, ECONNABORTED});
+}
+
+void Connection::abandon() {
+  if (state_ != State::Closed) close();
+  network_ = nullptr;
+  protocol_.reset();
+}
+
+void Connection::enter(State next) {
+  network_->state_changes(*this, next);
+  state_ = next;
+}
+
+void Connection::close() {
+  MTA_ASSERT(state_ != State::Closed);
+  enter(State::Closed);
+  deadline_.set(base::kNever);
+  if (turn_is_wanted_) network_->turn_unwanted(*this);
+  turn_is_wanted_ = false;
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle_), [](uv_handle_t* handle) {
+    Connection* self = static_cast<Connection*>(handle->data);
+    if (self->network_ != nullptr) return self->network_->forget(*self);
+    delete self;
+  });
+}
+
+}  // namespace rockdove::net

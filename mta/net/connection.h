@@ -1,0 +1,127 @@
+// One TCP or Unix connection: carries bytes between a socket and a Protocol, and knows nothing of
+// what they mean.
+//
+//   Connecting ──▶ Open ──is_over(), all sent──▶ Lingering ──▶ Closed
+//        └──────────┴──────────── lost() ─────────────────────────▲
+//
+// A network makes it, and destroys it when libuv has let go of its handle. Lingering: we have said
+// all and sent our FIN, and read on without looking until the peer's FIN, because closing a socket
+// that has unread input makes the kernel send a reset, which takes our last reply away from the
+// peer (RFC 1122 §4.2.2.13).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <uv.h>
+
+#include "mta/net/deadline_heap.h"
+#include "mta/net/file_descriptor.h"
+#include "mta/net/network.h"
+#include "mta/net/protocol.h"
+#include "mta/net/uv_loop.h"
+
+namespace rockdove::net {
+
+class UvNetwork;
+
+class Connection : public Wire {
+ public:
+  enum class Direction : std::uint8_t { In, Out };
+  enum class State : std::uint8_t { Connecting, Open, Lingering, Closed };
+
+  Connection(UvNetwork& network, UvLoop& loop, Direction direction,
+             std::unique_ptr<Protocol> protocol);
+  ~Connection() override = default;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // One of the two, once. adopt() calls the protocol, start_connecting() never does.
+  void adopt(FileDescriptor socket, const ConnectionInfo& info);
+  void start_connecting(const ConnectRequest& request);
+
+  void want_turn() override;
+  // The turn that was wanted has come.
+  void run_turn();
+
+  // lost(Broken, ECONNABORTED), and no lingering.
+  void abort();
+  // The network goes before the handle is closed: the protocol dies unheard, and the connection
+  // frees itself later. Nobody may use it after this.
+  void abandon();
+
+  [[nodiscard]] Direction direction() const { return direction_; }
+
+  [[nodiscard]] State state() const { return state_; }
+
+  std::size_t place = 0;  // in the network's list
+
+ private:
+  static constexpr std::size_t kUnsentOctetsMax = 256 * 1024;  // that we hold for the socket
+  static constexpr std::size_t kKeptOctetsMax = 4 * 1024;      // of memory, once all is sent
+  static constexpr int kWritesMaxPerTurn = 16;                 // others want to be served, too
+  static constexpr base::Duration kOverMax{30'000};         // for the peer to take our last words
+  static constexpr base::Duration kHalfClosedMax{300'000};  // for a protocol without a deadline
+  static constexpr base::Duration kLingerMax{2'000};
+  static constexpr std::size_t kLingerOctetsMax = 256 * 1024;
+  static constexpr base::Duration kDeadlineStep{1};
+
+  // What libuv tells.
+  static void on_room_wanted(uv_handle_t* handle, std::size_t, uv_buf_t* room);
+  static void on_read(uv_stream_t* stream, ssize_t octets, const uv_buf_t* room);
+  static void on_connected(uv_connect_t* request, int status);
+  static void on_written(uv_write_t* request, int status);
+  static void on_deadline(void* owner);
+
+  void open(const ConnectionInfo& info);
+  void arrived(std::string_view octets);
+  void arrival_ended();
+  void fail_soon(int code);
+
+  // After the protocol was told anything: sends what it said and does what it wants.
+  void settle(base::Now now);
+  // One write; false when the connection was lost by it.
+  [[nodiscard]] bool send(std::string_view output, base::Now now);
+  void set_deadline(base::Now now);
+  void set_reading();
+
+  void finish(base::Now now);
+  void lose(const Loss& loss);
+  void lose_writing(int status);
+  void enter(State next);
+  void close();
+
+  [[nodiscard]] uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle_); }
+
+  UvNetwork* network_;
+  UvLoop& loop_;
+  std::unique_ptr<Protocol> protocol_;  // null in Lingering and Closed
+  Deadline deadline_;
+  const Direction direction_;
+  State state_ = State::Connecting;
+  bool turn_is_wanted_ = false;
+  bool peer_has_closed_ = false;
+  bool wants_input_ = true;  // what the protocol, and our unsent octets, allow
+  bool is_reading_ = false;  // what libuv does; it is told to stop only when something arrives
+  bool is_writing_ = false;  // write_request_ is with libuv, which reads from in_flight_
+  int socket_ = -1;          // the handle's; it closes it
+  int failure_ = 0;          // errno of a connect() that failed at once
+  std::size_t lingered_octets_ = 0;
+  base::Instant over_until_ = base::kNever;
+  base::Instant half_closed_until_ = base::kNever;
+  std::string in_flight_;
+
+  union {
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+  } handle_;
+
+  union {
+    uv_connect_t connect;
+    uv_write_t write;
+  } request_;
+};
+
+}  // namespace rockdove::net

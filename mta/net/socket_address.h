@@ -1,0 +1,27 @@
+// base::SocketAddress to the kernel's form and back.
+#pragma once
+
+#include <sys/socket.h>
+
+#include "mta/base/ip_address.h"
+
+namespace rockdove::net {
+
+struct KernelAddress {
+  sockaddr_storage storage{};
+  socklen_t octets = sizeof(sockaddr_storage);
+
+  [[nodiscard]] sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+[[nodiscard]] KernelAddress to_kernel(const base::SocketAddress& address);
+
+// 0.0.0.0:0 for families other than the two of the internet.
+[[nodiscard]] base::SocketAddress from_kernel(const KernelAddress& address);
+
+// Of an open socket; 0.0.0.0:0 when it has none.
+[[nodiscard]] base::SocketAddress local_address_of(int socket);
+
+}  // namespace rockdove::net
