@@ -34,7 +34,8 @@ class UvNetwork : public Network {
   void connect(const ConnectRequest& request, std::unique_ptr<Protocol> protocol) override;
 
   using ListenerId = std::size_t;
-  // Accepts from `socket` until stop_listening(). Neither may be called from within `accept`.
+  // Accepts from `socket` until stop_listening(). Neither may be called from within `accept`, nor
+  // by a protocol that was just accepted within connected().
   ListenerId listen(ListeningSocket socket, Accept accept);
   void stop_listening(ListenerId listener);  // once each
   void stop_listening();                     // all of them
