@@ -22,7 +22,8 @@ class ValueWords {
     if (rest_.empty()) return {};
     std::size_t octets = 1;
     if (rest_.front() == '"') {
-      while (octets < rest_.size() && rest_[octets] != '"') octets += rest_[octets] == '\\' ? 2U : 1U;
+      while (octets < rest_.size() && rest_[octets] != '"')
+        octets += rest_[octets] == '\\' ? 2U : 1U;
       octets = std::min(octets + 1, rest_.size());
     } else if (rest_.front() != ';') {
       octets = std::min(rest_.find_first_of(" \t\r\n(;\"", 1), rest_.size());

@@ -20,9 +20,9 @@ namespace rockdove::mail {
 enum class WithProtocol : std::uint8_t { Smtp, Esmtp, Esmtps, Esmtpa, Esmtpsa, Lmtp };
 
 struct ReceivedStamp {
-  std::string_view helo;                  // what the client called itself: any octets at all
-  std::optional<base::IpAddress> client;  // nullopt: local, over a socket file
-  std::string_view hostname;              // ours
+  std::string_view helo;                    // what the client called itself: any octets at all
+  std::optional<base::IpAddress> client{};  // nullopt: local, over a socket file
+  std::string_view hostname;                // ours
   WithProtocol protocol = WithProtocol::Esmtp;
   base::MessageId id;
   const Address* only_recipient = nullptr;  // null: several, which must not learn of each other
