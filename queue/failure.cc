@@ -10,7 +10,7 @@ using smtp::Stage;
 // basic code says by itself (RFC 5321 §4.2.2, RFC 5248 §2.4).
 EnhancedCode status_of(const smtp::Reply& reply) {
   const auto digit = static_cast<std::uint8_t>(reply.code / 100);
-  if (reply.enhanced && reply.enhanced->class_digit == digit) return *reply.enhanced;
+  if (reply.enhanced && reply.enhanced->status_class == digit) return *reply.enhanced;
   switch (reply.code) {
     case 421: return {4, 3, 2};
     case 450: return {4, 2, 0};
