@@ -122,11 +122,18 @@ void Directory::load_failed(const QueueName& name, WallTime retry_at) {
   plan(name, queue);
 }
 
+bool Directory::claim(const QueueName& name, DeliveryId delivery) {
+  const bool is_new = queues_[name].out.insert(delivery).second;
+  if (is_new) ++out_;
+  return is_new;
+}
+
 void Directory::released(const QueueName& name, DeliveryId delivery, std::optional<WallTime> due) {
   const auto found = queues_.find(name);
   MTA_ASSERT(found != queues_.end());
   Queue& queue = found->second;
-  MTA_ASSERT(queue.out.erase(delivery) == 1);
+  const std::size_t erased = queue.out.erase(delivery);
+  MTA_ASSERT(erased == 1);
   --out_;
   if (queue.loading) queue.released_meanwhile.insert(delivery);
   if (due) on_disk_from(queue, *due);

@@ -48,6 +48,10 @@ class Directory {
   [[nodiscard]] std::vector<MessageWithDeliveries> loaded(const QueueName& queue, LoadedQueue rows);
   void load_failed(const QueueName& queue, WallTime retry_at);
 
+  // Takes a delivery out that is on disk, to end or move it without an attempt; false: it is out.
+  // For one that is not there after all, say so by released(…, nullopt).
+  [[nodiscard]] bool claim(const QueueName& queue, DeliveryId delivery);
+
   // This delivery is no longer out: it ended (nullopt), or its row now stands at `due`.
   void released(const QueueName& queue, DeliveryId delivery, std::optional<WallTime> due);
 

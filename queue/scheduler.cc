@@ -171,7 +171,7 @@ std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::N
     Session& session = sessions_.at(id.value);
     idle_.erase(*session.idle);
     session.idle.reset();
-    return Start{id, take_job(account)};
+    return Start{id, account.site, take_job(account)};
   }
   if (account.sessions >= window(account, now)) return std::nullopt;  // a finished one comes back here
   if (account.no_open_until > now.instant && account.sessions > 0) return std::nullopt;
@@ -319,35 +319,16 @@ void Scheduler::end_pause(std::string_view name) {
   make_ready(account);
 }
 
-std::vector<Job> Scheduler::take_waiting(MessageId message) {
-  std::vector<Job> taken;
-  for (auto& [name, account] : accounts_) {
-    for (auto queue = account->jobs.begin(); queue != account->jobs.end();) {
-      const auto kept = std::stable_partition(
-          queue->second.begin(), queue->second.end(),
-          [message](const Job& job) { return job.message->id != message; });
-      account->job_count -= static_cast<std::size_t>(queue->second.end() - kept);
-      std::move(kept, queue->second.end(), std::back_inserter(taken));
-      queue->second.erase(kept, queue->second.end());
-      if (queue->second.empty()) {
-        std::erase(account->turns, queue->first);
-        queue = account->jobs.erase(queue);
-      } else {
-        ++queue;
-      }
-    }
+void Scheduler::end_pauses_of(MessageId message) {
+  std::vector<std::string> names;
+  for (const auto& [name, account] : accounts_) {
+    const bool has_it = std::any_of(account->jobs.begin(), account->jobs.end(), [message](const auto& queue) {
+      return std::any_of(queue.second.begin(), queue.second.end(),
+                         [message](const Job& job) { return job.message->id == message; });
+    });
+    if (has_it) names.push_back(name);
   }
-  return taken;
+  for (const std::string& name : names) end_pause(name);
 }
-
-std::vector<Job> Scheduler::take_all_waiting() {
-  std::vector<Job> taken;
-  for (auto& [name, account] : accounts_) {
-    while (account->job_count > 0) taken.push_back(take_job(*account));
-  }
-  return taken;
-}
-
-std::vector<SessionId> Scheduler::idle_sessions() const { return {idle_.begin(), idle_.end()}; }
 
 }  // namespace rockdove::queue

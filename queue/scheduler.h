@@ -68,6 +68,7 @@ class Scheduler {
   // Give the job to a session that waits for work.
   struct Start {
     SessionId session;
+    SitePointer site;
     Job job;
   };
   // Close an idle session, because another account needs the connection.
@@ -122,12 +123,8 @@ class Scheduler {
 
   // Ends the pause of an account, because a person said so.
   void end_pause(std::string_view account);
-  // Takes out what has not started of one message, because a person acts on it.
-  [[nodiscard]] std::vector<Job> take_waiting(MessageId message);
-  // All that has not started, for a reload or a stop.
-  [[nodiscard]] std::vector<Job> take_all_waiting();
-  // All sessions that wait for work.
-  [[nodiscard]] std::vector<SessionId> idle_sessions() const;
+  // Ends the pauses of the accounts in which this message waits.
+  void end_pauses_of(MessageId message);
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
 
  private:
