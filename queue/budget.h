@@ -1,5 +1,5 @@
-// What all loops share: how many outbound connections are open, and how much mail is held in memory.
-// Counters and nothing else, so that no loop ever waits for another.
+// What all loops share: how many outbound connections are open, and how much mail is held in
+// memory. Counters and nothing else, so that no loop ever waits for another.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,8 @@ class ConnectionBudget {
   explicit ConnectionBudget(std::uint32_t connections_max) : max_(std::max(connections_max, 1U)) {}
 
   [[nodiscard]] bool try_take(Standing standing) {
-    if (standing == Standing::Unproven && !add_below(unproven_, std::max(max_ / 2, 1U))) return false;
+    if (standing == Standing::Unproven && !add_below(unproven_, std::max(max_ / 2, 1U)))
+      return false;
     if (add_below(open_, max_)) return true;
     if (standing == Standing::Unproven) unproven_.fetch_sub(1, std::memory_order_relaxed);
     return false;
@@ -52,11 +53,14 @@ class MemoryBudget {
   explicit MemoryBudget(std::uint64_t octets_max) : max_(octets_max) {}
 
   void take(std::uint64_t octets) { used_.fetch_add(octets, std::memory_order_relaxed); }
+
   void give_back(std::uint64_t octets) { used_.fetch_sub(octets, std::memory_order_relaxed); }
+
   [[nodiscard]] std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
 
   // May one more message begin? The last eighth is left to those that have begun.
   [[nodiscard]] bool has_room_to_accept() const { return used() < max_ - max_ / 8; }
+
   // May an accepted message be kept for its first attempt, or would it better be read again later?
   [[nodiscard]] bool has_room_to_keep() const { return used() < max_ / 4; }
 

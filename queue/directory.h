@@ -1,5 +1,5 @@
-// The queues whose destinations have their home on one loop: what waits on disk, and what of it is in
-// memory. It decides when rows are loaded, how many, and that none is ever in memory twice.
+// The queues whose destinations have their home on one loop: what waits on disk, and what of it is
+// in memory. It decides when rows are loaded, how many, and that none is ever in memory twice.
 //
 // A delivery is "out" from the moment it is handed to whoever sends it until released() says what
 // became of it, after that is durable. Everything that is not out is found again by its row: at or
@@ -29,8 +29,9 @@ class Directory {
 
   explicit Directory(const QueueSettings& settings) : settings_(settings) {}
 
-  // A message was accepted (it is durable) and could start from memory. Those of its deliveries that
-  // are to be sent now are returned and are out; the others stay on disk, where they are found later.
+  // A message was accepted (it is durable) and could start from memory. Those of its deliveries
+  // that are to be sent now are returned and are out; the others stay on disk, where they are found
+  // later.
   enum class Memory : std::uint8_t { HasRoom, Full };
   [[nodiscard]] std::vector<Delivery> fresh(const QueueName& queue, MessageId message,
                                             std::vector<Delivery> deliveries, Memory memory,
@@ -61,16 +62,20 @@ class Directory {
   // Nothing of this queue is loaded before then: its destination cannot be resolved at the moment.
   void hold_back(const QueueName& queue, WallTime until);
 
-  // When next_load() may have something though nothing happened; kNeverWall: only when something does.
+  // When next_load() may have something though nothing happened; kNeverWall: only when something
+  // does.
   [[nodiscard]] WallTime wake_at() const;
 
   [[nodiscard]] std::size_t out() const { return out_; }
+
   [[nodiscard]] std::size_t queues() const { return queues_.size(); }
+
   [[nodiscard]] bool is_out(const QueueName& queue, DeliveryId delivery) const;
 
  private:
   struct Queue;
   using Queues = std::unordered_map<QueueName, Queue>;
+
   struct Queue {
     WallTime earliest = base::kNeverWall;  // of the rows that are not out
     WaitingMark mark;                      // rows up to it are out, or have ended

@@ -3,8 +3,9 @@
 //
 //   stage            4yz                    5yz                    lost, timed out, garbage
 //   resolve          (temporary: defer and pause the destination; permanent: bounce)
-//   connect          -                      -                      next host; none left: defer, blame the site
-//   banner, EHLO     next host; none left:  next host; none left:  next host; none left:
+//   connect          -                      -                      next host; none left: defer,
+//   blame the site banner, EHLO     next host; none left:  next host; none left:  next host; none
+//   left:
 //                    defer, blame the site  bounce                 defer, blame the site
 //   MAIL             defer                  bounce                 defer, blame the site
 //   RCPT             defer that recipient   bounce that recipient  defer, blame the site
@@ -38,18 +39,19 @@ enum class Cause : std::uint8_t {
 struct Failure {
   smtp::Stage stage = smtp::Stage::Connect;
   Cause cause = Cause::Reply;
-  smtp::Reply reply;       // with Cause::Reply, or made by us: what history and report will say
+  smtp::Reply reply;        // with Cause::Reply, or made by us: what history and report will say
   bool more_hosts = false;  // there are hosts or addresses of this site not tried in this attempt
-  bool connection_was_idle = false;  // it was reused, and nothing of this transaction was answered yet
-  bool others_accepted = false;      // at RCPT: the same transaction has accepted recipients
+  bool connection_was_idle =
+      false;                     // it was reused, and nothing of this transaction was answered yet
+  bool others_accepted = false;  // at RCPT: the same transaction has accepted recipients
 };
 
 enum class Action : std::uint8_t {
-  TryNextHost,  // the same attempt goes on elsewhere
-  TryAgainNow,  // no fault of anybody: back to the front of its queue, no attempt is counted
-  Defer,        // by the retry schedule
+  TryNextHost,     // the same attempt goes on elsewhere
+  TryAgainNow,     // no fault of anybody: back to the front of its queue, no attempt is counted
+  Defer,           // by the retry schedule
   DeferUncertain,  // as Defer, but the peer may have taken it
-  Bounce,       // for good
+  Bounce,          // for good
 };
 
 enum class Blame : std::uint8_t {

@@ -43,7 +43,8 @@ class ClockWatch {
 };
 
 // Whether a delivery accepted then has used up its lifetime.
-[[nodiscard]] inline bool is_over_age(const QueueSettings& settings, WallTime accepted, WallTime now) {
+[[nodiscard]] inline bool is_over_age(const QueueSettings& settings, WallTime accepted,
+                                      WallTime now) {
   return now - accepted >= settings.lifetime;
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 // Another loop's sessions may have given connections back: looked at this often while blocked.
 constexpr base::Duration kUnblockEvery = std::chrono::milliseconds(50);
-// While some of an account's sessions work and a new one fails, no further one is tried for so long.
+// While some of an account's sessions work and a new one fails, no further one is tried for so
+// long.
 constexpr base::Duration kOpenBackoff = std::chrono::seconds(30);
 constexpr std::uint32_t kRoomMin = 16;
 constexpr std::uint32_t kRoomProven = 2000;
@@ -173,7 +174,8 @@ std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::N
     session.idle.reset();
     return Start{id, account.site, take_job(account)};
   }
-  if (account.sessions >= window(account, now)) return std::nullopt;  // a finished one comes back here
+  if (account.sessions >= window(account, now))
+    return std::nullopt;  // a finished one comes back here
   if (account.no_open_until > now.instant && account.sessions > 0) return std::nullopt;
   const auto standing = is_proven(account, now) ? ConnectionBudget::Standing::Proven
                                                 : ConnectionBudget::Standing::Unproven;
@@ -216,16 +218,19 @@ void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::s
   Account& account = *found->second.account;
   switch (finish) {
     case Finish::Success:
-      account.window = is_proven(account, now)
-                           ? std::min(account.window * 2, account.site->connections_max)
-                           : 2;
+      account.window =
+          is_proven(account, now) ? std::min(account.window * 2, account.site->connections_max) : 2;
       account.last_success = now.instant;
       account.failures = 0;
       end_pause(account.name);
       break;
-    case Finish::Refused: break;  // a 550 for one mailbox says nothing about the host
-    case Finish::SiteFailed: site_failed(account, reason, now); break;
-    case Finish::NotTried: break;
+    case Finish::Refused:
+      break;  // a 550 for one mailbox says nothing about the host
+    case Finish::SiteFailed:
+      site_failed(account, reason, now);
+      break;
+    case Finish::NotTried:
+      break;
   }
   if (after == SessionAfter::Gone) {
     forget_session(id, now);
@@ -272,11 +277,13 @@ void Scheduler::forget_session(SessionId id, base::Now now) {
 }
 
 void Scheduler::forget_if_idle(Account& account, base::Now now) {
-  if (account.job_count > 0 || account.sessions > 0 || account.place != Account::Place::Nowhere) return;
+  if (account.job_count > 0 || account.sessions > 0 || account.place != Account::Place::Nowhere)
+    return;
   const bool is_paused = account.paused_until > now.instant;
   base::Instant until = account.paused_until;
   if (!is_paused && account.failures > 0) until += kForgetAfter;  // the next one counts as in a row
-  if (!is_paused && account.last_success) until = std::max(until, *account.last_success + kProvenFor);
+  if (!is_paused && account.last_success)
+    until = std::max(until, *account.last_success + kProvenFor);
   if (until > now.instant) {
     account.place = is_paused ? Account::Place::Paused : Account::Place::Remembered;
     account.pause = paused_.emplace(until, &account);
@@ -294,8 +301,8 @@ std::optional<Scheduler::Standing> Scheduler::standing(std::string_view name, ba
   const auto found = accounts_.find(std::string(name));
   if (found == accounts_.end()) return std::nullopt;
   const Account& account = *found->second;
-  Standing standing{is_proven(account, now), window(account, now), account.paused_until,
-                    {}, account.sessions, account.job_count};
+  Standing standing{is_proven(account, now), window(account, now), account.paused_until, {},
+                    account.sessions,        account.job_count};
   if (account.paused_until > now.instant) standing.pause_reason = account.pause_reason;
   return standing;
 }
@@ -322,10 +329,11 @@ void Scheduler::end_pause(std::string_view name) {
 void Scheduler::end_pauses_of(MessageId message) {
   std::vector<std::string> names;
   for (const auto& [name, account] : accounts_) {
-    const bool has_it = std::any_of(account->jobs.begin(), account->jobs.end(), [message](const auto& queue) {
-      return std::any_of(queue.second.begin(), queue.second.end(),
-                         [message](const Job& job) { return job.message->id == message; });
-    });
+    const bool has_it =
+        std::any_of(account->jobs.begin(), account->jobs.end(), [message](const auto& queue) {
+          return std::any_of(queue.second.begin(), queue.second.end(),
+                             [message](const Job& job) { return job.message->id == message; });
+        });
     if (has_it) names.push_back(name);
   }
   for (const std::string& name : names) end_pause(name);

@@ -1,14 +1,14 @@
-// Which delivery goes next, on which connection: the accounts that one loop owns. An account is what
-// shares a sending budget: a site (a set of MX hosts), or a smarthost. Windows, pauses and fairness
-// are plain variables here; no other loop touches them.
+// Which delivery goes next, on which connection: the accounts that one loop owns. An account is
+// what shares a sending budget: a site (a set of MX hosts), or a smarthost. Windows, pauses and
+// fairness are plain variables here; no other loop touches them.
 //
 // Tell it what is offered, what finished and what closed; then call next() until it is nullopt. No
 // timers: wake_at() says when to call next() again. It decides only; connections live in
 // outbound::Pool, on any loop.
 //
 // Fairness: accounts take turns, and within one account its queues (destination, tenant, priority).
-// Window: a site without a success in kProvenFor gets one connection; each success doubles it, up to
-// the site's limit; trouble halves it. A site whose only connection fails is paused.
+// Window: a site without a success in kProvenFor gets one connection; each success doubles it, up
+// to the site's limit; trouble halves it. A site whose only connection fails is paused.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,7 @@ struct SiteSpec {
   std::string account;
   std::uint32_t connections_max = 10;
 };
+
 using SitePointer = std::shared_ptr<const SiteSpec>;
 
 struct SessionId {
@@ -65,24 +66,27 @@ class Scheduler {
     SitePointer site;
     Job job;
   };
+
   // Give the job to a session that waits for work.
   struct Start {
     SessionId session;
     SitePointer site;
     Job job;
   };
+
   // Close an idle session, because another account needs the connection.
   struct Quit {
     SessionId session;
   };
+
   using Command = std::variant<Open, Start, Quit>;
 
   // How a job came back.
   enum class Finish : std::uint8_t {
-    Success,    // the site took at least one recipient
-    Refused,    // it answered, and refused for reasons of the message or its recipients
+    Success,     // the site took at least one recipient
+    Refused,     // it answered, and refused for reasons of the message or its recipients
     SiteFailed,  // nothing could be done there
-    NotTried,   // the connection was gone before anything was said
+    NotTried,    // the connection was gone before anything was said
   };
   enum class SessionAfter : std::uint8_t { Idle, Gone };
 
@@ -117,14 +121,15 @@ class Scheduler {
 
   // nullopt: no such account at the moment.
   [[nodiscard]] std::optional<Standing> standing(std::string_view account, base::Now now) const;
-  // How many deliveries of one queue of this account are worth holding in memory: 4 × its window and
-  // never under 16; many where it is proven, since they leave at once.
+  // How many deliveries of one queue of this account are worth holding in memory: 4 × its window
+  // and never under 16; many where it is proven, since they leave at once.
   [[nodiscard]] std::uint32_t room(std::string_view account, base::Now now) const;
 
   // Ends the pause of an account, because a person said so.
   void end_pause(std::string_view account);
   // Ends the pauses of the accounts in which this message waits.
   void end_pauses_of(MessageId message);
+
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
 
  private:

@@ -120,7 +120,7 @@ enum class Outcome : std::uint8_t {
 template <>
 struct std::hash<rockdove::queue::QueueName> {
   std::size_t operator()(const rockdove::queue::QueueName& name) const noexcept {
-    const std::hash<std::string> hash;
-    return (hash(name.destination) * 31 + hash(name.tenant)) * 31 + name.priority;
+    const std::hash<std::string> text;
+    return (text(name.destination) * 31 + text(name.tenant)) * 31 + name.priority;
   }
 };

@@ -24,6 +24,7 @@ struct BounceRequest {
 };
 
 // Header block, body and envelope of the report; recipients is left to the caller.
-[[nodiscard]] queue::Message make_bounce(const queue::QueueSettings& settings, const BounceRequest& request);
+[[nodiscard]] queue::Message make_bounce(const queue::QueueSettings& settings,
+                                         const BounceRequest& request);
 
 }  // namespace rockdove::outbound

@@ -43,7 +43,9 @@ void ClientProtocol::deadline_reached(base::Now now) {
   after_change(now);
 }
 
-void ClientProtocol::turn(base::Now now) { after_change(now); }
+void ClientProtocol::turn(base::Now now) {
+  after_change(now);
+}
 
 std::string_view ClientProtocol::output() const {
   return smtp_ && !dropped_ ? smtp_->output() : std::string_view();
@@ -58,9 +60,13 @@ base::Instant ClientProtocol::deadline() const {
   return smtp_ ? std::min(smtp_->deadline(), idle_until_) : base::kNever;
 }
 
-bool ClientProtocol::wants_input() const { return smtp_ && smtp_->wants_input(); }
+bool ClientProtocol::wants_input() const {
+  return smtp_ && smtp_->wants_input();
+}
 
-bool ClientProtocol::is_over() const { return dropped_ || (smtp_ && smtp_->is_over()); }
+bool ClientProtocol::is_over() const {
+  return dropped_ || (smtp_ && smtp_->is_over());
+}
 
 void ClientProtocol::want_turn() {
   if (wire_ != nullptr) wire_->want_turn();

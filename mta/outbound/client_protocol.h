@@ -13,7 +13,9 @@ namespace rockdove::outbound {
 
 class ClientProtocol final : public net::Protocol {
  public:
-  ClientProtocol(Session& session, SessionContext& context) : session_(&session), context_(context) {}
+  ClientProtocol(Session& session, SessionContext& context)
+      : session_(&session), context_(context) {}
+
   ~ClientProtocol() override;
 
   void connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) override;
@@ -30,11 +32,16 @@ class ClientProtocol final : public net::Protocol {
 
   // The session's hand. Only while connected.
   [[nodiscard]] smtp::ClientSession& smtp() { return *smtp_; }
+
   [[nodiscard]] bool is_connected() const { return smtp_.has_value(); }
+
   void want_turn();
+
   void set_idle_until(base::Instant until) { idle_until_ = until; }
+
   // The session lets go; what is still to be said (QUIT) is said.
   void detach() { session_ = nullptr; }
+
   // The session lets go, and the connection ends at once.
   void drop(base::Now now);
 

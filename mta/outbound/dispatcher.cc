@@ -12,7 +12,11 @@ constexpr std::size_t kToldRoomMax = 50'000;
 
 Dispatcher::Dispatcher(Environment environment)
     : env_(std::move(environment)),
-      context_{env_.loop, env_.network, env_.store, {env_.outbound.hostname, {}}, env_.queue.messages_per_connection},
+      context_{env_.loop,
+               env_.network,
+               env_.store,
+               {env_.outbound.hostname, {}},
+               env_.queue.messages_per_connection},
       settler_(env_),
       home_(env_, settler_),
       scheduler_(env_.queue, env_.connections, env_.random),
@@ -21,14 +25,16 @@ Dispatcher::Dispatcher(Environment environment)
 
 Dispatcher::~Dispatcher() = default;
 
-void Dispatcher::hand_in(const queue::MessagePointer& message, std::vector<queue::Delivery> deliveries) {
+void Dispatcher::hand_in(const queue::MessagePointer& message,
+                         std::vector<queue::Delivery> deliveries) {
   // Mostly one queue, so the common case moves everything at once.
   while (!deliveries.empty()) {
     const queue::QueueName queue = queue::queue_of(deliveries.front());
     const auto rest = std::stable_partition(
         deliveries.begin(), deliveries.end(),
         [&queue](const queue::Delivery& delivery) { return queue::queue_of(delivery) == queue; });
-    std::vector<queue::Delivery> others(std::make_move_iterator(rest), std::make_move_iterator(deliveries.end()));
+    std::vector<queue::Delivery> others(std::make_move_iterator(rest),
+                                        std::make_move_iterator(deliveries.end()));
     deliveries.erase(rest, deliveries.end());
     env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
                  [queue, message, same = std::move(deliveries)](Dispatcher& dispatcher) mutable {
@@ -64,7 +70,9 @@ void Dispatcher::pass() {
   finished_.clear();
   const base::Now now = env_.now();
   if (const base::Duration jump = env_.clocks.observe(now); jump != base::Duration::zero()) {
-    env_.log.line(base::Level::Warning, "the wall clock was set; nothing is bounced for age for a while")
+    env_.log
+        .line(base::Level::Warning,
+              "the wall clock was set; nothing is bounced for age for a while")
         .field("by", base::format_duration(jump));
   }
   const auto recording = stopping_ || env_.store.readiness() == queue::Readiness::Failed
@@ -83,7 +91,8 @@ void Dispatcher::set_wake() {
   const base::WallTime load = home_.wake_at();
   if (load != base::kNeverWall && !stopping_) {
     // Looked at again at least each minute: the wall clock may be set while we wait.
-    const base::Duration wait = std::clamp<base::Duration>(load - now.wall, base::Duration(1), std::chrono::minutes(1));
+    const base::Duration wait =
+        std::clamp<base::Duration>(load - now.wall, base::Duration(1), std::chrono::minutes(1));
     wake = std::min<base::Instant>(wake, now.instant + wait);
   }
   timer_->set(wake);
@@ -107,8 +116,9 @@ void Dispatcher::run(queue::Scheduler::Command command) {
                    dispatcher.start(key, std::move(site), std::move(job));
                  });
   } else if (auto* quit = std::get_if<queue::Scheduler::Quit>(&command)) {
-    env_.on_loop(placed_.at(quit->session.value),
-                 [key = SessionKey{self, quit->session}](Dispatcher& dispatcher) { dispatcher.quit(key); });
+    env_.on_loop(
+        placed_.at(quit->session.value),
+        [key = SessionKey{self, quit->session}](Dispatcher& dispatcher) { dispatcher.quit(key); });
   }
 }
 
@@ -123,10 +133,11 @@ void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::
   const auto found = sessions_.find(key);
   if (found != sessions_.end()) return found->second->start(std::move(job), env_.now());
   // It closed while the owner's word was on its way; that it is gone the owner hears in its turn.
-  env_.on_loop(key.owner, [job = std::move(job), site = std::move(site)](Dispatcher& dispatcher) mutable {
-    dispatcher.scheduler_.give_back(std::move(job), site, dispatcher.env_.now());
-    dispatcher.want_pass();
-  });
+  env_.on_loop(key.owner,
+               [job = std::move(job), site = std::move(site)](Dispatcher& dispatcher) mutable {
+                 dispatcher.scheduler_.give_back(std::move(job), site, dispatcher.env_.now());
+                 dispatcher.want_pass();
+               });
 }
 
 void Dispatcher::quit(SessionKey key) {
@@ -136,13 +147,15 @@ void Dispatcher::quit(SessionKey key) {
   session_gone(*found->second);
 }
 
-void Dispatcher::job_done(Session& session, JobReport report, queue::Scheduler::SessionAfter after) {
+void Dispatcher::job_done(Session& session, JobReport report,
+                          queue::Scheduler::SessionAfter after) {
   const SessionKey key = session.key();
   const std::shared_ptr<const Site> site = session.site();
   if (after == queue::Scheduler::SessionAfter::Gone) forget(key);
-  env_.on_loop(key.owner, [key, site, report = std::move(report), after](Dispatcher& dispatcher) mutable {
-    dispatcher.owner_job_done(key, site, std::move(report), after);
-  });
+  env_.on_loop(key.owner,
+               [key, site, report = std::move(report), after](Dispatcher& dispatcher) mutable {
+                 dispatcher.owner_job_done(key, site, std::move(report), after);
+               });
 }
 
 void Dispatcher::session_gone(Session& session) {
@@ -159,8 +172,8 @@ void Dispatcher::forget(SessionKey key) {
   want_pass();
 }
 
-void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site>& site, JobReport report,
-                                queue::Scheduler::SessionAfter after) {
+void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site>& site,
+                                JobReport report, queue::Scheduler::SessionAfter after) {
   const base::Now now = env_.now();
   const queue::Scheduler::Finish finish = report.finish;
   const std::string reason = report.reason;
@@ -174,7 +187,9 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
   tell_room(queue, site->account);
   if (finish == queue::Scheduler::Finish::SiteFailed) {
     env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
-                 [queue, host, reason](Dispatcher& dispatcher) { dispatcher.home_.site_failed(queue, host, reason); });
+                 [queue, host, reason](Dispatcher& dispatcher) {
+                   dispatcher.home_.site_failed(queue, host, reason);
+                 });
   }
   want_pass();
 }

@@ -1,6 +1,6 @@
-// The outbound side of one loop: the home of its destinations, the scheduler of the accounts that it
-// owns, and the sessions that run on it, whoever owns them. Everything between two loops is a posted
-// call to the other loop's dispatcher.
+// The outbound side of one loop: the home of its destinations, the scheduler of the accounts that
+// it owns, and the sessions that run on it, whoever owns them. Everything between two loops is a
+// posted call to the other loop's dispatcher.
 //
 //   hand_in ─▶ home(destination) ─▶ owner(account) ─▶ session on any loop ─▶ owner ─▶ store ─▶ home
 //
@@ -35,8 +35,10 @@ class Dispatcher final : public SessionListener {
 
   // Ends in order: nothing new starts, idle connections say QUIT; what is being sent goes on.
   void stop();
+
   // Nothing of ours is being sent any more.
   [[nodiscard]] bool is_drained() const { return sessions_.empty(); }
+
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
 
   // From other loops' dispatchers, on this one's loop.
@@ -49,9 +51,13 @@ class Dispatcher final : public SessionListener {
   void owner_session_gone(SessionKey key);
   void released(const queue::QueueName& queue, const std::vector<Release>& releases);
   void found_row(const queue::QueueName& queue, base::WallTime due);
+
   [[nodiscard]] Settler& settler() { return settler_; }
+
   [[nodiscard]] Home& home() { return home_; }
+
   [[nodiscard]] const queue::Scheduler& scheduler() const { return scheduler_; }
+
   // A person wants this message tried now: the pauses that hold it back end.
   void end_pauses_of(base::MessageId message);
 
@@ -75,7 +81,8 @@ class Dispatcher final : public SessionListener {
   Home home_;
   queue::Scheduler scheduler_;
   std::map<SessionKey, std::unique_ptr<Session>> sessions_;
-  std::vector<std::unique_ptr<Session>> finished_;  // freed at the turn's end, never within their own calls
+  std::vector<std::unique_ptr<Session>>
+      finished_;  // freed at the turn's end, never within their own calls
   std::unordered_map<std::uint64_t, unsigned> placed_;  // by our session ids: the loop it runs on
   std::unordered_map<queue::QueueName, std::uint32_t> told_room_;
   unsigned next_loop_;

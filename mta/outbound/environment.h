@@ -1,5 +1,5 @@
-// What the outbound parts of one loop stand on, and how they reach those of the other loops. Wired by
-// the daemon (and by tests/sim with other parts in the same places); everything outlives them.
+// What the outbound parts of one loop stand on, and how they reach those of the other loops. Wired
+// by the daemon (and by tests/sim with other parts in the same places); everything outlives them.
 #pragma once
 
 #include <functional>
@@ -63,6 +63,7 @@ void Environment::on_loop(unsigned index, F task) const {
 }
 
 // A message whose octets count against the memory budget for as long as anybody holds it.
-[[nodiscard]] queue::MessagePointer counted(queue::MessagePointer message, queue::MemoryBudget& memory);
+[[nodiscard]] queue::MessagePointer counted(queue::MessagePointer message,
+                                            queue::MemoryBudget& memory);
 
 }  // namespace rockdove::outbound

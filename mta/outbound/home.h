@@ -33,12 +33,13 @@ class Home {
   // Its owner says how many deliveries of the queue are worth holding.
   void set_room(const queue::QueueName& queue, std::uint32_t deliveries);
   // The site of these queues failed just now. What is over age there has had its last attempt.
-  void site_failed(const queue::QueueName& queue, const std::string& host, const std::string& reply);
+  void site_failed(const queue::QueueName& queue, const std::string& host,
+                   const std::string& reply);
   enum class Act : std::uint8_t { Retry, Delete };
   enum class ActOutcome : std::uint8_t {
     Done,
-    BeingSent,   // it is out with a connection, or about to be
-    Gone,        // there is no such delivery any more
+    BeingSent,  // it is out with a connection, or about to be
+    Gone,       // there is no such delivery any more
   };
   using ActDone = base::UniqueFunction<void(ActOutcome)>;
   // A person acts on a delivery that is in this queue, or was.
@@ -46,7 +47,9 @@ class Home {
 
   // Loads what is due. Called once a turn after anything happened.
   void pump();
+
   [[nodiscard]] base::WallTime wake_at() const { return directory_.wake_at(); }
+
   [[nodiscard]] std::size_t out() const { return directory_.out(); }
 
   // While stopping nothing is loaded and nothing starts.
@@ -70,8 +73,8 @@ class Home {
   void not_resolved(Destination& destination, queue::Job job, const queue::Failure& failure);
   void reroute(queue::Job job);
   void to_owner(queue::Job job, const std::shared_ptr<const Site>& site);
-  void sweep_over_age(const queue::QueueName& queue, queue::WaitingMark from, base::WallTime failed_at,
-                      const std::string& host, const std::string& reply);
+  void sweep_over_age(const queue::QueueName& queue, queue::WaitingMark from,
+                      base::WallTime failed_at, const std::string& host, const std::string& reply);
   void act_on_row(Act act, const queue::QueueName& queue, base::DeliveryId id,
                   const queue::MessageView& view, ActDone done);
 

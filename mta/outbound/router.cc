@@ -42,21 +42,29 @@ bool holds(const Route& route, const RoutedMail& mail) {
   const std::string_view sender = mail.sender.empty() ? std::string_view("<>") : mail.sender;
   if (!route.sender.empty() && !matches_pattern(route.sender, sender)) return false;
   if (!route.listener.empty() && route.listener != mail.listener) return false;
-  return route.client.empty() ||
-         std::any_of(route.client.begin(), route.client.end(),
-                     [&mail](const base::IpNetwork& network) { return network.contains(mail.client); });
+  return route.client.empty() || std::any_of(route.client.begin(), route.client.end(),
+                                             [&mail](const base::IpNetwork& network) {
+                                               return network.contains(mail.client);
+                                             });
 }
 
 smtp::Reply reply_for(const dns::MailHosts& hosts) {
   using Status = dns::MailHosts::Status;
   switch (hosts.status) {
-    case Status::NoSuchDomain: return smtp::make_reply(550, "5.1.2", hosts.detail);
-    case Status::NoUsableHost: return smtp::make_reply(550, "5.4.4", hosts.detail);
-    case Status::NullMx: return smtp::make_reply(556, "5.1.10", hosts.detail);  // RFC 7505 §4.2
-    case Status::Loop: return smtp::make_reply(554, "5.4.6", hosts.detail);
-    case Status::BadDomain: return smtp::make_reply(553, "5.1.2", hosts.detail);
-    case Status::TemporaryFailure: return smtp::make_reply(451, "4.4.3", hosts.detail);
-    case Status::Found: break;
+    case Status::NoSuchDomain:
+      return smtp::make_reply(550, "5.1.2", hosts.detail);
+    case Status::NoUsableHost:
+      return smtp::make_reply(550, "5.4.4", hosts.detail);
+    case Status::NullMx:
+      return smtp::make_reply(556, "5.1.10", hosts.detail);  // RFC 7505 §4.2
+    case Status::Loop:
+      return smtp::make_reply(554, "5.4.6", hosts.detail);
+    case Status::BadDomain:
+      return smtp::make_reply(553, "5.1.2", hosts.detail);
+    case Status::TemporaryFailure:
+      return smtp::make_reply(451, "4.4.3", hosts.detail);
+    case Status::Found:
+      break;
   }
   MTA_ASSERT(false);
 }
@@ -125,8 +133,8 @@ std::string destination_of(const OutboundSettings& settings, const RoutedMail& m
 }
 
 Router::Router(const OutboundSettings& settings, const queue::QueueSettings& queue_settings,
-               const Ourselves& ourselves, const dns::HostsFile& hosts_file, dns::Resolver& resolver,
-               base::Random& random)
+               const Ourselves& ourselves, const dns::HostsFile& hosts_file,
+               dns::Resolver& resolver, base::Random& random)
     : settings_(settings),
       queue_settings_(queue_settings),
       ourselves_(ourselves),
@@ -137,8 +145,9 @@ Router::Router(const OutboundSettings& settings, const queue::QueueSettings& que
 void Router::resolve(std::string_view destination, Done done) {
   if (destination.starts_with(kRoutePrefix)) {
     const std::string_view name = destination.substr(kRoutePrefix.size());
-    const auto route = std::find_if(settings_.routes.begin(), settings_.routes.end(),
-                                    [name](const Route& candidate) { return candidate.name == name; });
+    const auto route =
+        std::find_if(settings_.routes.begin(), settings_.routes.end(),
+                     [name](const Route& candidate) { return candidate.name == name; });
     if (route == settings_.routes.end()) return done(RouteGone{});
     if (std::holds_alternative<ToDiscard>(route->target)) return done(Discard{});
     const ToHosts* hosts = std::get_if<ToHosts>(&route->target);
@@ -155,8 +164,9 @@ void Router::resolve(std::string_view destination, Done done) {
       [port = split.port, limit = queue_settings_.site_connections,
        done = std::move(done)](dns::MailHosts found) mutable {
         if (found.status != dns::MailHosts::Status::Found) {
-          return done(not_resolved(found, dns::is_permanent(found.status) ? queue::Cause::Permanent
-                                                                          : queue::Cause::Temporary));
+          return done(not_resolved(found, dns::is_permanent(found.status)
+                                              ? queue::Cause::Permanent
+                                              : queue::Cause::Temporary));
         }
         auto site = std::make_shared<Site>();
         site->account = "mx:" + found.site + (port == kSmtpPort ? "" : ":" + std::to_string(port));
@@ -187,8 +197,9 @@ void Router::resolve_route(const Route& route, const ToHosts& hosts, Done done) 
   MTA_ASSERT(!hosts.hosts.empty());
   for (const ToHosts::Host& host : hosts.hosts) wanted->ports.push_back(host.port);
   for (std::size_t i = 0; i < hosts.hosts.size(); ++i) {
-    dns::resolve_host(resolver_, hosts_file_, hosts.hosts[i].name, dns::Families::Both,
-                      [wanted, i](dns::MailHosts found) { host_done(wanted, i, std::move(found)); });
+    dns::resolve_host(
+        resolver_, hosts_file_, hosts.hosts[i].name, dns::Families::Both,
+        [wanted, i](dns::MailHosts found) { host_done(wanted, i, std::move(found)); });
   }
 }
 
@@ -205,8 +216,8 @@ void Router::host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t i
     keep_for = std::min(keep_for, hosts.ttl);
   }
   if (wanted->site->hosts.empty()) {
-    // A smarthost's name is the operator's word: if the DNS does not know it, the mail waits for the
-    // operator instead of going back to people who can do nothing about it.
+    // A smarthost's name is the operator's word: if the DNS does not know it, the mail waits for
+    // the operator instead of going back to people who can do nothing about it.
     dns::MailHosts& first = wanted->found.front();
     first.status = dns::MailHosts::Status::TemporaryFailure;
     return wanted->done(not_resolved(first, queue::Cause::Temporary));

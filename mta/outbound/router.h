@@ -1,5 +1,5 @@
-// Where mail goes: first by rule, which needs no DNS and names a destination; then, when a delivery is
-// about to start, from the destination to the hosts that take it (RFC 5321 §5.1).
+// Where mail goes: first by rule, which needs no DNS and names a destination; then, when a delivery
+// is about to start, from the destination to the hosts that take it (RFC 5321 §5.1).
 //
 // A destination is text that is stored with each delivery: "route:NAME" for a smarthost or discard,
 // else the recipient's domain in lower case, with ":PORT" behind it when a route says mx:PORT.
@@ -41,15 +41,19 @@ struct RoutedMail {
 [[nodiscard]] std::string destination_of(const OutboundSettings& settings, const RoutedMail& mail);
 
 struct Discard {};
+
 // The destination names a route that is not configured any more: ask the rules again.
 struct RouteGone {};
+
 struct Resolved {
   std::shared_ptr<const Site> site;
   base::Duration keep_for{0};
 };
+
 struct NotResolved {
   queue::Failure failure;  // Stage::Resolve
 };
+
 using Resolution = std::variant<Resolved, NotResolved, Discard, RouteGone>;
 
 // What is ourselves, so that mail for us does not go round (RFC 5321 §5.1, last paragraph).
@@ -74,7 +78,8 @@ class Router {
   struct HostsWanted;
 
   void resolve_route(const Route& route, const ToHosts& hosts, Done done);
-  static void host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t index, dns::MailHosts found);
+  static void host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t index,
+                        dns::MailHosts found);
 
   const OutboundSettings& settings_;
   const queue::QueueSettings& queue_settings_;

@@ -20,12 +20,16 @@ bool is_no_route(const net::Loss& loss) {
 
 Cause cause_of(const smtp::SessionFailed& failed) {
   switch (failed.kind) {
-    case smtp::FailKind::Refused: return Cause::Reply;
-    case smtp::FailKind::TimedOut: return Cause::TimedOut;
-    case smtp::FailKind::Malformed: return Cause::Malformed;
+    case smtp::FailKind::Refused:
+      return Cause::Reply;
+    case smtp::FailKind::TimedOut:
+      return Cause::TimedOut;
+    case smtp::FailKind::Malformed:
+      return Cause::Malformed;
     case smtp::FailKind::Lost:
     case smtp::FailKind::Abandoned:
-    case smtp::FailKind::BadBody: return Cause::Lost;
+    case smtp::FailKind::BadBody:
+      return Cause::Lost;
   }
   MTA_ASSERT(false);
 }
@@ -35,10 +39,13 @@ smtp::Reply our_reply(const smtp::SessionFailed& failed, std::string_view host) 
   const std::string at = " (stage: " + std::string(smtp::stage_name(failed.stage)) + ")";
   const std::string who(host);
   switch (failed.kind) {
-    case smtp::FailKind::Refused: break;
-    case smtp::FailKind::TimedOut: return smtp::make_reply(451, "4.4.2", who + " did not answer in time" + at);
+    case smtp::FailKind::Refused:
+      break;
+    case smtp::FailKind::TimedOut:
+      return smtp::make_reply(451, "4.4.2", who + " did not answer in time" + at);
     case smtp::FailKind::Malformed:
-      return smtp::make_reply(451, "4.5.0", who + " did not answer as a mail server does: " + failed.detail + at);
+      return smtp::make_reply(451, "4.5.0",
+                              who + " did not answer as a mail server does: " + failed.detail + at);
     case smtp::FailKind::Lost:
     case smtp::FailKind::Abandoned:
       return smtp::make_reply(451, "4.4.2", who + " closed the connection" + at);
@@ -50,11 +57,15 @@ smtp::Reply our_reply(const smtp::SessionFailed& failed, std::string_view host) 
 
 DeliveryResult::Kind kind_of(queue::Action action) {
   switch (action) {
-    case queue::Action::TryAgainNow: return DeliveryResult::Kind::TryAgainNow;
+    case queue::Action::TryAgainNow:
+      return DeliveryResult::Kind::TryAgainNow;
     case queue::Action::TryNextHost:
-    case queue::Action::Defer: return DeliveryResult::Kind::Defer;
-    case queue::Action::DeferUncertain: return DeliveryResult::Kind::DeferUncertain;
-    case queue::Action::Bounce: return DeliveryResult::Kind::Bounce;
+    case queue::Action::Defer:
+      return DeliveryResult::Kind::Defer;
+    case queue::Action::DeferUncertain:
+      return DeliveryResult::Kind::DeferUncertain;
+    case queue::Action::Bounce:
+      return DeliveryResult::Kind::Bounce;
   }
   MTA_ASSERT(false);
 }
@@ -127,12 +138,14 @@ void Session::connect(base::Now now) {
     queue::Failure failure;
     failure.stage = smtp::Stage::Connect;
     failure.cause = Cause::Unreachable;
-    failure.reply = smtp::make_reply(451, "4.4.1", "this machine has no IPv6 route, and " + site_->hosts.front().host +
-                                                       " has no IPv4 address");
+    failure.reply = smtp::make_reply(451, "4.4.1",
+                                     "this machine has no IPv6 route, and " +
+                                         site_->hosts.front().host + " has no IPv4 address");
     no_route_ = true;
     return host_failed(std::move(failure), now);
   }
-  while (site_->hosts[(first_host_ + tried_) % site_->hosts.size()].address != host->address) ++tried_;
+  while (site_->hosts[(first_host_ + tried_) % site_->hosts.size()].address != host->address)
+    ++tried_;
   ++tried_;
   ++connects_;
   ++context_.connections;
@@ -148,7 +161,8 @@ void Session::connect(base::Now now) {
 
 void Session::on_not_connected(const net::Loss& loss, base::Now now) {
   protocol_ = nullptr;  // the network destroys it
-  const bool is_v6 = !site_->hosts[(first_host_ + tried_ - 1) % site_->hosts.size()].address.ip.is_v4();
+  const bool is_v6 =
+      !site_->hosts[(first_host_ + tried_ - 1) % site_->hosts.size()].address.ip.is_v4();
   if (is_v6 && is_no_route(loss)) {
     context_.no_ipv6_until = now.instant + kNoIpv6For;
     --connects_;  // nothing was tried
@@ -156,8 +170,10 @@ void Session::on_not_connected(const net::Loss& loss, base::Now now) {
   }
   queue::Failure failure;
   failure.stage = smtp::Stage::Connect;
-  failure.cause = loss.how == net::Loss::How::ConnectTimedOut ? Cause::TimedOut : Cause::Unreachable;
-  failure.reply = smtp::make_reply(451, "4.4.1", host_ + " could not be reached: " + net::describe(loss));
+  failure.cause =
+      loss.how == net::Loss::How::ConnectTimedOut ? Cause::TimedOut : Cause::Unreachable;
+  failure.reply =
+      smtp::make_reply(451, "4.4.1", host_ + " could not be reached: " + net::describe(loss));
   host_failed(std::move(failure), now);
 }
 
@@ -179,7 +195,8 @@ void Session::begin_transaction(base::Now now) {
   smtp::OutgoingMessage outgoing;
   outgoing.sender = message.sender;
   outgoing.recipients.reserve(job_->deliveries.size());
-  for (const queue::Delivery& delivery : job_->deliveries) outgoing.recipients.push_back(delivery.recipient);
+  for (const queue::Delivery& delivery : job_->deliveries)
+    outgoing.recipients.push_back(delivery.recipient);
   outgoing.octets = message.header_block.size() + message.body_octets;
   outgoing.eight_bit = message.eight_bit;
   header_sent_ = false;
@@ -204,9 +221,10 @@ void Session::pump(base::Now now) {
       return session_failed(*failed, now);
     } else if (job_) {  // closed by a 421 between transactions, with a job that has not begun
       detach();
-      return finish_job(make_report(std::vector<smtp::RecipientResult>(job_->deliveries.size()), Cause::Lost,
-                                    smtp::make_reply(451, "4.4.2", host_ + " closed the connection"), false),
-                        Scheduler::SessionAfter::Gone);
+      return finish_job(
+          make_report(std::vector<smtp::RecipientResult>(job_->deliveries.size()), Cause::Lost,
+                      smtp::make_reply(451, "4.4.2", host_ + " closed the connection"), false),
+          Scheduler::SessionAfter::Gone);
     } else {
       detach();
       return listener_.session_gone(*this);
@@ -226,7 +244,8 @@ void Session::feed_body(base::Now now) {
     if (!header_sent_) {
       header_sent_ = true;
       const bool is_all = message.body_chunks == 0;
-      smtp.body(message.header_block, is_all ? smtp::BodyLast::Yes : smtp::BodyLast::No, now.instant);
+      smtp.body(message.header_block, is_all ? smtp::BodyLast::Yes : smtp::BodyLast::No,
+                now.instant);
     } else if (message.body != nullptr) {
       smtp.body(*message.body, smtp::BodyLast::Yes, now.instant);
     } else if (chunk_ != nullptr) {
@@ -243,14 +262,16 @@ void Session::feed_body(base::Now now) {
 void Session::read_chunk() {
   context_.store.read_chunk(
       context_.loop, job_->message->id, next_chunk_,
-      [self = self_, index = next_chunk_, id = job_->message->id](base::Result<std::shared_ptr<const std::string>> octets) {
+      [self = self_, index = next_chunk_,
+       id = job_->message->id](base::Result<std::shared_ptr<const std::string>> octets) {
         Session* session = *self;
         if (session == nullptr || !session->job_ || session->job_->message->id != id) return;
         session->chunk_read(index, std::move(octets));
       });
 }
 
-void Session::chunk_read(std::uint32_t index, base::Result<std::shared_ptr<const std::string>> octets) {
+void Session::chunk_read(std::uint32_t index,
+                         base::Result<std::shared_ptr<const std::string>> octets) {
   if (!in_transaction_ || index != next_chunk_ || chunk_ != nullptr) return;
   if (octets) {
     chunk_ = std::move(octets).value();
@@ -262,9 +283,12 @@ void Session::chunk_read(std::uint32_t index, base::Result<std::shared_ptr<const
 
 void Session::transaction_ended(const smtp::TransactionEnded& ended, base::Now now) {
   in_transaction_ = false;
-  JobReport report = make_report(ended.results, Cause::Lost,
-                                 smtp::make_reply(451, "4.4.2", host_ + " closed the connection after the message was sent, before saying whether it took it"),
-                                 ended.uncertain);
+  JobReport report =
+      make_report(ended.results, Cause::Lost,
+                  smtp::make_reply(451, "4.4.2",
+                                   host_ + " closed the connection after the message was sent, "
+                                           "before saying whether it took it"),
+                  ended.uncertain);
   smtp::ClientSession& smtp = protocol_->smtp();
   if (smtp.is_ready() && messages_ < context_.messages_per_connection) {
     protocol_->set_idle_until(now.instant + context_.idle_timeout);
@@ -279,9 +303,11 @@ void Session::session_failed(const smtp::SessionFailed& failed, base::Now now) {
   const bool was_in_transaction = std::exchange(in_transaction_, false);
   detach();
   if (!job_) return listener_.session_gone(*this);
-  const smtp::Reply reply = read_error_.empty()
-                                ? our_reply(failed, host_)
-                                : smtp::make_reply(451, "4.3.0", "the message could not be read from the queue: " + read_error_);
+  const smtp::Reply reply =
+      read_error_.empty()
+          ? our_reply(failed, host_)
+          : smtp::make_reply(451, "4.3.0",
+                             "the message could not be read from the queue: " + read_error_);
   if (!was_in_transaction) {
     queue::Failure failure;
     failure.stage = failed.stage;
@@ -298,13 +324,15 @@ void Session::session_failed(const smtp::SessionFailed& failed, base::Now now) {
       result.reply = *failed.reply;
     }
   }
-  finish_job(make_report(results, cause_of(failed), reply, failed.past_final_dot), Scheduler::SessionAfter::Gone);
+  finish_job(make_report(results, cause_of(failed), reply, failed.past_final_dot),
+             Scheduler::SessionAfter::Gone);
 }
 
 JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results, Cause cause,
                                const smtp::Reply& reply_where_none, bool past_final_dot) const {
   MTA_ASSERT(results.size() == job_->deliveries.size());
-  JobReport report{job_->message, job_->queue, {}, host_, job_started_, Scheduler::Finish::Refused, {}};
+  JobReport report{
+      job_->message, job_->queue, {}, host_, job_started_, Scheduler::Finish::Refused, {}};
   bool any_answer = false;
   bool any_accepted = false;
   for (const smtp::RecipientResult& result : results) {
@@ -315,15 +343,18 @@ JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results
   bool site_to_blame = false;
   for (std::size_t i = 0; i < results.size(); ++i) {
     const smtp::RecipientResult& result = results[i];
-    DeliveryResult delivery{job_->deliveries[i], DeliveryResult::Kind::Delivered, {}, result.stage, {}, !no_route_};
+    DeliveryResult delivery{
+        job_->deliveries[i], DeliveryResult::Kind::Delivered, {}, result.stage, {}, !no_route_};
     const smtp::Reply& reply = result.reply.is_none() ? reply_where_none : result.reply;
     delivery.reply = smtp::one_line(reply, queue::kReplyOctetsKept);
     if (!result.reply.is_success()) {
       queue::Failure failure;
-      failure.stage = past_final_dot && result.reply.is_none() ? smtp::Stage::FinalDot : result.stage;
+      failure.stage =
+          past_final_dot && result.reply.is_none() ? smtp::Stage::FinalDot : result.stage;
       failure.cause = result.reply.is_none() ? cause : Cause::Reply;
       failure.reply = reply;
-      failure.connection_was_idle = reused_ && (!any_answer || reply.code == 421) && result.stage == smtp::Stage::Mail;
+      failure.connection_was_idle =
+          reused_ && (!any_answer || reply.code == 421) && result.stage == smtp::Stage::Mail;
       failure.others_accepted = any_accepted;
       queue::Judgement judgement = queue::judge(failure);
       if (!read_error_.empty()) judgement.blame = queue::Blame::Recipient;

@@ -73,7 +73,8 @@ class SessionListener {
  public:
   virtual ~SessionListener() = default;
   // Either may destroy the session, and is the last thing that the session does in its turn.
-  virtual void job_done(Session& session, JobReport report, queue::Scheduler::SessionAfter after) = 0;
+  virtual void job_done(Session& session, JobReport report,
+                        queue::Scheduler::SessionAfter after) = 0;
   virtual void session_gone(Session& session) = 0;
 };
 
@@ -93,8 +94,11 @@ class Session {
   void quit(base::Now now);
 
   [[nodiscard]] SessionKey key() const { return key_; }
+
   [[nodiscard]] const std::shared_ptr<const Site>& site() const { return site_; }
+
   [[nodiscard]] bool is_idle() const { return !job_.has_value(); }
+
   // What a crash in this session's turn is to be counted for.
   [[nodiscard]] std::optional<base::DeliveryId> working_on() const;
 
@@ -129,14 +133,14 @@ class Session {
   SessionListener& listener_;
   ClientProtocol* protocol_ = nullptr;  // null: not connected and not connecting
   std::size_t first_host_ = 0;
-  std::size_t tried_ = 0;     // hosts of site_, from first_host_ on
-  unsigned connects_ = 0;     // in this job
+  std::size_t tried_ = 0;  // hosts of site_, from first_host_ on
+  unsigned connects_ = 0;  // in this job
   std::optional<queue::Job> job_;
   base::Instant job_started_{};
   std::string host_;  // the one we are connected to
   std::uint32_t messages_ = 0;
   bool in_transaction_ = false;
-  bool reused_ = false;  // this transaction is not the first on its connection
+  bool reused_ = false;    // this transaction is not the first on its connection
   bool no_route_ = false;  // a host of this job was passed over because there is no route to it
 
   // The content on its way out.

@@ -25,8 +25,8 @@ std::vector<queue::Delivery> deliveries_of(const std::vector<FailedDelivery>& fa
 }  // namespace
 
 queue::MessagePointer counted(queue::MessagePointer message, queue::MemoryBudget& memory) {
-  const std::uint64_t octets =
-      sizeof(queue::Message) + message->header_block.size() + (message->body ? message->body->size() : 0);
+  const std::uint64_t octets = sizeof(queue::Message) + message->header_block.size() +
+                               (message->body ? message->body->size() : 0);
   memory.take(octets);
   const queue::Message* plain = message.get();
   return {plain, [message = std::move(message), octets, &memory](const queue::Message*) mutable {
@@ -42,12 +42,12 @@ unsigned Settler::desk_loop(base::MessageId message, unsigned loops) {
 void Settler::commit(queue::Change change, queue::QueueName queue, std::vector<Release> releases) {
   env_.store.commit(
       env_.loop, std::move(change),
-      [this, queue = std::move(queue), releases = std::move(releases)](base::Result<void> result) mutable {
+      [this, queue = std::move(queue),
+       releases = std::move(releases)](base::Result<void> result) mutable {
         MTA_ASSERT(result.is_ok());  // a Result answers once, when durable
         const unsigned home = queue::home_loop(queue.destination, env_.loop_count());
-        env_.on_loop(home, [queue = std::move(queue), releases = std::move(releases)](Dispatcher& dispatcher) {
-          dispatcher.released(queue, releases);
-        });
+        env_.on_loop(home, [queue = std::move(queue), releases = std::move(releases)](
+                               Dispatcher& dispatcher) { dispatcher.released(queue, releases); });
       });
 }
 
@@ -62,15 +62,18 @@ void Settler::discard(const queue::Job& job) {
         .path("to", delivery.recipient)
         .field("route", delivery.destination);
   }
-  commit(queue::ended(*job.message, job.deliveries, queue::Outcome::Discarded, queue::Attempt{now.wall, {}, "", ""}),
+  commit(queue::ended(*job.message, job.deliveries, queue::Outcome::Discarded,
+                      queue::Attempt{now.wall, {}, "", ""}),
          job.queue, std::move(releases));
 }
 
 std::vector<queue::Delivery> Settler::settle(JobReport report) {
   const base::Now now = env_.now();
   const queue::Message& message = *report.message;
-  queue::Attempt attempt{now.wall, std::chrono::duration_cast<base::Duration>(now.instant - report.started),
-                         report.host, {}};
+  queue::Attempt attempt{now.wall,
+                         std::chrono::duration_cast<base::Duration>(now.instant - report.started),
+                         report.host,
+                         {}};
   std::vector<queue::Delivery> again;
   std::vector<queue::Delivery> delivered;
   std::vector<FailedDelivery> failed;
@@ -105,17 +108,19 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
     queue::Delivery after = result.delivery;
     if (result.counted) ++after.attempts;
     after.last = {now.wall, report.host, result.reply};
-    const bool is_final = result.kind == Kind::Bounce ||
-                          (result.counted && env_.clocks.may_expire(now) &&
-                           queue::is_over_age(env_.queue, message.accepted, now.wall));
+    const bool is_final =
+        result.kind == Kind::Bounce || (result.counted && env_.clocks.may_expire(now) &&
+                                        queue::is_over_age(env_.queue, message.accepted, now.wall));
     if (is_final) {
       const mail::EnhancedCode expired{4, 4, 7};  // RFC 3463 §3.5
-      after.failed_status = mail::format_enhanced_code(result.kind == Kind::Bounce ? result.status : expired);
+      after.failed_status =
+          mail::format_enhanced_code(result.kind == Kind::Bounce ? result.status : expired);
       failed.push_back({std::move(after), std::move(result.delivery)});
       continue;
     }
     base::Duration wait = queue::retry_wait(env_.queue, after.attempts, env_.random);
-    if (result.kind == Kind::DeferUncertain && ++after.uncertain == 1) wait = std::max(wait, queue::kUncertainWait);
+    if (result.kind == Kind::DeferUncertain && ++after.uncertain == 1)
+      wait = std::max(wait, queue::kUncertainWait);
     after.due = now.wall + wait;
     env_.log.line(base::Level::Info, "deferred")
         .id(id)
@@ -148,7 +153,8 @@ void Settler::fail(const queue::MessagePointer& message, const queue::QueueName&
                });
 }
 
-void Settler::fail_at_desk(const queue::MessagePointer& message, std::vector<FailedDelivery> failed) {
+void Settler::fail_at_desk(const queue::MessagePointer& message,
+                           std::vector<FailedDelivery> failed) {
   Desk& desk = desks_[message->id];
   desk.message = message;
   std::move(failed.begin(), failed.end(), std::back_inserter(desk.waiting));
@@ -176,21 +182,26 @@ void Settler::desk_decide(base::MessageId id, const queue::ReportState& state,
   if (next > now.wall && next - now.wall <= kReportsApart) return park(desk, next);
   if (view) {
     // The last report: it stands for all that is left, so it waits until nothing else can fail.
-    const auto still_open = std::count_if(view->deliveries.begin(), view->deliveries.end(), [&desk](const queue::Delivery& delivery) {
-      return delivery.failed_status.empty() &&
-             std::none_of(desk.waiting.begin(), desk.waiting.end(), [&delivery](const FailedDelivery& failed) {
-               return failed.delivery.number == delivery.number;
-             });
-    });
+    const auto still_open = std::count_if(
+        view->deliveries.begin(), view->deliveries.end(), [&desk](const queue::Delivery& delivery) {
+          return delivery.failed_status.empty() &&
+                 std::none_of(desk.waiting.begin(), desk.waiting.end(),
+                              [&delivery](const FailedDelivery& failed) {
+                                return failed.delivery.number == delivery.number;
+                              });
+        });
     if (still_open > 0) return park(desk, now.wall + kLastReportAsksEvery);
     // Those that are marked but not here yet come with their own load; they are all due by now.
-    if (desk.waiting.size() < view->deliveries.size() && view->deliveries.size() <= view->message->recipients) {
-      const bool others_due = std::any_of(view->deliveries.begin(), view->deliveries.end(), [&](const queue::Delivery& delivery) {
-        return delivery.due > now.wall &&
-               std::none_of(desk.waiting.begin(), desk.waiting.end(), [&delivery](const FailedDelivery& failed) {
-                 return failed.delivery.number == delivery.number;
-               });
-      });
+    if (desk.waiting.size() < view->deliveries.size() &&
+        view->deliveries.size() <= view->message->recipients) {
+      const bool others_due = std::any_of(
+          view->deliveries.begin(), view->deliveries.end(), [&](const queue::Delivery& delivery) {
+            return delivery.due > now.wall &&
+                   std::none_of(desk.waiting.begin(), desk.waiting.end(),
+                                [&delivery](const FailedDelivery& failed) {
+                                  return failed.delivery.number == delivery.number;
+                                });
+          });
       if (others_due) return park(desk, now.wall + kReportsApart);
     }
   }
@@ -227,20 +238,23 @@ void Settler::desk_committed(base::MessageId id) {
 
 void Settler::report(const queue::MessagePointer& message, std::vector<FailedDelivery> failed,
                      std::optional<queue::ReportState> state, base::UniqueFunction<void()> done) {
-  const bool returns_body = message->header_block.size() + message->body_octets <= env_.queue.bounce_returned;
+  const bool returns_body =
+      message->header_block.size() + message->body_octets <= env_.queue.bounce_returned;
   if (message->body != nullptr || message->body_chunks == 0 || !returns_body) {
     return report_with_body(message, std::move(failed), state, std::move(done), message->body);
   }
-  env_.store.read_chunk(
-      env_.loop, message->id, 0,
-      [this, message, failed = std::move(failed), state,
-       done = std::move(done)](base::Result<std::shared_ptr<const std::string>> body) mutable {
-        report_with_body(message, std::move(failed), state, std::move(done), body ? std::move(*body) : nullptr);
-      });
+  env_.store.read_chunk(env_.loop, message->id, 0,
+                        [this, message, failed = std::move(failed), state, done = std::move(done)](
+                            base::Result<std::shared_ptr<const std::string>> body) mutable {
+                          report_with_body(message, std::move(failed), state, std::move(done),
+                                           body ? std::move(*body) : nullptr);
+                        });
 }
 
-void Settler::report_with_body(const queue::MessagePointer& message, std::vector<FailedDelivery> failed,
-                               std::optional<queue::ReportState> state, base::UniqueFunction<void()> done,
+void Settler::report_with_body(const queue::MessagePointer& message,
+                               std::vector<FailedDelivery> failed,
+                               std::optional<queue::ReportState> state,
+                               base::UniqueFunction<void()> done,
                                std::shared_ptr<const std::string> body) {
   const base::Now now = env_.now();
   // Nothing that we wrote ourselves, and nothing without a sender, is answered with another report
@@ -248,16 +262,25 @@ void Settler::report_with_body(const queue::MessagePointer& message, std::vector
   const bool to_postmaster = message->sender.empty();
   const std::string to = to_postmaster ? env_.queue.postmaster : message->sender;
   std::vector<std::string> recipients;
-  if (message->kind != queue::MessageKind::PostmasterReport && !to.empty()) recipients = env_.expand(to);
-  const queue::Outcome how = recipients.empty() ? queue::Outcome::Unreturnable : queue::Outcome::Bounced;
+  if (message->kind != queue::MessageKind::PostmasterReport && !to.empty())
+    recipients = env_.expand(to);
+  const queue::Outcome how =
+      recipients.empty() ? queue::Outcome::Unreturnable : queue::Outcome::Bounced;
   // Each closes with its own last reply.
-  queue::Change change = queue::ended(*message, deliveries_of(failed), how, queue::Attempt{now.wall, {}, {}, {}});
+  queue::Change change =
+      queue::ended(*message, deliveries_of(failed), how, queue::Attempt{now.wall, {}, {}, {}});
   std::shared_ptr<queue::Message> bounce;
   std::vector<queue::Delivery> bounce_deliveries;
   if (!recipients.empty()) {
-    BounceRequest request{*message, {}, body ? std::string_view(*body) : std::string_view(), to,
-                          to_postmaster ? queue::MessageKind::PostmasterReport : queue::MessageKind::Report,
-                          env_.ids.next(now.wall), now.wall, state && state->reports >= kReportsMax};
+    BounceRequest request{
+        *message,
+        {},
+        body ? std::string_view(*body) : std::string_view(),
+        to,
+        to_postmaster ? queue::MessageKind::PostmasterReport : queue::MessageKind::Report,
+        env_.ids.next(now.wall),
+        now.wall,
+        state && state->reports >= kReportsMax};
     request.failed = deliveries_of(failed);
     bounce = std::make_shared<queue::Message>(make_bounce(env_.queue, request));
     for (const std::string& recipient : recipients) {
@@ -282,26 +305,30 @@ void Settler::report_with_body(const queue::MessagePointer& message, std::vector
                       MTA_ASSERT(result.is_ok());
                       release_all(message, failed, std::nullopt);
                       if (bounce) {
-                        env_.peers[env_.loop.index()]->hand_in(counted(std::move(bounce), env_.memory),
-                                                               std::move(bounce_deliveries));
+                        env_.peers[env_.loop.index()]->hand_in(
+                            counted(std::move(bounce), env_.memory), std::move(bounce_deliveries));
                       }
                       done();
                     });
 }
 
-void Settler::release_all(const queue::MessagePointer& message, const std::vector<FailedDelivery>& failed,
+void Settler::release_all(const queue::MessagePointer& message,
+                          const std::vector<FailedDelivery>& failed,
                           std::optional<base::WallTime> due) {
   for (const FailedDelivery& delivery : failed) {
     const queue::QueueName name = queue::queue_of(delivery.as_stored);
     const base::DeliveryId id{message->id, delivery.as_stored.number};
     env_.on_loop(queue::home_loop(name.destination, env_.loop_count()),
-                 [name, id, due](Dispatcher& dispatcher) { dispatcher.released(name, {{id, due}}); });
+                 [name, id, due](Dispatcher& dispatcher) {
+                   dispatcher.released(name, {{id, due}});
+                 });
   }
 }
 
-void Settler::log_failed(const queue::Message& message, const FailedDelivery& failed, queue::Outcome how,
-                         std::optional<base::MessageId> report_id) {
-  base::LogLine line = env_.log.line(base::Level::Info, how == queue::Outcome::Bounced ? "bounced" : "unreturnable");
+void Settler::log_failed(const queue::Message& message, const FailedDelivery& failed,
+                         queue::Outcome how, std::optional<base::MessageId> report_id) {
+  base::LogLine line =
+      env_.log.line(base::Level::Info, how == queue::Outcome::Bounced ? "bounced" : "unreturnable");
   line.id(base::DeliveryId{message.id, failed.delivery.number})
       .path("from", message.sender)
       .path("to", failed.delivery.recipient)
