@@ -1,6 +1,6 @@
-// Every step mail can take, as a value: a Change names all that becomes true together and is applied
-// whole or not at all. Building one is pure, so tests need no database; the rows are encoded here, on
-// the loop, because the committer thread has the least time of all.
+// Every step mail can take, as a value: a Change names all that becomes true together and is
+// applied whole or not at all. Building one is pure, so tests need no database; the rows are
+// encoded here, on the loop, because the committer thread has the least time of all.
 #pragma once
 
 #include <cstdint>
@@ -36,58 +36,72 @@ class Change {
   struct Begins {
     MessageId message;
     std::uint32_t deliveries = 0;
+    std::uint32_t chunks_before = 0;  // of its body, written before by Store::write_chunk
   };
 
-  Change(Change&&) = default;
-  Change& operator=(Change&&) = default;
+  Change(Change&&) noexcept = default;
+  Change& operator=(Change&&) noexcept = default;
 
   [[nodiscard]] Kind kind() const { return kind_; }
+
   [[nodiscard]] const RowOperations& rows() const { return rows_; }
+
   [[nodiscard]] const std::optional<Ends>& ends() const { return ends_; }
+
   [[nodiscard]] const std::optional<Begins>& begins() const { return begins_; }
+
   [[nodiscard]] std::size_t octets() const { return rows_.octets(); }
 
+  // It writes a ReportState, which goes with the last delivery.
+  [[nodiscard]] bool has_report_state() const { return has_report_state_; }
+
   // Several changes that must become true together, as one: the ends of several deliveries and the
-  // report about them. At most one of them ends deliveries, and at most one begins a message.
+  // report about them. At most one of them ends deliveries, and at most one begins a message. If
+  // one is a Result, all are.
   void join(Change other);
 
  private:
   friend class ChangeBuilder;
+
   explicit Change(Kind kind) : kind_(kind) {}
 
   Kind kind_;
   RowOperations rows_;
   std::optional<Ends> ends_;
   std::optional<Begins> begins_;
+  bool has_report_state_ = false;
 };
 
 // What one attempt, or one act of a person, did to a delivery, for history.
 struct Attempt {
   WallTime at;
   base::Duration took{0};
-  std::string host;   // as in LastAttempt; with an empty reply, the delivery's `last` counts
+  std::string host;   // as in LastAttempt
   std::string reply;  // as in LastAttempt
 };
 
 // A message with all its deliveries is in the queue. `message.body` is written if it is there;
-// otherwise its chunks are already written (Store::write_chunk), and this takes them out of `partial`.
+// otherwise its chunks are already written (Store::write_chunk), and this takes them out of
+// `partial`.
 [[nodiscard]] Change accepted(const Message& message, std::span<const Delivery> deliveries,
                               Change::Kind kind = Change::Kind::Acceptance);
 
 // Deliveries of one message that end the same way. `deliveries` are as they stand in the store.
-[[nodiscard]] Change ended(const Message& message, std::span<const Delivery> deliveries, Outcome how,
-                           const Attempt& attempt);
+[[nodiscard]] Change ended(const Message& message, std::span<const Delivery> deliveries,
+                           Outcome how, const Attempt& attempt);
 
-// One delivery goes from one state or time to another: deferred, held, released, deleted for the undo
-// time. `attempt` is written to history when there was one.
+// One delivery goes from one state or time to another: deferred, held, released, deleted for the
+// undo time. `attempt` is written to history when there was one.
 [[nodiscard]] Change moved(const Message& message, const Delivery& before, const Delivery& after,
                            const std::optional<Attempt>& attempt);
 
-// How many reports a message with several recipients has had (queue/report_desk.h).
+// How many reports a message with several recipients has had (queue/report_desk.h). One with a
+// single recipient needs none: its only report is written in the change that ends it.
 struct ReportState {
   std::uint32_t reports = 0;
   WallTime last;
 };
+
 [[nodiscard]] Change reported(MessageId message, const ReportState& state);
 
 // A row of `sites`: something learned that must outlive a restart; an empty value removes it.

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "mta/base/assert.h"
-#include "mta/net/connection.h"
 
 namespace rockdove::net {
 

@@ -4,7 +4,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "mta/net/connection.h"
 #include "net_world.h"
 
 namespace rockdove::net {

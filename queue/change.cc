@@ -1,0 +1,134 @@
+#include "queue/change.h"
+
+#include "mta/base/assert.h"
+#include "queue/codec.h"
+#include "queue/keys.h"
+
+namespace rockdove::queue {
+
+// The one place that may fill a Change.
+class ChangeBuilder {
+ public:
+  explicit ChangeBuilder(Change::Kind kind) : change_(kind) {}
+
+  [[nodiscard]] RowOperations& rows() { return change_.rows_; }
+
+  void ends(const Change::Ends& ends) { change_.ends_ = ends; }
+
+  void begins(const Change::Begins& begins) { change_.begins_ = begins; }
+
+  void has_report_state() { change_.has_report_state_ = true; }
+
+  [[nodiscard]] Change take() { return std::move(change_); }
+
+ private:
+  Change change_;
+};
+
+void Change::join(Change other) {
+  MTA_ASSERT(!(ends_ && other.ends_));
+  MTA_ASSERT(!(begins_ && other.begins_));
+  if (other.kind_ == Kind::Result) kind_ = Kind::Result;
+  if (other.ends_) ends_ = other.ends_;
+  if (other.begins_) begins_ = other.begins_;
+  has_report_state_ = has_report_state_ || other.has_report_state_;
+  rows_.append(std::move(other.rows_));
+}
+
+namespace {
+
+// What a message's and a delivery's row take beside their long fields; only to reserve memory.
+constexpr std::size_t kMessageRowOctets = 256;
+constexpr std::size_t kDeliveryRowsOctets = 320;
+
+void put_delivery(RowOperations& rows, MessageId id, const Delivery& delivery) {
+  rows.put_written(Family::Deliveries, delivery_key({id, delivery.number}),
+                   [&](std::string& block) { encode_delivery(delivery, block); });
+  rows.put(Family::Waiting, waiting_key(id, delivery), {});
+}
+
+}  // namespace
+
+Change accepted(const Message& message, std::span<const Delivery> deliveries, Change::Kind kind) {
+  MTA_ASSERT(message.id.value != 0);
+  MTA_ASSERT(!deliveries.empty());
+  ChangeBuilder builder(kind);
+  RowOperations& rows = builder.rows();
+  rows.reserve(kMessageRowOctets + message.header_block.size() +
+               kDeliveryRowsOctets * deliveries.size());
+  rows.put_written(Family::Messages, message_key(message.id),
+                   [&](std::string& block) { encode_message(message, block); });
+  Change::Begins begins{message.id, static_cast<std::uint32_t>(deliveries.size()), 0};
+  if (message.body != nullptr) {
+    MTA_ASSERT(message.body_chunks == (message.body->empty() ? 0 : 1));
+    MTA_ASSERT(message.body->size() <= kBodyChunkOctets);
+    if (!message.body->empty()) {
+      rows.put_shared(Family::Bodies, body_key(message.id, 0), message.body);
+    }
+  } else if (message.body_chunks > 0) {
+    begins.chunks_before = message.body_chunks;
+    rows.remove_single(Family::Partial, message_key(message.id));
+  }
+  for (const Delivery& delivery : deliveries) {
+    MTA_ASSERT(delivery.number != 0);
+    put_delivery(rows, message.id, delivery);
+  }
+  builder.begins(begins);
+  return builder.take();
+}
+
+Change ended(const Message& message, std::span<const Delivery> deliveries, Outcome how,
+             const Attempt& attempt) {
+  MTA_ASSERT(!deliveries.empty());
+  ChangeBuilder builder(Change::Kind::Result);
+  RowOperations& rows = builder.rows();
+  rows.reserve(2 * kDeliveryRowsOctets * deliveries.size());
+  for (const Delivery& delivery : deliveries) {
+    MTA_ASSERT(delivery.number != 0);
+    const DeliveryId id{message.id, delivery.number};
+    rows.remove(Family::Deliveries, delivery_key(id));  // may have been put more than once
+    rows.remove_single(Family::Waiting, waiting_key(message.id, delivery));
+    rows.put_written(
+        Family::History, history_key(id, attempt.at, HistoryKind::Closing),
+        [&](std::string& block) { encode_closing(message, delivery, how, attempt, block); });
+  }
+  builder.ends({message.id, static_cast<std::uint32_t>(deliveries.size()), message.recipients,
+                message.body_chunks});
+  return builder.take();
+}
+
+Change moved(const Message& message, const Delivery& before, const Delivery& after,
+             const std::optional<Attempt>& attempt) {
+  MTA_ASSERT(before.number == after.number && after.number != 0);
+  ChangeBuilder builder(Change::Kind::Result);
+  RowOperations& rows = builder.rows();
+  rows.reserve(2 * kDeliveryRowsOctets);
+  rows.remove_single(Family::Waiting, waiting_key(message.id, before));
+  put_delivery(rows, message.id, after);
+  if (attempt) {
+    const DeliveryId id{message.id, after.number};
+    rows.put_written(Family::History, history_key(id, attempt->at, HistoryKind::Attempt),
+                     [&](std::string& block) { encode_attempt(after, *attempt, block); });
+  }
+  return builder.take();
+}
+
+Change reported(MessageId message, const ReportState& state) {
+  ChangeBuilder builder(Change::Kind::Result);
+  builder.rows().put_written(Family::Deliveries, delivery_key({message, 0}),
+                             [&](std::string& block) { encode_report_state(state, block); });
+  builder.has_report_state();
+  return builder.take();
+}
+
+Change noted(std::string_view kind, std::string_view name, std::string_view value) {
+  ChangeBuilder builder(Change::Kind::Result);
+  if (value.empty()) {
+    builder.rows().remove(Family::Sites, site_key(kind, name));
+  } else {
+    builder.rows().put(Family::Sites, site_key(kind, name), value);
+  }
+  return builder.take();
+}
+
+}  // namespace rockdove::queue

@@ -1,0 +1,275 @@
+#include "queue/codec.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+
+#include "mta/base/text.h"
+#include "queue/records.pb.h"
+
+namespace rockdove::queue {
+namespace {
+
+using base::Error;
+using base::Result;
+
+// Length-delimited field 15, as records.proto has it for the header block.
+constexpr char kHeaderBlockTag = static_cast<char>((15 << 3) | 2);
+
+void append_varint(std::string& octets, std::uint64_t number) {
+  for (; number >= 0x80; number >>= 7) {
+    octets.push_back(static_cast<char>((number & 0x7F) | 0x80));
+  }
+  octets.push_back(static_cast<char>(number));
+}
+
+std::uint64_t stored_time(WallTime time) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, time.time_since_epoch().count()));
+}
+
+WallTime read_time(std::uint64_t milliseconds) {
+  return base::from_unix_milliseconds(
+      std::min(milliseconds, base::to_unix_milliseconds(base::kNeverWall)));
+}
+
+std::string_view address_octets(const base::IpAddress& address) {
+  return {reinterpret_cast<const char*>(address.octets().data()), address.is_v4() ? 4U : 16U};
+}
+
+std::optional<base::IpAddress> read_address(std::string_view octets) {
+  if (octets.size() == 4) {
+    std::array<std::uint8_t, 4> address{};
+    std::copy(octets.begin(), octets.end(), address.begin());
+    return base::IpAddress::v4(address);
+  }
+  if (octets.size() == 16) {
+    std::array<std::uint8_t, 16> address{};
+    std::copy(octets.begin(), octets.end(), address.begin());
+    return base::IpAddress::v6(address);
+  }
+  return std::nullopt;
+}
+
+bool is_parsed(google::protobuf::MessageLite& record, std::string_view octets) {
+  return octets.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()) &&
+         record.ParseFromArray(octets.data(), static_cast<int>(octets.size()));
+}
+
+Error damaged(std::string_view family, std::string_view name, std::string_view what) {
+  std::string text = "the row of ";
+  text.append(name).append(" in `").append(family).append("` is damaged: ").append(what);
+  return Error(std::move(text));
+}
+
+void append_record(const google::protobuf::MessageLite& record, std::string& octets) {
+  // Cannot fail: all our fields are far below the 2 GiB that a record may have.
+  MTA_ASSERT(record.AppendToString(&octets));
+}
+
+// The text of the Message-ID field, "" if the header block has none that is on one line.
+std::string_view message_id_field(std::string_view header_block) {
+  constexpr std::string_view kName = "message-id:";
+  for (std::size_t at = 0; at < header_block.size();) {
+    if (base::starts_with_ignoring_case(header_block.substr(at), kName)) {
+      const std::string_view rest = header_block.substr(at + kName.size());
+      return base::trimmed(rest.substr(0, std::min<std::size_t>(rest.find('\n'), 998)));
+    }
+    const std::size_t end = header_block.find('\n', at);
+    if (end == std::string_view::npos) break;
+    at = end + 1;
+  }
+  return {};
+}
+
+std::string_view state_name(DeliveryState state) {
+  switch (state) {
+    case DeliveryState::Waiting:
+      return "deferred";
+    case DeliveryState::Held:
+      return "held";
+    case DeliveryState::Deleted:
+      return "deleted";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::string_view outcome_name(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::Delivered:
+      return "delivered";
+    case Outcome::Bounced:
+      return "bounced";
+    case Outcome::Discarded:
+      return "discarded";
+    case Outcome::Deleted:
+      return "deleted";
+    case Outcome::Unreturnable:
+      return "unreturnable";
+  }
+  return "unknown";
+}
+
+void encode_message(const Message& message, std::string& octets) {
+  record::Message record;
+  record.set_kind(static_cast<std::uint32_t>(message.kind));
+  record.set_sender(message.sender);
+  const std::string_view address = address_octets(message.client.address);
+  record.set_client_address(address.data(), address.size());
+  record.set_client_helo(message.client.helo);
+  record.set_client_listener(message.client.listener);
+  record.set_accepted(stored_time(message.accepted));
+  record.set_body_octets(message.body_octets);
+  record.set_body_chunks(message.body_chunks);
+  record.set_eight_bit(message.eight_bit);
+  record.set_recipients(message.recipients);
+  record.set_tenant(message.tenant);
+  append_record(record, octets);
+  // The records of Protocol Buffers may be concatenated, so the largest field goes in by hand.
+  octets.push_back(kHeaderBlockTag);
+  append_varint(octets, message.header_block.size());
+  octets.append(message.header_block);
+}
+
+Result<Message> decode_message(MessageId id, std::string_view octets) {
+  record::Message record;
+  if (!is_parsed(record, octets)) return damaged("messages", base::format_id(id), "no record");
+  if (record.kind() > static_cast<std::uint32_t>(MessageKind::PostmasterReport)) {
+    return damaged("messages", base::format_id(id), "unknown kind");
+  }
+  const std::optional<base::IpAddress> address = read_address(record.client_address());
+  if (!address) return damaged("messages", base::format_id(id), "bad client address");
+  Message message;
+  message.id = id;
+  message.kind = static_cast<MessageKind>(record.kind());
+  message.sender = std::move(*record.mutable_sender());
+  message.client.address = *address;
+  message.client.helo = std::move(*record.mutable_client_helo());
+  message.client.listener = std::move(*record.mutable_client_listener());
+  message.accepted = read_time(record.accepted());
+  message.header_block = std::move(*record.mutable_header_block());
+  message.body_octets = record.body_octets();
+  message.body_chunks = record.body_chunks();
+  message.eight_bit = record.eight_bit();
+  message.recipients = record.recipients();
+  message.tenant = std::move(*record.mutable_tenant());
+  return message;
+}
+
+void encode_delivery(const Delivery& delivery, std::string& octets) {
+  record::Delivery record;
+  record.set_recipient(delivery.recipient);
+  record.set_destination(delivery.destination);
+  record.set_tenant(delivery.tenant);
+  record.set_priority(delivery.priority);
+  record.set_state(static_cast<std::uint32_t>(delivery.state));
+  record.set_due(stored_time(delivery.due));
+  record.set_attempts(delivery.attempts);
+  record.set_uncertain(delivery.uncertain);
+  record.set_crashes(delivery.crashes);
+  record.set_hold_reason(delivery.hold_reason);
+  record.set_last_at(stored_time(delivery.last.at));
+  record.set_last_host(delivery.last.host);
+  record.set_last_reply(delivery.last.reply.data(),
+                        std::min(delivery.last.reply.size(), kReplyOctetsKept));
+  record.set_failed_status(delivery.failed_status);
+  append_record(record, octets);
+}
+
+Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
+  record::Delivery record;
+  if (!is_parsed(record, octets)) return damaged("deliveries", base::format_id(id), "no record");
+  if (record.state() < 1 || record.state() > 3) {
+    return damaged("deliveries", base::format_id(id), "unknown state");
+  }
+  if (record.priority() > 255) {
+    return damaged("deliveries", base::format_id(id), "bad priority");
+  }
+  Delivery delivery;
+  delivery.number = id.number;
+  delivery.recipient = std::move(*record.mutable_recipient());
+  delivery.destination = std::move(*record.mutable_destination());
+  delivery.tenant = std::move(*record.mutable_tenant());
+  delivery.priority = static_cast<std::uint8_t>(record.priority());
+  delivery.state = static_cast<DeliveryState>(record.state());
+  delivery.due = read_time(record.due());
+  delivery.attempts = record.attempts();
+  delivery.uncertain = record.uncertain();
+  delivery.crashes = record.crashes();
+  delivery.hold_reason = std::move(*record.mutable_hold_reason());
+  delivery.last.at = read_time(record.last_at());
+  delivery.last.host = std::move(*record.mutable_last_host());
+  delivery.last.reply = std::move(*record.mutable_last_reply());
+  delivery.failed_status = std::move(*record.mutable_failed_status());
+  return delivery;
+}
+
+void encode_report_state(const ReportState& state, std::string& octets) {
+  record::ReportState record;
+  record.set_reports(state.reports);
+  record.set_last(stored_time(state.last));
+  append_record(record, octets);
+}
+
+Result<ReportState> decode_report_state(MessageId id, std::string_view octets) {
+  record::ReportState record;
+  if (!is_parsed(record, octets)) {
+    return damaged("deliveries", base::format_id(DeliveryId{id, 0}), "no record");
+  }
+  return ReportState{record.reports(), read_time(record.last())};
+}
+
+void encode_attempt(const Delivery& after, const Attempt& attempt, std::string& octets) {
+  record::Step record;
+  record.set_what(static_cast<std::uint32_t>(after.state));
+  record.set_took(static_cast<std::uint64_t>(std::max<std::int64_t>(0, attempt.took.count())));
+  record.set_host(attempt.host);
+  record.set_reply(attempt.reply.data(), std::min(attempt.reply.size(), kReplyOctetsKept));
+  record.set_attempts(after.attempts);
+  append_record(record, octets);
+}
+
+void encode_closing(const Message& message, const Delivery& delivery, Outcome how,
+                    const Attempt& attempt, std::string& octets) {
+  record::Step record;
+  record.set_what(static_cast<std::uint32_t>(how));
+  record.set_took(static_cast<std::uint64_t>(std::max<std::int64_t>(0, attempt.took.count())));
+  record.set_host(attempt.host);
+  record.set_reply(attempt.reply.data(), std::min(attempt.reply.size(), kReplyOctetsKept));
+  record.set_attempts(delivery.attempts);
+  record.set_sender(message.sender);
+  record.set_recipient(delivery.recipient);
+  const std::string_view address = address_octets(message.client.address);
+  record.set_client_address(address.data(), address.size());
+  record.set_accepted(stored_time(message.accepted));
+  record.set_octets(message.header_block.size() + message.body_octets);
+  const std::string_view field = message_id_field(message.header_block);
+  record.set_message_id_field(field.data(), field.size());
+  append_record(record, octets);
+}
+
+Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) {
+  record::Step record;
+  if (!is_parsed(record, octets)) {
+    return damaged("history", base::format_id(key.delivery), "no record");
+  }
+  HistoryStep step;
+  step.delivery = key.delivery;
+  step.at = key.at;
+  const bool is_closing = key.kind == HistoryKind::Closing;
+  const std::uint32_t what_max = is_closing ? 5 : 3;
+  if (record.what() < 1 || record.what() > what_max) {
+    return damaged("history", base::format_id(key.delivery), "unknown step");
+  }
+  step.what = is_closing ? outcome_name(static_cast<Outcome>(record.what()))
+                         : state_name(static_cast<DeliveryState>(record.what()));
+  step.host = std::move(*record.mutable_host());
+  step.reply = std::move(*record.mutable_reply());
+  step.sender = std::move(*record.mutable_sender());
+  step.recipient = std::move(*record.mutable_recipient());
+  return step;
+}
+
+}  // namespace rockdove::queue

@@ -1,0 +1,73 @@
+// The keys of the queue's rows. Numbers are big-endian, so that the order of the octets is the
+// order of what they mean; strings end in a zero octet, which none of them contains.
+//
+//   messages, partial   message id
+//   bodies              message id, chunk
+//   deliveries          message id, number; number 0 holds the message's ReportState
+//   waiting             state, destination, tenant, priority, due time, message id, number
+//   sites               kind, name
+//   history             message id, number, time, what (attempts before the closing record)
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "queue/types.h"
+
+namespace rockdove::queue {
+
+// Octets of a key.
+using Key = std::string;
+
+[[nodiscard]] Key message_key(MessageId id);
+[[nodiscard]] Key body_key(MessageId id, std::uint32_t chunk);
+[[nodiscard]] Key delivery_key(DeliveryId id);
+
+// Zero octets in a string would end it early; what stands behind one is left out of the key.
+[[nodiscard]] Key waiting_key(MessageId id, const Delivery& delivery);
+// What all rows of a queue of waiting deliveries start with.
+[[nodiscard]] Key waiting_prefix(const QueueName& queue);
+// The place of a row within its queue.
+[[nodiscard]] Key waiting_key_at(const QueueName& queue, WallTime due, DeliveryId id);
+
+[[nodiscard]] Key site_prefix(std::string_view kind);
+[[nodiscard]] Key site_key(std::string_view kind, std::string_view name);
+
+enum class HistoryKind : std::uint8_t { Attempt = 1, Closing = 2 };
+[[nodiscard]] Key history_key(DeliveryId id, WallTime at, HistoryKind kind);
+
+// The way back; nullopt: not such a key.
+[[nodiscard]] std::optional<MessageId> parse_message_key(std::string_view key);
+[[nodiscard]] std::optional<DeliveryId> parse_delivery_key(std::string_view key);
+
+struct WaitingKey {
+  DeliveryState state = DeliveryState::Waiting;
+  QueueName queue;
+  WallTime due;
+  DeliveryId delivery;
+};
+
+[[nodiscard]] std::optional<WaitingKey> parse_waiting_key(std::string_view key);
+
+// Only what names a row within its queue; nullopt: not such a key.
+struct WaitingPlace {
+  WallTime due;
+  DeliveryId delivery;
+};
+
+[[nodiscard]] std::optional<WaitingPlace> parse_waiting_place(std::string_view key);
+
+struct HistoryKey {
+  DeliveryId delivery;
+  WallTime at;
+  HistoryKind kind = HistoryKind::Attempt;
+};
+
+[[nodiscard]] std::optional<HistoryKey> parse_history_key(std::string_view key);
+
+// The first key behind all that start with `prefix`; "" when there is none (only 0xFF octets).
+[[nodiscard]] Key key_behind(std::string_view prefix);
+
+}  // namespace rockdove::queue

@@ -1,0 +1,80 @@
+// What the queue's rows mean to the one who writes them, without threads: applies groups of
+// changes, decides which delivery was a message's last, keeps track of bodies that are still coming
+// in, and prepares the rows at a start. queue::ThreadedStore drives one on its committer thread,
+// tests/sim one on a virtual clock. For readers there is queue/reading.h.
+//
+// Belongs to one thread. After an error from any call the rows take no more writes (queue/rows.h):
+// make a new Ledger over the rows that replace them, and give it what is_applied() denies.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "mta/base/result.h"
+#include "queue/change.h"
+#include "queue/rows.h"
+#include "queue/types.h"
+
+namespace rockdove::queue {
+
+// The format that this version writes, under `meta` "format".
+inline constexpr std::uint32_t kFormatVersion = 1;
+
+class Ledger {
+ public:
+  explicit Ledger(Rows& rows) : rows_(rows) {}
+
+  // Before anything else: checks the format version (a newer one is an error that names both),
+  // writes it to an empty queue, and removes what is left of bodies that never were accepted.
+  [[nodiscard]] Result<void> open();
+
+  // The highest id that the queue or its history has known, for base::IdGenerator. After open().
+  [[nodiscard]] MessageId highest_id() const { return highest_id_; }
+
+  // An acceptance whose body was written in chunks, but not all of them into this instance of the
+  // rows, must not be applied: the error says so. Any other change may.
+  [[nodiscard]] Result<void> check(const Change& change) const;
+
+  // All of them as one durable step, in order. Each has passed check().
+  [[nodiscard]] Result<void> apply(std::span<const Change* const> changes);
+
+  // Whether a group that failed is there after all; it is whole or not at all. Only with the rows
+  // as open() found them.
+  [[nodiscard]] Result<bool> is_applied(std::span<const Change* const> changes) const;
+
+  // Not synced; apply() of the acceptance syncs it. Chunks come in order, from 0.
+  [[nodiscard]] Result<void> write_chunk(MessageId id, std::uint32_t index,
+                                         std::shared_ptr<const std::string> octets);
+  // Removes all that was written of a body that will not be accepted.
+  [[nodiscard]] Result<void> drop_chunks(MessageId id);
+
+  // Notes the highest id in `meta`, so that it outlives the history; before history is trimmed.
+  [[nodiscard]] Result<void> note_highest_id();
+
+ private:
+  // Messages whose count of deliveries is remembered; of more, the rows are counted once.
+  static constexpr std::size_t kRemainingMax = 65'536;
+
+  [[nodiscard]] Result<void> check_format();
+  [[nodiscard]] Result<void> find_highest_id();
+  [[nodiscard]] Result<void> drop_partial();
+  [[nodiscard]] Result<void> count_ends(const Change& change, RowOperations& removals);
+  [[nodiscard]] Result<std::uint32_t> count_deliveries(MessageId id) const;
+  void trim_remaining();
+
+  Rows& rows_;
+  MessageId highest_id_;
+  // Deliveries that have not ended, of messages with several. A message that is not here has its
+  // rows counted, which is our one exception from "the committer never reads": after a restart, or
+  // beyond kRemainingMax.
+  std::unordered_map<MessageId, std::uint32_t> remaining_;
+  std::unordered_map<MessageId, std::uint32_t> chunks_written_;
+  RowOperations removals_;
+  std::vector<const RowOperations*> batch_;
+};
+
+}  // namespace rockdove::queue

@@ -1,0 +1,367 @@
+#include "queue/reading.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "mta/base/text.h"
+#include "queue/codec.h"
+#include "queue/keys.h"
+
+namespace rockdove::queue {
+namespace {
+
+constexpr std::uint32_t kHistoryStepsMax = 1000;
+
+// The message of this row; null: there is none, or it is damaged.
+Result<std::shared_ptr<Message>> read_message(const RowView& view, MessageId id, Damaged& damaged) {
+  const Result<std::optional<std::string>> row = view.get(Family::Messages, message_key(id));
+  if (!row) return row.error();
+  if (!row->has_value()) return std::shared_ptr<Message>();
+  Result<Message> message = decode_message(id, **row);
+  if (!message) {
+    damaged.push_back(message.error());
+    return std::shared_ptr<Message>();
+  }
+  return std::make_shared<Message>(std::move(*message));
+}
+
+Result<std::vector<Delivery>> read_deliveries(const RowView& view, MessageId id, Damaged& damaged) {
+  std::vector<Delivery> deliveries;
+  const std::unique_ptr<RowCursor> cursor = view.cursor(Family::Deliveries, message_key(id));
+  for (cursor->seek(delivery_key({id, 1})); cursor->is_valid(); cursor->next()) {
+    const std::optional<DeliveryId> place = parse_delivery_key(cursor->key());
+    if (!place) continue;
+    Result<Delivery> delivery = decode_delivery(*place, cursor->value());
+    if (delivery) {
+      deliveries.push_back(std::move(*delivery));
+    } else {
+      damaged.push_back(delivery.error());
+    }
+  }
+  if (const Result<void> read = cursor->status(); !read) return read.error();
+  return deliveries;
+}
+
+// Reads one queue's rows on from a mark, message by message.
+class QueueLoader {
+ public:
+  QueueLoader(const RowView& view, const LoadRequest& request, Damaged& damaged)
+      : view_(view), request_(request), damaged_(damaged), octets_left_(request.octets_max) {}
+
+  Result<LoadedQueue> run() {
+    loaded_.reached = request_.from;
+    const Key prefix = waiting_prefix(request_.queue);
+    const std::unique_ptr<RowCursor> row = view_.cursor(Family::Waiting, prefix);
+    // Behind the mark: the key that follows it, which is its own with one octet more.
+    Key start = prefix;
+    if (request_.from != WaitingMark{}) {
+      start = waiting_key_at(request_.queue, request_.from.due, request_.from.delivery);
+      start.push_back('\0');
+    }
+    for (row->seek(start); row->is_valid(); row->next()) {
+      const std::optional<WaitingPlace> place = parse_waiting_place(row->key());
+      if (!place) continue;
+      if (place->due > request_.due_until || taken_ >= request_.deliveries_max) {
+        loaded_.next_due = place->due;
+        break;
+      }
+      loaded_.reached = {place->due, place->delivery};
+      if (Result<void> added = add(*place); !added) return added.error();
+    }
+    if (const Result<void> read = row->status(); !read) return read.error();
+    finish_message();
+    return std::move(loaded_);
+  }
+
+ private:
+  Result<void> add(const WaitingPlace& place) {
+    const Result<std::optional<std::string>> row =
+        view_.get(Family::Deliveries, delivery_key(place.delivery));
+    if (!row) return row.error();
+    if (!row->has_value()) {
+      damaged_.push_back(Error("`waiting` has a row of " + base::format_id(place.delivery) +
+                               ", which is not in `deliveries`"));
+      return {};
+    }
+    Result<Delivery> delivery = decode_delivery(place.delivery, **row);
+    if (!delivery) {
+      damaged_.push_back(delivery.error());
+      return {};
+    }
+    if (message_ == nullptr || message_->id != place.delivery.message || due_ != place.due) {
+      finish_message();
+      if (Result<void> begun = begin_message(place.delivery.message); !begun) return begun;
+      due_ = place.due;
+    }
+    if (message_ == nullptr) return {};
+    deliveries_.push_back(std::move(*delivery));
+    ++taken_;
+    return {};
+  }
+
+  Result<void> begin_message(MessageId id) {
+    Result<std::shared_ptr<Message>> message = read_message(view_, id, damaged_);
+    if (!message) return message.error();
+    message_ = std::move(*message);
+    if (message_ == nullptr || message_->body_chunks > 1) return {};
+    if (message_->body_chunks == 0) {
+      message_->body = std::make_shared<const std::string>();
+      return {};
+    }
+    if (message_->body_octets > octets_left_) return {};
+    Result<std::optional<std::string>> body = view_.get(Family::Bodies, body_key(id, 0));
+    if (!body) return body.error();
+    // Without it the attempt that reads the body names what is missing.
+    if (!body->has_value()) return {};
+    octets_left_ -= std::min(octets_left_, (*body)->size());
+    message_->body = std::make_shared<const std::string>(std::move(**body));
+    return {};
+  }
+
+  void finish_message() {
+    if (message_ != nullptr && !deliveries_.empty()) {
+      loaded_.messages.push_back({std::move(message_), std::move(deliveries_)});
+    }
+    message_.reset();
+    deliveries_.clear();
+  }
+
+  const RowView& view_;
+  const LoadRequest& request_;
+  Damaged& damaged_;
+  std::size_t octets_left_;
+  std::uint32_t taken_ = 0;
+  LoadedQueue loaded_;
+  std::shared_ptr<Message> message_;
+  WallTime due_;
+  std::vector<Delivery> deliveries_;
+};
+
+bool is_address_match(const std::string& wanted, std::string_view address) {
+  if (wanted.empty()) return true;
+  if (!wanted.starts_with("*@")) return base::equals_ignoring_case(wanted, address);
+  const std::size_t at = address.rfind('@');
+  return at != std::string_view::npos &&
+         base::equals_ignoring_case(std::string_view(wanted).substr(2), address.substr(at + 1));
+}
+
+bool contains_ignoring_case(std::string_view text, const std::string& part) {
+  return part.empty() || base::lower_case(text).find(base::lower_case(part)) != std::string::npos;
+}
+
+bool is_match(const QueueFilter& filter, const Message& message) {
+  if (filter.accepted_before && message.accepted >= *filter.accepted_before) return false;
+  return is_address_match(filter.sender, message.sender);
+}
+
+bool is_match(const QueueFilter& filter, const Delivery& delivery) {
+  if (filter.delivery && filter.delivery->number != delivery.number) return false;
+  if (filter.state && *filter.state != delivery.state) return false;
+  if (!filter.destination.empty() &&
+      !base::equals_ignoring_case(filter.destination, delivery.destination)) {
+    return false;
+  }
+  return is_address_match(filter.recipient, delivery.recipient) &&
+         (contains_ignoring_case(delivery.last.reply, filter.reason) ||
+          contains_ignoring_case(delivery.hold_reason, filter.reason));
+}
+
+// Adds the message to the page if it and one of its deliveries match.
+Result<void> list_one(const RowView& view, const QueueFilter& filter,
+                      std::shared_ptr<Message> message, Damaged& damaged, ListedPage& page) {
+  if (!is_match(filter, *message)) return {};
+  Result<std::vector<Delivery>> deliveries = read_deliveries(view, message->id, damaged);
+  if (!deliveries) return deliveries.error();
+  std::erase_if(*deliveries, [&](const Delivery& delivery) { return !is_match(filter, delivery); });
+  if (deliveries->empty()) return {};
+  message->header_block = std::string();
+  page.messages.push_back({std::move(message), std::move(*deliveries)});
+  return {};
+}
+
+Result<ListedPage> list_message(const RowView& view, const QueueFilter& filter, MessageId id,
+                                Damaged& damaged) {
+  ListedPage page;
+  Result<std::shared_ptr<Message>> message = read_message(view, id, damaged);
+  if (!message) return message.error();
+  if (*message == nullptr) return page;
+  if (Result<void> listed = list_one(view, filter, std::move(*message), damaged, page); !listed) {
+    return listed.error();
+  }
+  return page;
+}
+
+Result<void> read_history(const RowView& view, MessageId id, Damaged& damaged, MessageView& seen) {
+  const std::unique_ptr<RowCursor> cursor = view.cursor(Family::History, message_key(id));
+  std::uint32_t number = 0;
+  std::uint32_t step_of_delivery = 0;
+  for (cursor->seek(message_key(id)); cursor->is_valid(); cursor->next()) {
+    if (seen.history.size() >= kHistoryStepsMax) break;
+    const std::optional<HistoryKey> key = parse_history_key(cursor->key());
+    if (!key) continue;
+    Result<HistoryStep> step = decode_step(*key, cursor->value());
+    if (!step) {
+      damaged.push_back(step.error());
+      continue;
+    }
+    if (key->delivery.number != number) step_of_delivery = 0;
+    number = key->delivery.number;
+    step->step = ++step_of_delivery;
+    seen.history.push_back(std::move(*step));
+  }
+  return cursor->status();
+}
+
+}  // namespace
+
+unsigned home_loop(std::string_view destination, unsigned loops) {
+  std::uint64_t hash = 0xCBF29CE484222325ULL;
+  for (const char c : destination) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+  }
+  return static_cast<unsigned>((hash >> 32) % loops);
+}
+
+Result<std::shared_ptr<const std::string>> read_chunk(const Rows& rows, MessageId id,
+                                                      std::uint32_t index) {
+  Result<std::optional<std::string>> chunk = rows.view()->get(Family::Bodies, body_key(id, index));
+  if (!chunk) return chunk.error();
+  if (!chunk->has_value()) {
+    return Error("chunk " + std::to_string(index) + " of the body of " + base::format_id(id) +
+                 " is missing");
+  }
+  return std::make_shared<const std::string>(std::move(**chunk));
+}
+
+Result<LoadedQueue> load(const Rows& rows, const LoadRequest& request, Damaged& damaged) {
+  const std::unique_ptr<RowView> view = rows.view();
+  return QueueLoader(*view, request, damaged).run();
+}
+
+Result<std::vector<FoundQueue>> find_queues(const Rows& rows, unsigned loop, unsigned loops) {
+  std::vector<FoundQueue> found;
+  const std::unique_ptr<RowView> view = rows.view();
+  const Key state(1, static_cast<char>(DeliveryState::Waiting));
+  const std::unique_ptr<RowCursor> row = view->cursor(Family::Waiting, state);
+  for (row->seek(state); row->is_valid();) {
+    std::optional<WaitingKey> key = parse_waiting_key(row->key());
+    if (!key) {
+      row->next();
+      continue;
+    }
+    const Key behind = key_behind(waiting_prefix(key->queue));
+    if (home_loop(key->queue.destination, loops) == loop) {
+      found.push_back({std::move(key->queue), key->due});
+    }
+    row->seek(behind);
+  }
+  if (const Result<void> read = row->status(); !read) return read.error();
+  return found;
+}
+
+Result<ListedPage> list(const Rows& rows, const ListRequest& request, Damaged& damaged) {
+  const std::unique_ptr<RowView> view = rows.view();
+  const QueueFilter& filter = request.filter;
+  if (filter.delivery) return list_message(*view, filter, filter.delivery->message, damaged);
+  if (filter.message) return list_message(*view, filter, *filter.message, damaged);
+  ListedPage page;
+  const std::unique_ptr<RowCursor> row = view->cursor(Family::Messages, {});
+  Key start;
+  if (request.after) {
+    start = message_key(*request.after);
+    start.push_back('\0');
+  }
+  std::uint32_t scanned = 0;
+  MessageId reached;
+  for (row->seek(start); row->is_valid(); row->next()) {
+    if (scanned >= request.scanned_max || page.messages.size() >= request.messages_max) {
+      page.more_after = reached;
+      return page;
+    }
+    const std::optional<MessageId> id = parse_message_key(row->key());
+    if (!id) continue;
+    reached = *id;
+    ++scanned;
+    Result<Message> message = decode_message(*id, row->value());
+    if (!message) {
+      damaged.push_back(message.error());
+      continue;
+    }
+    if (Result<void> listed =
+            list_one(*view, filter, std::make_shared<Message>(std::move(*message)), damaged, page);
+        !listed) {
+      return listed.error();
+    }
+  }
+  if (const Result<void> read = row->status(); !read) return read.error();
+  return page;
+}
+
+Result<QueueSummary> summarise(const Rows& rows) {
+  const std::unique_ptr<RowView> view = rows.view();
+  const std::unique_ptr<RowCursor> row = view->cursor(Family::Waiting, {});
+  std::map<std::pair<DeliveryState, std::string>, QueueSummary::Line> lines;
+  QueueSummary::Line* line = nullptr;
+  for (row->seek({}); row->is_valid(); row->next()) {
+    std::optional<WaitingKey> key = parse_waiting_key(row->key());
+    if (!key) continue;
+    if (line == nullptr || line->state != key->state ||
+        line->destination != key->queue.destination) {
+      line = &lines[{key->state, key->queue.destination}];
+    }
+    // The id says when the message came: no row of `messages` has to be read.
+    const WallTime accepted = key->delivery.message.made_at();
+    if (line->deliveries == 0) {
+      line->state = key->state;
+      line->destination = std::move(key->queue.destination);
+      line->earliest_due = key->due;
+      line->oldest = accepted;
+    }
+    ++line->deliveries;
+    line->earliest_due = std::min(line->earliest_due, key->due);
+    line->oldest = std::min(line->oldest, accepted);
+  }
+  if (const Result<void> read = row->status(); !read) return read.error();
+  QueueSummary summary;
+  summary.lines.reserve(lines.size());
+  for (auto& [name, found] : lines) summary.lines.push_back(std::move(found));
+  return summary;
+}
+
+Result<MessageView> view_message(const Rows& rows, MessageId id, Damaged& damaged) {
+  const std::unique_ptr<RowView> view = rows.view();
+  MessageView seen;
+  Result<std::shared_ptr<Message>> message = read_message(*view, id, damaged);
+  if (!message) return message.error();
+  seen.message = std::move(*message);
+  Result<std::vector<Delivery>> deliveries = read_deliveries(*view, id, damaged);
+  if (!deliveries) return deliveries.error();
+  seen.deliveries = std::move(*deliveries);
+  if (Result<void> read = read_history(*view, id, damaged, seen); !read) return read.error();
+  return seen;
+}
+
+Result<ReportState> read_report_state(const Rows& rows, MessageId id) {
+  const Result<std::optional<std::string>> row =
+      rows.view()->get(Family::Deliveries, delivery_key({id, 0}));
+  if (!row) return row.error();
+  if (!row->has_value()) return ReportState{};
+  return decode_report_state(id, **row);
+}
+
+Result<std::vector<NotedRow>> read_notes(const Rows& rows, std::string_view kind) {
+  const std::unique_ptr<RowView> view = rows.view();
+  const Key prefix = site_prefix(kind);
+  const std::unique_ptr<RowCursor> row = view->cursor(Family::Sites, prefix);
+  std::vector<NotedRow> notes;
+  for (row->seek(prefix); row->is_valid(); row->next()) {
+    notes.push_back({std::string(row->key().substr(prefix.size())), std::string(row->value())});
+  }
+  if (const Result<void> read = row->status(); !read) return read.error();
+  return notes;
+}
+
+}  // namespace rockdove::queue

@@ -1,0 +1,153 @@
+#include "tests/support/memory_rows.h"
+
+#include <mutex>
+#include <utility>
+
+#include "mta/base/assert.h"
+
+namespace rockdove::tests {
+
+using queue::Error;
+using queue::Result;
+using queue::RowOperations;
+
+namespace {
+
+class MemoryCursor final : public queue::RowCursor {
+ public:
+  MemoryCursor(const MemoryDisk::Family& rows, std::string_view prefix)
+      : rows_(rows), prefix_(prefix), at_(rows.end()) {}
+
+  void seek(std::string_view key) override {
+    at_ = rows_.lower_bound(key < prefix_ ? std::string_view(prefix_) : key);
+  }
+
+  void next() override {
+    MTA_ASSERT(is_valid());
+    ++at_;
+  }
+
+  [[nodiscard]] bool is_valid() const override {
+    return at_ != rows_.end() && at_->first.starts_with(prefix_);
+  }
+
+  [[nodiscard]] std::string_view key() const override { return at_->first; }
+
+  [[nodiscard]] std::string_view value() const override { return at_->second; }
+
+  [[nodiscard]] Result<void> status() const override { return {}; }
+
+ private:
+  const MemoryDisk::Family& rows_;
+  std::string prefix_;
+  MemoryDisk::Family::const_iterator at_;
+};
+
+}  // namespace
+
+class MemoryView final : public queue::RowView {
+ public:
+  explicit MemoryView(const MemoryDisk& disk) : disk_(disk), lock_(disk.mutex_, std::defer_lock) {
+    const std::lock_guard turn(disk_.turnstile_);
+    lock_.lock();
+  }
+
+  [[nodiscard]] Result<std::optional<std::string>> get(queue::Family family,
+                                                       std::string_view key) const override {
+    const MemoryDisk::Family& rows = disk_.rows(family);
+    const auto found = rows.find(key);
+    if (found == rows.end()) return std::optional<std::string>();
+    return std::optional<std::string>(found->second);
+  }
+
+  [[nodiscard]] std::unique_ptr<queue::RowCursor> cursor(queue::Family family,
+                                                         std::string_view prefix) const override {
+    return std::make_unique<MemoryCursor>(disk_.rows(family), prefix);
+  }
+
+  [[nodiscard]] Result<std::optional<std::string>> last_key(queue::Family family) const override {
+    const MemoryDisk::Family& rows = disk_.rows(family);
+    if (rows.empty()) return std::optional<std::string>();
+    return std::optional<std::string>(rows.rbegin()->first);
+  }
+
+ private:
+  const MemoryDisk& disk_;
+  std::shared_lock<std::shared_mutex> lock_;
+};
+
+void MemoryDisk::crash(std::size_t unsynced_kept) {
+  const std::unique_lock lock(mutex_);
+  while (unsynced_.size() > unsynced_kept) {
+    UndoWrite& write = unsynced_.back();
+    for (auto undo = write.rbegin(); undo != write.rend(); ++undo) {
+      Family& rows = families_[static_cast<std::size_t>(undo->family)];
+      if (undo->before) {
+        rows.insert_or_assign(std::move(undo->key), std::move(*undo->before));
+      } else {
+        rows.erase(undo->key);
+      }
+    }
+    unsynced_.pop_back();
+  }
+  unsynced_.clear();
+}
+
+bool MemoryDisk::is_empty_but_meta() const {
+  for (std::size_t family = 0; family < queue::kFamilies; ++family) {
+    const queue::Family which = static_cast<queue::Family>(family);
+    if (which == queue::Family::Meta || which == queue::Family::History) continue;
+    if (!families_[family].empty()) return false;
+  }
+  return true;
+}
+
+Result<void> MemoryRows::write(std::span<const RowOperations* const> batch, queue::Sync sync) {
+  const std::lock_guard turn(disk_.turnstile_);
+  const std::unique_lock lock(disk_.mutex_);
+  MTA_ASSERT(!has_failed_);  // "takes no more writes" is the caller's duty
+  if (disk_.writes_left_ == 0) {
+    has_failed_ = true;
+    return Error("No space left on device");
+  }
+  if (disk_.writes_left_ != std::numeric_limits<std::size_t>::max()) --disk_.writes_left_;
+  MemoryDisk::UndoWrite& undo = disk_.unsynced_.emplace_back();
+  for (const RowOperations* operations : batch) {
+    operations->for_each([&](const RowOperations::Row& row) {
+      MemoryDisk::Family& rows = disk_.families_[static_cast<std::size_t>(row.family)];
+      const auto found = rows.find(row.key);
+      const bool is_there = found != rows.end();
+      undo.push_back({row.family, std::string(row.key),
+                      is_there ? std::optional<std::string>(found->second) : std::nullopt});
+      if (row.operation == RowOperations::Operation::Put) {
+        rows.insert_or_assign(std::string(row.key), std::string(row.value));
+      } else if (is_there) {
+        rows.erase(found);
+      }
+    });
+  }
+  if (sync == queue::Sync::Yes) {
+    disk_.unsynced_.clear();
+    ++disk_.syncs_;
+  }
+  return {};
+}
+
+std::unique_ptr<queue::RowView> MemoryRows::view() const {
+  return std::make_unique<MemoryView>(disk_);
+}
+
+std::optional<Error> MemoryRows::failure() const {
+  const std::shared_lock lock(disk_.mutex_);
+  if (!has_failed_) return std::nullopt;
+  return Error("No space left on device");
+}
+
+Result<void> MemoryRows::trim_history(std::string_view below_key) {
+  const std::unique_lock lock(disk_.mutex_);
+  MemoryDisk::Family& history = disk_.families_[static_cast<std::size_t>(queue::Family::History)];
+  history.erase(history.begin(), history.lower_bound(below_key));
+  return {};
+}
+
+}  // namespace rockdove::tests

@@ -1,0 +1,145 @@
+#include "queue/codec.h"
+
+#include <random>
+
+#include <catch2/catch.hpp>
+
+#include "tests/unit/queue/sample_mail.h"
+
+using namespace rockdove;
+using namespace rockdove::queue;
+using namespace rockdove::tests;
+
+namespace {
+
+Message odd_message() {
+  Message message = sample_message(5, 3);
+  message.kind = MessageKind::Report;
+  message.sender = std::string("a\xFF\0b", 4);
+  message.client.address = *base::parse_ip_address("2001:db8::7");
+  message.body_octets = 100'000'000'000;
+  message.body_chunks = 4711;
+  message.eight_bit = true;
+  message.tenant = "blue";
+  message.header_block.append(std::string(100'000, 'x'));
+  return message;
+}
+
+Delivery odd_delivery() {
+  Delivery delivery = sample_delivery(sample_message(5), 9);
+  delivery.tenant = "blue";
+  delivery.priority = 255;
+  delivery.state = DeliveryState::Held;
+  delivery.attempts = 3;
+  delivery.uncertain = 1;
+  delivery.crashes = 2;
+  delivery.hold_reason = "operator";
+  delivery.last = {kSampleTime, "mx[192.0.2.1]:25", "451 4.7.1 Later\xFE"};
+  delivery.failed_status = "5.1.1";
+  return delivery;
+}
+
+}  // namespace
+
+TEST_CASE("codec: a message reads back as it was written") {
+  const Message written = odd_message();
+  std::string octets;
+  encode_message(written, octets);
+  const Result<Message> read = decode_message(written.id, octets);
+  REQUIRE(read);
+  CHECK(read->id == written.id);
+  CHECK(read->kind == written.kind);
+  CHECK(read->sender == written.sender);
+  CHECK(read->client.address == written.client.address);
+  CHECK(read->client.helo == written.client.helo);
+  CHECK(read->client.listener == written.client.listener);
+  CHECK(read->accepted == written.accepted);
+  CHECK(read->header_block == written.header_block);
+  CHECK(read->body_octets == written.body_octets);
+  CHECK(read->body_chunks == written.body_chunks);
+  CHECK(read->eight_bit);
+  CHECK(read->recipients == 3);
+  CHECK(read->tenant == "blue");
+  CHECK(read->body == nullptr);
+}
+
+TEST_CASE("codec: a delivery reads back as it was written") {
+  const Delivery written = odd_delivery();
+  std::string octets;
+  encode_delivery(written, octets);
+  const Result<Delivery> read = decode_delivery({sample_id(5), 9}, octets);
+  REQUIRE(read);
+  CHECK(read->number == 9);
+  CHECK(read->recipient == written.recipient);
+  CHECK(read->destination == written.destination);
+  CHECK(read->tenant == written.tenant);
+  CHECK(read->priority == 255);
+  CHECK(read->state == DeliveryState::Held);
+  CHECK(read->due == written.due);
+  CHECK(read->attempts == 3);
+  CHECK(read->uncertain == 1);
+  CHECK(read->crashes == 2);
+  CHECK(read->hold_reason == "operator");
+  CHECK(read->last.at == kSampleTime);
+  CHECK(read->last.host == written.last.host);
+  CHECK(read->last.reply == written.last.reply);
+  CHECK(read->failed_status == "5.1.1");
+}
+
+TEST_CASE("codec: a closing record keeps who sent what to whom") {
+  const Message message = sample_message(5);
+  std::string octets;
+  encode_closing(message, sample_delivery(message, 1), Outcome::Bounced,
+                 sample_attempt(kSampleTime), octets);
+  const Result<HistoryStep> step =
+      decode_step({{message.id, 1}, kSampleTime, HistoryKind::Closing}, octets);
+  REQUIRE(step);
+  CHECK(step->what == "bounced");
+  CHECK(step->sender == "alice@here.example");
+  CHECK(step->recipient == "bob1@example.net");
+  CHECK(step->reply == "250 2.0.0 Ok");
+  CHECK(octets.find("<1@here.example>") != std::string::npos);
+}
+
+TEST_CASE("codec: damaged rows are errors that name the row, and never crash") {
+  const Result<Message> none = decode_message(sample_id(5), "\xFF\xFF\xFF");
+  REQUIRE_FALSE(none);
+  CHECK(none.error().text().find(base::format_id(sample_id(5))) != std::string::npos);
+  CHECK(none.error().text().find("messages") != std::string::npos);
+
+  std::string message;
+  encode_message(sample_message(5), message);
+  std::string delivery;
+  encode_delivery(odd_delivery(), delivery);
+  std::string step;
+  encode_attempt(odd_delivery(), sample_attempt(kSampleTime), step);
+  std::mt19937 random(42);
+  for (int round = 0; round < 20'000; ++round) {
+    std::string octets = round % 3 == 0 ? message : round % 3 == 1 ? delivery : step;
+    const std::size_t changes = 1 + random() % 4;
+    for (std::size_t i = 0; i < changes; ++i) {
+      octets[random() % octets.size()] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) octets.resize(random() % octets.size());
+    if (const Result<Message> read = decode_message(sample_id(5), octets)) {
+      CHECK(read->id == sample_id(5));
+    }
+    if (const Result<Delivery> read = decode_delivery({sample_id(5), 9}, octets)) {
+      CHECK(read->number == 9);
+    }
+    if (const Result<HistoryStep> read =
+            decode_step({{sample_id(5), 9}, kSampleTime, HistoryKind::Attempt}, octets)) {
+      CHECK_FALSE(read->what.empty());
+    }
+  }
+}
+
+TEST_CASE("codec: a reply is kept up to its limit") {
+  Delivery delivery = odd_delivery();
+  delivery.last.reply.assign(5000, 'x');
+  std::string octets;
+  encode_delivery(delivery, octets);
+  const Result<Delivery> read = decode_delivery({sample_id(5), 9}, octets);
+  REQUIRE(read);
+  CHECK(read->last.reply.size() == kReplyOctetsKept);
+}
