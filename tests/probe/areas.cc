@@ -5,6 +5,7 @@ namespace rockdove::probe {
 std::span<const Area> areas() {
   static constexpr Area kAreas[] = {
       {"smtp-address", answer_smtp_address},
+      {"smtp-command", answer_smtp_command},
   };
   return kAreas;
 }

@@ -20,9 +20,15 @@ def judge_address(case, result):
     return "accept" in result
 
 
+def judge_command(case, result):
+    """null: a verb or a parameter that is not offered here."""
+    return "ok" in result and result["ok"] in (None, case["ok"])
+
+
 # area: (file below the folder, judge)
 AREAS = {
     "smtp-address": ("smtp/address.jsonl", judge_address),
+    "smtp-command": ("smtp/command.jsonl", judge_command),
 }
 
 
