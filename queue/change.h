@@ -76,7 +76,7 @@ class Change {
 struct Attempt {
   WallTime at;
   base::Duration took{0};
-  std::string host;   // as in LastAttempt
+  std::string host;   // as in LastAttempt; with an empty reply, the delivery's `last` counts
   std::string reply;  // as in LastAttempt
 };
 

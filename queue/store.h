@@ -41,12 +41,15 @@ struct LoadRequest {
   WallTime due_until;        // only rows due by then
   std::uint32_t deliveries_max = 16;
   std::size_t octets_max = 4 * 1024 * 1024;  // of bodies read along; then bodies are left out
+  // Only deliveries of messages accepted before then (their ids say when); the others are skipped.
+  std::optional<WallTime> accepted_before;
 };
 
 struct LoadedQueue {
   std::vector<MessageWithDeliveries> messages;  // in the order of their rows; adjacent rows of one message joined
   WaitingMark reached;                   // the last row looked at
   std::optional<WallTime> next_due;      // of the first row behind `reached`, due or not; none: there is none
+  bool more = false;  // the limits ended this load: the first row behind `reached` is due
 };
 
 // One queue with rows that wait, at a start.

@@ -9,6 +9,10 @@ import subprocess
 import time
 
 
+# What no benchmark wants to measure: limits of one client address.
+FREE_LISTENER = 'rate = "1000000/s"\nconnections = 5000\n'
+
+
 def free_port():
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
@@ -43,7 +47,7 @@ class Rockdove:
     """One daemon: configuration, state and log in `folder`, everything routed to 127.0.0.1:`sink`,
     or as `routes` (TOML) says. `extra` is TOML that goes to the end, `top` to the beginning."""
 
-    def __init__(self, program, folder, port, sink, top="", routes=None, extra="", listener=""):
+    def __init__(self, program, folder, port, sink, top="", routes=None, extra="", listener=FREE_LISTENER):
         self.program, self.folder, self.port = program, folder, port
         self.state = os.path.join(folder, "state")
         self.log = os.path.join(folder, "rockdove.log")

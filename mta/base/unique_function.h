@@ -22,10 +22,10 @@ class UniqueFunction<R(Arguments...)> {
   UniqueFunction() = default;
 
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, UniqueFunction> &&
-             std::is_invocable_r_v<R, std::remove_cvref_t<F>&, Arguments...>)
+    requires(!std::is_same_v<std::decay_t<F>, UniqueFunction> &&
+             std::is_invocable_r_v<R, std::decay_t<F>&, Arguments...>)
   UniqueFunction(F&& function) {  // NOLINT(google-explicit-constructor,bugprone-forwarding-reference-overload)
-    using Stored = std::remove_cvref_t<F>;
+    using Stored = std::decay_t<F>;  // a function becomes a pointer to it
     if constexpr (fits_inside<Stored>()) {
       ::new (static_cast<void*>(&storage_)) Stored(std::forward<F>(function));
       operations_ = &kInside<Stored>;

@@ -22,15 +22,14 @@
 #include "mta/net/network.h"
 #include "mta/net/protocol.h"
 #include "mta/net/uv_loop.h"
+#include "mta/net/uv_network.h"
 
 namespace rockdove::net {
 
-class UvNetwork;
-
 class Connection : public Wire {
  public:
-  enum class Direction : std::uint8_t { In, Out };
-  enum class State : std::uint8_t { Connecting, Open, Lingering, Closed };
+  using Direction = ConnectionDirection;
+  using State = ConnectionState;
 
   Connection(UvNetwork& network, UvLoop& loop, Direction direction,
              std::unique_ptr<Protocol> protocol);

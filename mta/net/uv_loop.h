@@ -2,7 +2,8 @@
 //
 // One turn is: wait, handle all that has arrived, run what was asked for the turn's end, hand over
 // in one batch each what was posted to other loops. Declare it before everything that lives on it;
-// run() on its own thread; destroy it when all that lives on it is gone.
+// run() on its own thread; destroy it when all that lives on it is gone and no other loop runs that
+// may still post to it.
 #pragma once
 
 #include <atomic>

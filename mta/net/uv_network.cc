@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/base/assert.h"
+#include "mta/net/connection.h"
 
 namespace rockdove::net {
 

@@ -7,16 +7,20 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
-#include "mta/net/connection.h"
 #include "mta/net/listener.h"
 #include "mta/net/listening_socket.h"
 #include "mta/net/network.h"
 #include "mta/net/uv_loop.h"
 
 namespace rockdove::net {
+
+class Connection;  // not part of the interface, and the only one here that needs <uv.h>
+enum class ConnectionDirection : std::uint8_t { In, Out };
+enum class ConnectionState : std::uint8_t { Connecting, Open, Lingering, Closed };
 
 class UvNetwork : public Network {
  public:
@@ -34,7 +38,8 @@ class UvNetwork : public Network {
   void connect(const ConnectRequest& request, std::unique_ptr<Protocol> protocol) override;
 
   using ListenerId = std::size_t;
-  // Accepts from `socket` until stop_listening(). Neither may be called from within `accept`.
+  // Accepts from `socket` until stop_listening(). Neither may be called from within `accept`, nor
+  // by a protocol that was just accepted within connected().
   ListenerId listen(ListeningSocket socket, Accept accept);
   void stop_listening(ListenerId listener);  // once each
   void stop_listening();                     // all of them
@@ -44,8 +49,8 @@ class UvNetwork : public Network {
   // Accepted and closed at once for want of descriptors, by the listeners that listen now.
   [[nodiscard]] std::size_t turned_away() const;
 
-  // Every protocol that is left hears lost(Broken, ECONNABORTED). Not from within a protocol's
-  // call.
+  // Every protocol that is left hears lost(Broken, ECONNABORTED), but not those that are connected
+  // in answer to it. Not from within a protocol's call.
   void close_all();
 
  private:
@@ -54,11 +59,11 @@ class UvNetwork : public Network {
   // For the connections.
   void turn_wanted(Connection& connection);
   void turn_unwanted(Connection& connection);
-  void state_changes(const Connection& connection, Connection::State next);
+  void state_changes(const Connection& connection, ConnectionState next);
   void forget(Connection& connection);
 
   void accepted(FileDescriptor socket, const ConnectionInfo& info, Accept& accept);
-  Connection& add(Connection::Direction direction, std::unique_ptr<Protocol> protocol);
+  Connection& add(ConnectionDirection direction, std::unique_ptr<Protocol> protocol);
   void run_turns();
 
   UvLoop& loop_;

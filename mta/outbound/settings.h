@@ -1,6 +1,6 @@
 // What an operator decides about where mail goes ([[route]] in product.md). Filled by the daemon's
-// configuration, immutable while in use. The first route that matches wins; without one, mail goes by
-// MX to port 25.
+// configuration, immutable while in use. The first route that matches wins; without one, mail goes
+// by MX to port 25.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@ namespace rockdove::outbound {
 struct ToMx {
   std::uint16_t port = 25;
 };
+
 struct ToHosts {
   struct Host {
     std::string name;  // a host name, or an address without brackets
@@ -25,15 +26,18 @@ struct ToHosts {
   std::vector<Host> hosts;
   Order order = Order::First;  // First: the next one only when one fails; Share: spread evenly
 };
+
 struct ToDiscard {};
+
 using Target = std::variant<ToMx, ToHosts, ToDiscard>;
 
 struct Route {
-  std::string name;  // unique: as configured, else made from the target; part of queue names and logs
-  // Conditions, all must hold; "" matches everything. Addresses in lower case: "*" matches any run of
-  // characters ("*@example.com", "*@*.example.com").
+  std::string
+      name;  // unique: as configured, else made from the target; part of queue names and logs
+  // Conditions, all must hold; "" matches everything. Addresses in lower case: "*" matches any run
+  // of characters ("*@example.com", "*@*.example.com").
   std::string recipient;
-  std::string sender;    // "<>" is the null sender
+  std::string sender;  // "<>" is the null sender
   std::string listener;
   std::vector<base::IpNetwork> client;  // empty: any
   Target target;

@@ -4,8 +4,8 @@
 // A bare CR or LF before or after a dot could end the message for us and not for the next hop, or
 // the other way round: then what follows is a message that nobody checked (SMTP smuggling). So bare
 // CRs and LFs refuse the message, or, with LineEndings::Fix, become CRLF and are counted; a line
-// that such a repair begins never ends the message either. NUL octets are always refused (§4.5.2
-// forbids nothing here, but RFC 5322 §2.3 does, and other servers cut texts there).
+// that such a repair begins never ends the message either. NUL octets are always refused (RFC 5322
+// §2.3; other servers end a text there).
 //
 // Nothing is copied: what comes out are views of what went in. For any cut of the same octets the
 // parts, joined, are the same, and so is everything else that can be asked.
@@ -43,7 +43,7 @@ class BodyReader {
   struct Part {
     // Unstuffed content, maybe empty; a view of the input, or of constants.
     std::string_view octets;
-    // How much of the input is done with; at least 1 unless the input was empty or is_ended().
+    // How much of the input is done with. 0 only if there are octets instead, or no input.
     std::size_t taken = 0;
   };
 
@@ -66,8 +66,10 @@ class BodyReader {
   // Bare CRs and LFs that were made CRLF.
   [[nodiscard]] std::uint64_t fixed_line_endings() const { return fixed_line_endings_; }
 
-  // The longest line given out, without its CRLF. RFC 5321 §4.5.3.1.6 allows 998.
-  [[nodiscard]] std::size_t longest_line() const { return longest_line_; }
+  // The longest line of a message without fault, without its CRLF. RFC 5321 §4.5.3.1.6 allows 998.
+  [[nodiscard]] std::size_t longest_line() const {
+    return how_ == BodyEnd::Dot ? longest_line_ : 0;
+  }
 
  private:
   enum class State : std::uint8_t {

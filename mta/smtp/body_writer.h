@@ -19,8 +19,8 @@ class BodyWriter {
   // Appends `octets` to `wire`, stuffed. Cut them anywhere.
   void write(std::string_view octets, base::ByteBuffer& wire);
 
-  // Ends the last line if it is not ended, then CRLF "." CRLF's last three octets. Nothing is
-  // written if there was a fault.
+  // Ends the last line if it has no end, then writes the line of the final dot. Nothing is written
+  // if there was a fault.
   void finish(base::ByteBuffer& wire);
 
   [[nodiscard]] BodyFault fault() const { return fault_; }

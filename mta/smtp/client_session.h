@@ -12,7 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -150,6 +149,8 @@ class ClientSession {
   [[nodiscard]] std::string_view output() const { return output_.view(); }
 
   void output_sent(std::size_t octets, Instant now);
+  // kNever only between transactions (how long to keep an idle session is its owner's to say) and
+  // once it is over.
   [[nodiscard]] Instant deadline() const;
 
   [[nodiscard]] bool wants_input() const { return state_ != State::Over; }
@@ -181,12 +182,13 @@ class ClientSession {
     None,
     Envelope,  // replies to MAIL, RCPT and DATA are due
     Body,
-    Dot,  // the final dot is in output() or has left
+    Dot,      // the final dot is in output() or has left
+    Decided,  // by ourselves; to be told once previous_ has ended
   };
 
   struct Transaction {
     Phase phase = Phase::None;
-    OutgoingMessage message;
+    OutgoingMessage message;  // only where it is sent command by command
     std::vector<RecipientResult> results;
     std::size_t answered = 0;  // recipients whose RCPT has a reply
     std::size_t accepted = 0;
@@ -196,25 +198,50 @@ class ClientSession {
     Stage stage = Stage::Mail;
   };
 
-  void on_reply(Reply reply, Instant now);
+  // A queue that keeps its memory.
+  class DueReplies {
+   public:
+    [[nodiscard]] bool is_empty() const { return taken_ == replies_.size(); }
+
+    [[nodiscard]] Due front() const { return replies_[taken_]; }
+
+    void push_back(Due due) { replies_.push_back(due); }
+
+    void take() {
+      if (++taken_ == replies_.size()) clear();
+    }
+
+    void clear() {
+      replies_.clear();
+      taken_ = 0;
+    }
+
+   private:
+    std::vector<Due> replies_;
+    std::size_t taken_ = 0;
+  };
+
+  void on_reply(Reply reply);
   void on_banner(Reply reply);
   void on_hello(Reply reply, Due due);
-  void on_mail(Reply reply);
+  void on_mail(const Reply& reply);
   void on_rcpt(Reply reply);
   void on_data(Reply reply);
-  void on_final_dot(Reply reply, Instant now);
+  void on_final_dot(Reply reply);
   void on_unasked(Reply reply);
-  void learn(const Reply& hello);
-  std::optional<Reply> refuse_locally(const OutgoingMessage& message) const;
-  void send(std::string_view command, std::string_view argument, Due due);
-  void send_mail();
-  void send_rcpt(std::size_t number);
-  void send_next_of_envelope();
-  void end_transaction(Transaction& transaction, Stage stage, bool uncertain);
+  void learn(const Reply& hello, Due due);
+  [[nodiscard]] std::optional<Reply> refuse_locally(const OutgoingMessage& message) const;
+  void send(std::string_view command, Due due);
+  void send_mail(const OutgoingMessage& message);
+  void send_rcpt(std::string_view recipient);
+  void expect_final_dot();
   void decide_open(Transaction& transaction, const Reply& reply, Stage stage);
-  void say_quit();
+  void end_transaction(Transaction& transaction);
+  void say_quit_when_idle();
+  void refuse_session(Stage stage, Reply reply);
   void fail(FailKind kind, std::optional<Reply> reply, std::string detail);
   void close(std::optional<Reply> reply);
+  [[nodiscard]] bool is_dot_left() const;
   [[nodiscard]] Duration timeout() const;
 
   const ClientOptions& options_;
@@ -222,8 +249,9 @@ class ClientSession {
   base::ByteBuffer output_;
   PeerCapabilities peer_;
   State state_ = State::Talking;
-  std::deque<Due> due_;
-  std::deque<ClientEvent> events_;
+  DueReplies due_;
+  std::vector<ClientEvent> events_;
+  std::size_t events_taken_ = 0;
   Transaction previous_;  // its final dot has left, its reply is due, and current_ runs already
   Transaction current_;
   BodyWriter writer_;

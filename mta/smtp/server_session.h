@@ -152,7 +152,7 @@ class ServerSession {
   [[nodiscard]] Instant deadline() const;
   [[nodiscard]] bool wants_input() const;
 
-  // Over, and SessionOver was taken. Close once output() is empty.
+  // SessionOver was taken. Close once output() is empty.
   [[nodiscard]] bool is_over() const { return over_told_; }
 
   // For logs and metrics.
@@ -179,39 +179,25 @@ class ServerSession {
   enum class Question : std::uint8_t { None, Sender, Recipient, Data, Message };
   using Event = std::optional<ServerEvent>;
 
-  struct Line {
-    std::string_view text;
-    std::size_t taken = 0;  // of input_, line end included
-    bool bare_line_feed = false;
-  };
-
-  [[nodiscard]] std::optional<Line> find_line() const;
-
   Event next_command(Instant now);
   Event next_body_part(Instant now);
   Event body_ended(Instant now);
-  Event run(const Line& line, Instant now);
-  Event on(const HelloCommand& command, Instant now);
-  Event on(const MailCommand& command, Instant now);
-  Event on(const RcptCommand& command, Instant now);
-  Event on(const DataCommand& command, Instant now);
-  Event on(const RsetCommand& command, Instant now);
-  Event on(const NoopCommand& command, Instant now);
-  Event on(const VrfyCommand& command, Instant now);
-  Event on(const HelpCommand& command, Instant now);
-  Event on(const QuitCommand& command, Instant now);
-  Event on(const Refusal& refusal, Instant now);
+  Event on(HelloCommand&& command);
+  Event on(MailCommand&& command);
+  Event on(RcptCommand&& command);
+  Event on(DataCommand&& command);
+  Event on(RsetCommand&& command);
+  Event on(NoopCommand&& command);
+  Event on(VrfyCommand&& command);
+  Event on(HelpCommand&& command);
+  Event on(QuitCommand&& command);
+  Event on(Refusal&& refusal);
 
   Event say(const Reply& reply);
-  void say_hello();
-  Event drop_transaction(State next);
   void finish(CloseReason reason);
   void finish_with(const Reply& reply, CloseReason reason);
   Event tell_end();
-
-  [[nodiscard]] bool is_in_transaction() const {
-    return state_ == State::Mail || state_ == State::Rcpt || state_ == State::Body;
-  }
+  void release_held();
 
   const ServerLimits& limits_;
   const Greeting& greeting_;
@@ -223,8 +209,11 @@ class ServerSession {
   CloseReason reason_ = CloseReason::Quit;
   bool extended_ = false;
   bool peer_closed_ = false;
-  bool skipping_line_ = false;  // the rest of a command line that was too long
-  bool reset_owed_ = false;     // a TransactionReset is to be told before SessionOver
+  bool skipping_line_ = false;   // the rest of a command line that was too long
+  bool bare_line_feed_ = false;  // the rest of a command line that had one
+  bool progressed_ = false;
+  bool hello_owed_ = false;  // a HelloGiven is to be told after the TransactionReset
+  bool reset_owed_ = false;  // a TransactionReset is to be told before SessionOver
   bool over_told_ = false;
   std::size_t recipients_ = 0;
   std::uint64_t commands_ = 0;

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "mta/net/connection.h"
 #include "net_world.h"
 
 namespace rockdove::net {

@@ -1,0 +1,291 @@
+#include "dns/cares_resolver.h"
+
+#include <algorithm>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include <ares.h>
+#include <uv.h>
+
+#include "dns/message.h"
+#include "mta/net/uv_handle.h"
+#include "mta/net/uv_loop.h"
+
+namespace rockdove::dns {
+namespace {
+
+constexpr int kEdnsOctets = 1232;  // passes without fragments; DNS flag day 2020
+constexpr int kClassInternet = 1;
+// Hundreds of questions in one go overflow the sockets' buffers on both sides, and what is lost
+// waits for its time-out (1,000 to knotd at once took 5 s, in bursts 0.1 s).
+constexpr std::size_t kBurstMax = 20;
+constexpr base::Duration kBurstPause = std::chrono::milliseconds(1);
+constexpr int kReceiveBufferOctets = 256 * 1024;
+
+int wire_type(RecordType type) {
+  switch (type) {
+    case RecordType::A:
+      return 1;
+    case RecordType::PTR:
+      return 12;
+    case RecordType::MX:
+      return 15;
+    case RecordType::TXT:
+      return 16;
+    case RecordType::AAAA:
+      return 28;
+  }
+  return 0;
+}
+
+// c-ares keeps global state that must be made once, before the first channel.
+bool is_library_ready() {
+  static const bool is_ready = ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS;
+  return is_ready;
+}
+
+class CaresResolver final : public Resolver {
+ public:
+  explicit CaresResolver(net::UvLoop& loop)
+      : loop_(loop),
+        self_(std::make_shared<CaresResolver*>(this)),
+        timer_(loop.make_timer([this] { on_time(); })) {}
+
+  ~CaresResolver() override {
+    self_.reset();
+    // Calls back for each question (with ARES_EDESTRUCTION) and closes every socket.
+    if (channel_ != nullptr) ares_destroy(channel_);
+  }
+
+  CaresResolver(const CaresResolver&) = delete;
+  CaresResolver& operator=(const CaresResolver&) = delete;
+
+  base::Result<void> open(const CaresSettings& settings) {
+    ares_options options{};
+    options.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
+    options.timeout = static_cast<int>(std::min(settings.timeout, kQuestionTimeMax).count());
+    options.tries = static_cast<int>(std::clamp(settings.tries, 1U, 10U));
+    options.ednspsz = kEdnsOctets;
+    options.socket_receive_buffer_size = kReceiveBufferOctets;
+    options.sock_state_cb = on_socket_state;
+    options.sock_state_cb_data = this;
+    const int status =
+        ares_init_options(&channel_, &options,
+                          ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
+                              ARES_OPT_SOCK_RCVBUF | ARES_OPT_SOCK_STATE_CB);
+    if (status != ARES_SUCCESS) {
+      channel_ = nullptr;
+      return base::Error(std::string("starting c-ares: ") + ares_strerror(status));
+    }
+    if (settings.servers.empty()) return {};
+    std::string list;
+    for (std::size_t i = 0; i < std::min(settings.servers.size(), kServersMax); ++i) {
+      if (i > 0) list += ',';
+      list += base::format_socket_address(settings.servers[i]);
+    }
+    const int taken = ares_set_servers_ports_csv(channel_, list.c_str());
+    if (taken == ARES_SUCCESS) return {};
+    return base::Error("using the name servers " + list + ": " + ares_strerror(taken));
+  }
+
+  void query(std::string name, RecordType type, Done done) override {
+    std::optional<std::string> normal = normalised_name(name);
+    if (!normal) {
+      finish(std::move(done), failure(Status::BadName, name, type, name_of(Status::BadName)));
+      return;
+    }
+    const base::Instant deadline = loop_.now().instant + kQuestionTimeMax;
+    waiting_.push_back(std::make_unique<Question>(
+        Question{this, std::move(*normal), type, std::move(done), deadline, {}}));
+    start_more();
+  }
+
+ private:
+  // From ares_query() on it belongs to c-ares, and dies in on_answer(). Our own deadline may answer
+  // it before that; then it has no `done` any more and stands in no list.
+  struct Question {
+    CaresResolver* resolver;
+    std::string name;
+    RecordType type;
+    Done done;
+    base::Instant deadline;
+    std::list<Question*>::iterator place;  // in under_way_
+  };
+
+  void start_more() {
+    const base::Instant now = loop_.now().instant;
+    if (now >= burst_end_) {
+      burst_ = 0;
+      burst_end_ = now + kBurstPause;
+    }
+    while (!waiting_.empty() && may_start()) {
+      ++burst_;
+      Question* question = waiting_.front().release();
+      waiting_.pop_front();
+      ++in_cares_;
+      question->place = under_way_.insert(under_way_.end(), question);
+      // May call back at once when it fails.
+      ares_query(channel_, question->name.c_str(), kClassInternet, wire_type(question->type),
+                 on_answer, question);
+    }
+    set_timer();
+  }
+
+  [[nodiscard]] bool may_start() const {
+    return in_cares_ < kQuestionsAtOnceMax && burst_ < kBurstMax;
+  }
+
+  // c-ares must not be destroyed within its callback (it would free the query twice), and `done`
+  // may do just that: so the answer is only noted here.
+  static void on_answer(void* argument, int status, int timeouts, unsigned char* reply,
+                        int octets) {
+    static_cast<void>(timeouts);
+    const std::unique_ptr<Question> question(static_cast<Question*>(argument));
+    CaresResolver& self = *question->resolver;
+    --self.in_cares_;
+    if (!question->done) return;
+    self.under_way_.erase(question->place);
+    if (self.self_ == nullptr) return;  // we are being destroyed
+    self.finish(std::move(question->done), answer_of(*question, status, reply, octets));
+  }
+
+  static Answer answer_of(const Question& question, int status, const unsigned char* reply,
+                          int octets) {
+    // With a reply the status only repeats what stands in it: no data, no such name.
+    if (reply != nullptr && octets > 0) {
+      return read_reply({reinterpret_cast<const char*>(reply), static_cast<std::size_t>(octets)},
+                        question.name, question.type);
+    }
+    if (status == ARES_ETIMEOUT) {
+      return failure(Status::TimedOut, question.name, question.type, "no name server answered");
+    }
+    return failure(Status::ServerFailure, question.name, question.type, ares_strerror(status));
+  }
+
+  void finish(Done done, Answer answer) {
+    answered_.emplace_back(std::move(done), std::make_shared<const Answer>(std::move(answer)));
+    if (answered_.size() > 1) return;
+    loop_.post([self = std::weak_ptr(self_)] {
+      auto alive = self.lock();
+      if (alive == nullptr) return;
+      CaresResolver& resolver = **alive;
+      alive.reset();  // else its end in a callback would go unnoticed
+      resolver.call_back();
+    });
+  }
+
+  void call_back() {
+    std::vector<std::pair<Done, AnswerPointer>> answered;
+    answered.swap(answered_);
+    start_more();
+    const std::weak_ptr<CaresResolver*> self = self_;
+    for (auto& [done, answer] : answered) {
+      done(std::move(answer));
+      if (self.expired()) return;
+    }
+  }
+
+  static void on_socket_state(void* argument, ares_socket_t socket, int readable, int writable) {
+    static_cast<CaresResolver*>(argument)->watch(
+        socket, (readable != 0 ? UV_READABLE : 0) | (writable != 0 ? UV_WRITABLE : 0));
+  }
+
+  // No events: c-ares is about to close the socket.
+  void watch(ares_socket_t socket, int events) {
+    auto known = polls_.find(socket);
+    if (events == 0) {
+      if (known == polls_.end()) return;
+      net::close_and_delete(known->second);
+      polls_.erase(known);
+      return;
+    }
+    if (known == polls_.end()) {
+      auto poll = std::make_unique<uv_poll_t>();
+      // When it cannot be watched the question ends by its time-out.
+      if (uv_poll_init(net::UvHandleAccess::loop_of(loop_), poll.get(), socket) != 0) return;
+      poll->data = this;
+      known = polls_.emplace(socket, poll.release()).first;
+    }
+    uv_poll_start(known->second, events, on_poll);
+  }
+
+  static void on_poll(uv_poll_t* poll, int status, int events) {
+    auto* self = static_cast<CaresResolver*>(poll->data);
+    uv_os_fd_t socket = -1;
+    uv_fileno(reinterpret_cast<uv_handle_t*>(poll), &socket);
+    // On an error c-ares shall read and write, and so learn of it.
+    const bool has_failed = status < 0;
+    const bool can_read = has_failed || (events & UV_READABLE) != 0;
+    const bool can_write = has_failed || (events & UV_WRITABLE) != 0;
+    ares_process_fd(self->channel_, can_read ? socket : ARES_SOCKET_BAD,
+                    can_write ? socket : ARES_SOCKET_BAD);
+    self->set_timer();  // `poll` may be closed by now
+  }
+
+  void on_time() {
+    ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    const base::Instant now = loop_.now().instant;
+    while (!under_way_.empty() && under_way_.front()->deadline <= now) {
+      Question& question = *under_way_.front();
+      under_way_.pop_front();
+      time_out(question);
+    }
+    while (!waiting_.empty() && waiting_.front()->deadline <= now) {
+      time_out(*waiting_.front());
+      waiting_.pop_front();
+    }
+    start_more();
+  }
+
+  void time_out(Question& question) {
+    Done done = std::exchange(question.done, Done());
+    finish(std::move(done), failure(Status::TimedOut, question.name, question.type,
+                                    "no answer within " + base::format_duration(kQuestionTimeMax)));
+  }
+
+  void set_timer() {
+    base::Instant at = base::kNever;
+    if (!waiting_.empty()) {
+      at = in_cares_ < kQuestionsAtOnceMax ? burst_end_ : waiting_.front()->deadline;
+    }
+    if (!under_way_.empty()) at = std::min(at, under_way_.front()->deadline);
+    timeval left{};
+    if (ares_timeout(channel_, nullptr, &left) != nullptr) {
+      // A millisecond more, so that c-ares, which counts microseconds, agrees that it is over.
+      const auto wait = std::chrono::seconds(left.tv_sec) +
+                        std::chrono::microseconds(left.tv_usec) + std::chrono::milliseconds(1);
+      at = std::min(at, loop_.now().instant + wait);
+    }
+    timer_->set(at);
+  }
+
+  net::UvLoop& loop_;
+  std::shared_ptr<CaresResolver*> self_;  // posted tasks hold it weakly
+  std::unique_ptr<base::Timer> timer_;
+  ares_channel channel_ = nullptr;
+  std::unordered_map<ares_socket_t, uv_poll_t*> polls_;
+  std::deque<std::unique_ptr<Question>> waiting_;  // not yet told to c-ares
+  std::list<Question*> under_way_;                 // in order of their deadlines
+  std::size_t in_cares_ = 0;
+  std::size_t burst_ = 0;  // started before burst_end_
+  base::Instant burst_end_{};
+  std::vector<std::pair<Done, AnswerPointer>> answered_;
+};
+
+}  // namespace
+
+base::Result<std::unique_ptr<Resolver>> make_cares_resolver(net::UvLoop& loop,
+                                                            const CaresSettings& settings) {
+  if (!is_library_ready()) return base::Error("c-ares cannot be initialised");
+  auto resolver = std::make_unique<CaresResolver>(loop);
+  if (const base::Result<void> opened = resolver->open(settings); !opened) return opened.error();
+  return std::unique_ptr<Resolver>(std::move(resolver));
+}
+
+}  // namespace rockdove::dns

@@ -1,0 +1,289 @@
+#include "mta/daemon/config_finish.h"
+
+#include <map>
+#include <set>
+
+#include "mta/base/text.h"
+#include "mta/daemon/config_aliases.h"
+#include "mta/daemon/config_target.h"
+#include "mta/mail/address.h"
+
+namespace rockdove::daemon {
+namespace {
+
+constexpr std::size_t kRecipientsOctetsMax = 64 * 1024 * 1024;
+constexpr std::size_t kListenersMax = 64;
+constexpr std::size_t kRoutesMax = 1000;
+
+std::string in_ticks(std::string_view text) {
+  return "`" + base::printable(text, 80) + "`";
+}
+
+void finish_hostname(Draft& draft, Surroundings& surroundings, Problems& problems) {
+  Configuration& configuration = draft.configuration;
+  if (configuration.hostname.empty()) {
+    if (!mail::is_valid_domain(surroundings.machine_name)) {
+      return problems.error({}, "the machine's own name " + in_ticks(surroundings.machine_name) +
+                                    " is no host name; set `hostname`");
+    }
+    configuration.hostname = base::lower_case(surroundings.machine_name);
+    if (configuration.hostname.find('.') == std::string::npos) {
+      problems.warning({}, "the machine calls itself " + in_ticks(configuration.hostname) +
+                               ", without a domain; other servers may refuse that: set `hostname`");
+    }
+  }
+}
+
+// Whether nobody could listen on both.
+bool overlap(const base::SocketAddress& a, const base::SocketAddress& b) {
+  if (a.port != b.port || a.port == 0) return false;
+  if (a.ip == b.ip) return true;
+  const bool a_is_all = a.ip.is_unspecified() && (!a.ip.is_v4() || b.ip.is_v4());
+  const bool b_is_all = b.ip.is_unspecified() && (!b.ip.is_v4() || a.ip.is_v4());
+  return a_is_all || b_is_all;
+}
+
+void check_addresses(const std::vector<ListenerDraft>& listeners, Problems& problems) {
+  struct Bound {
+    base::SocketAddress address;
+    std::string_view listener;
+  };
+
+  std::vector<Bound> bound;
+  for (const ListenerDraft& listener : listeners) {
+    for (std::size_t i = 0; i < listener.settings.addresses.size(); ++i) {
+      const base::SocketAddress& address = listener.settings.addresses[i];
+      for (const Bound& other : bound) {
+        if (!overlap(address, other.address)) continue;
+        problems.error(listener.addresses_at[i], base::format_socket_address(address) +
+                                                     " is taken already, by " +
+                                                     base::format_socket_address(other.address) +
+                                                     " of listener " + in_ticks(other.listener));
+        break;
+      }
+      bound.push_back({address, listener.settings.name});
+    }
+  }
+}
+
+void finish_listeners(Draft& draft, Problems& problems) {
+  if (draft.listeners.size() > kListenersMax)
+    return problems.error(draft.listeners.back().at, "there are at most 64 listeners");
+  std::map<std::string, unsigned> lines;
+  unsigned number = 0;
+  for (ListenerDraft& listener : draft.listeners) {
+    ++number;
+    if (listener.settings.name.empty()) {
+      listener.settings.name =
+          draft.listeners.size() == 1 ? "smtp" : "listener" + std::to_string(number);
+    }
+    const auto [before, is_new] = lines.emplace(listener.settings.name, listener.at.line);
+    if (!is_new) {
+      const Position at = listener.name_at.line > 0 ? listener.name_at : listener.at;
+      problems.error(at, "the listener of line " + std::to_string(before->second) + " is called " +
+                             in_ticks(listener.settings.name) + ", too");
+    }
+    if (listener.settings.addresses.empty() && listener.addresses_at.empty()) {
+      problems.error(listener.at,
+                     "the listener " + in_ticks(listener.settings.name) + " has no `address`");
+    }
+    for (const base::IpNetwork& network : listener.settings.relay_from) {
+      if (network.prefix_bits == 0) {
+        problems.warning(listener.at,
+                         "`relay_from` of " + in_ticks(listener.settings.name) + " has " +
+                             base::format_ip_network(network) +
+                             ": anyone who reaches it may send anywhere (an open relay)");
+      }
+    }
+    draft.configuration.inbound.listeners.push_back(listener.settings);
+  }
+  check_addresses(draft.listeners, problems);
+}
+
+std::string unique_name(const std::string& wanted, const std::map<std::string, unsigned>& taken) {
+  if (!taken.contains(wanted)) return wanted;
+  for (unsigned number = 2;; ++number) {
+    std::string name = wanted + "-" + std::to_string(number);
+    if (!taken.contains(name)) return name;
+  }
+}
+
+bool matches_everything(const outbound::Route& route) {
+  return (route.recipient.empty() || route.recipient == "*") &&
+         (route.sender.empty() || route.sender == "*") && route.listener.empty() &&
+         route.client.empty();
+}
+
+void check_route(const RouteDraft& draft, const Draft& all, Problems& problems) {
+  if (!draft.has_target) problems.error(draft.at, "the route has no `to`");
+  if (draft.order && !draft.has_host_list)
+    problems.error(draft.order_at, "`order` wants a list in `to`");
+  if (!draft.route.listener.empty()) {
+    std::vector<std::string_view> names;
+    bool found = false;
+    for (const ListenerDraft& listener : all.listeners) {
+      names.push_back(listener.settings.name);
+      found = found || listener.settings.name == draft.route.listener;
+    }
+    if (!found)
+      problems.error(draft.listener_at, "there is no listener " + in_ticks(draft.route.listener) +
+                                            did_you_mean(draft.route.listener, names));
+  }
+  if (std::holds_alternative<outbound::ToDiscard>(draft.route.target) &&
+      matches_everything(draft.route)) {
+    problems.warning(draft.at, "this route throws all mail away");
+  }
+}
+
+void finish_routes(Draft& draft, Problems& problems) {
+  if (draft.routes.size() > kRoutesMax)
+    return problems.error(draft.routes.back().at, "there are at most 1,000 routes");
+  std::map<std::string, unsigned> lines;  // of each name
+  for (const RouteDraft& route : draft.routes) {
+    if (route.route.name.empty()) continue;
+    const auto [before, is_new] = lines.emplace(route.route.name, route.at.line);
+    if (!is_new)
+      problems.error(route.name_at, "the route of line " + std::to_string(before->second) +
+                                        " is called " + in_ticks(route.route.name) + ", too");
+  }
+  unsigned catch_all = 0;  // its line
+  for (RouteDraft& route : draft.routes) {
+    if (route.order) {
+      if (auto* hosts = std::get_if<outbound::ToHosts>(&route.route.target))
+        hosts->order = *route.order;
+    }
+    check_route(route, draft, problems);
+    if (catch_all != 0)
+      problems.warning(route.at, "this route is never used: the one of line " +
+                                     std::to_string(catch_all) + " takes everything");
+    if (catch_all == 0 && matches_everything(route.route)) catch_all = route.at.line;
+    if (route.route.name.empty()) {
+      route.route.name = unique_name(name_of(route.route.target), lines);
+      lines.emplace(route.route.name, route.at.line);
+    }
+    draft.configuration.outbound.routes.push_back(route.route);
+  }
+}
+
+// What the file holds; nullopt after an error was reported, or when it is a default that is not
+// there.
+std::optional<std::string> read_named_file(const NamedFile& file, std::size_t octets_max,
+                                           std::string_view what, Surroundings& surroundings,
+                                           Problems& problems) {
+  base::Result<std::optional<std::string>> text = surroundings.read_file(file.path, octets_max);
+  if (!text) {
+    const std::string said = std::string(what) + ": " + text.error().text();
+    file.at.line > 0 ? problems.error(file.at, said) : problems.warning({}, said);
+    return std::nullopt;
+  }
+  if (!text->has_value() && file.at.line > 0)
+    problems.error(file.at, std::string(what) + ": there is no file " + in_ticks(file.path));
+  return *std::move(text);
+}
+
+void finish_local(Draft& draft, Surroundings& surroundings, Problems& problems) {
+  Configuration& configuration = draft.configuration;
+  inbound::LocalSettings& local = configuration.inbound.local;
+  if (draft.local_domains_at.line == 0) local.domains = {configuration.hostname, "localhost"};
+  for (const std::string& domain :
+       std::set<std::string>(local.domains.begin(), local.domains.end())) {
+    if (configuration.inbound.relay.domains.contains(domain)) {
+      problems.error(draft.relay_at, in_ticks(domain) +
+                                         " is in `relay.domains` and one of this machine's own "
+                                         "(`local.domains`): it can be only one");
+    }
+  }
+  const auto text =
+      read_named_file(draft.aliases, kAliasesOctetsMax, "`local.aliases`", surroundings, problems);
+  if (!text) return;
+  Problems in_file(draft.aliases.path);
+  const Severity refused = draft.aliases.at.line > 0 ? Severity::Error : Severity::Warning;
+  local.aliases = parse_aliases(
+      *text,
+      AliasesContext{configuration.hostname, configuration.postmaster, local.domains, refused},
+      in_file);
+  problems.add(in_file);
+}
+
+void finish_recipients(Draft& draft, Surroundings& surroundings, Problems& problems) {
+  inbound::RelaySettings& relay = draft.configuration.inbound.relay;
+  if (relay.check == inbound::RecipientCheck::Any && !relay.domains.empty()) {
+    problems.warning(
+        draft.any_at,
+        "with `recipients = \"any\"` mail for people who do not exist is accepted and bounced to "
+        "forged senders (backscatter); \"ask\" the next hop or name a file");
+  }
+  if (relay.check != inbound::RecipientCheck::File) return;
+  const auto text = read_named_file(draft.recipients, kRecipientsOctetsMax, "`relay.recipients`",
+                                    surroundings, problems);
+  if (!text) return;
+  Problems in_file(draft.recipients.path);
+  unsigned number = 0;
+  std::string_view rest = *text;
+  while (!rest.empty()) {
+    ++number;
+    const std::size_t end = rest.find('\n');
+    const std::string_view line = base::trimmed(rest.substr(0, end));
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    if (line.empty() || line.front() == '#') continue;
+    std::string domain;
+    if (line.front() == '@' && mail::is_valid_domain(line.substr(1))) {
+      domain = base::lower_case(line.substr(1));
+      relay.recipients.insert("@" + domain);
+    } else if (const auto address = mail::parse_mailbox(line)) {
+      domain = address->domain;
+      relay.recipients.insert(base::lower_case(mail::format_address(*address)));
+    } else {
+      in_file.error({number, 1}, in_ticks(line) + " is neither an address nor @domain: " +
+                                     address.error().text());
+      continue;
+    }
+    if (!relay.domains.contains(domain))
+      in_file.warning({number, 1}, in_ticks(domain) + " is not in `relay.domains`");
+  }
+  problems.add(in_file);
+}
+
+void finish_postmaster(Draft& draft, Problems& problems) {
+  Configuration& configuration = draft.configuration;
+  const auto& aliases = configuration.inbound.local.aliases;
+  const auto& local_domains = configuration.inbound.local.domains;
+  if (draft.postmaster_at.line == 0) {
+    const auto alias = aliases.find("postmaster");
+    if (alias == aliases.end()) {
+      return problems.warning(
+          {},
+          "there is no `postmaster`: mail for <postmaster> is refused (RFC 5321 section 4.5.1 "
+          "wants it accepted), and reports that cannot be returned end as `unreturnable`");
+    }
+    configuration.postmaster = alias->second.front();
+    return;
+  }
+  const auto address = mail::parse_mailbox(configuration.postmaster);
+  if (!address || !local_domains.contains(address->domain)) return;
+  if (!aliases.contains(base::lower_case(address->local))) {
+    problems.warning(draft.postmaster_at,
+                     "`postmaster` is an address of this machine, but no alias: nobody gets that "
+                     "mail unless a route takes it");
+  }
+}
+
+}  // namespace
+
+void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& problems) {
+  finish_hostname(draft, surroundings, problems);
+  finish_listeners(draft, problems);
+  finish_routes(draft, problems);
+  finish_local(draft, surroundings, problems);
+  finish_recipients(draft, surroundings, problems);
+  finish_postmaster(draft, problems);
+  Configuration& configuration = draft.configuration;
+  configuration.path = surroundings.path;
+  configuration.inbound.hostname = configuration.hostname;
+  configuration.inbound.postmaster = configuration.postmaster;
+  configuration.outbound.hostname = configuration.hostname;
+  configuration.queue.hostname = configuration.hostname;
+  configuration.queue.postmaster = configuration.postmaster;
+}
+
+}  // namespace rockdove::daemon

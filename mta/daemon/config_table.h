@@ -1,0 +1,85 @@
+// The one table of all keys: name, type, default, help, and how the value is read. The reference in
+// contrib/doc/configuration.md is made from it.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mta/daemon/config_value.h"
+#include "mta/daemon/configuration.h"
+
+namespace rockdove::daemon {
+
+struct ListenerDraft {
+  inbound::ListenerSettings settings;
+  Position at;
+  Position name_at;
+  std::vector<Position> addresses_at;
+};
+
+struct RouteDraft {
+  outbound::Route route;
+  Position at;
+  Position name_at;
+  Position listener_at;
+  bool has_target = false;
+  bool has_host_list = false;
+  std::optional<outbound::ToHosts::Order> order;
+  Position order_at;
+};
+
+struct NamedFile {
+  std::string path;
+  Position at;  // line 0: nobody named it, it is the default
+};
+
+// The configuration while its keys are being read.
+struct Draft {
+  Configuration configuration;
+  std::vector<ListenerDraft> listeners;
+  std::vector<RouteDraft> routes;
+  NamedFile aliases{"/etc/aliases", {}};
+  NamedFile recipients;
+  Position postmaster_at;
+  Position relay_at;  // of relay.domains
+  Position any_at;    // of relay.recipients = "any"
+  Position local_domains_at;
+};
+
+enum class SectionKind : std::uint8_t {
+  Top,    // keys before any header
+  Table,  // [name]
+  List,   // [[name]], any number
+};
+
+struct Section {
+  std::string_view name;
+  SectionKind kind;
+  std::string_view help;
+};
+
+struct Key {
+  std::string_view section;
+  std::string_view name;
+  std::string_view type;          // for people
+  std::string_view default_toml;  // as one would write it; "": there is none
+  std::string_view help;  // whole sentences; says what no value means where there is no default
+  void (*read)(Value& value, Draft& draft);
+};
+
+// What a later version understands. Its name is no typing error and gets an answer of its own.
+struct LaterKey {
+  std::string_view section;
+  std::string_view name;      // "": the whole section
+  std::string_view what;      // "TLS"
+  std::string_view accepted;  // a text that says what is true today, as "off"; "": none
+};
+
+[[nodiscard]] std::span<const Section> configuration_sections();
+[[nodiscard]] std::span<const Key> configuration_keys();
+[[nodiscard]] std::span<const LaterKey> later_keys();
+
+}  // namespace rockdove::daemon

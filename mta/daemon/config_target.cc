@@ -1,0 +1,141 @@
+#include "mta/daemon/config_target.h"
+
+#include <charconv>
+#include <optional>
+
+#include "mta/base/text.h"
+#include "mta/daemon/config_table.h"
+#include "mta/mail/address.h"
+
+namespace rockdove::daemon {
+namespace {
+
+using outbound::Target;
+using outbound::ToDiscard;
+using outbound::ToHosts;
+using outbound::ToMx;
+
+constexpr std::uint16_t kSmtpPort = 25;
+constexpr std::size_t kHostsMax = 32;
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (code != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
+// "host", "host:port", "192.0.2.1:port", "[2001:db8::1]:port".
+base::Result<ToHosts::Host> parse_host(std::string_view text) {
+  ToHosts::Host host;
+  std::string_view port;
+  bool has_port = false;
+  if (text.starts_with('[')) {
+    const std::size_t close = text.find(']');
+    const auto ip =
+        base::parse_ip_address(text.substr(1, close == std::string_view::npos ? 0 : close - 1));
+    if (!ip)
+      return base::Error("in brackets stands an IPv6 address, as in smtp://[2001:db8::1]:25");
+    host.name = base::format_ip_address(*ip);
+    const std::string_view rest = text.substr(close + 1);
+    if (!rest.empty() && rest.front() != ':') return base::Error("behind the bracket stands :PORT");
+    has_port = !rest.empty();
+    port = rest.substr(has_port ? 1 : 0);
+  } else {
+    const std::size_t colon = text.find(':');
+    has_port = colon != std::string_view::npos;
+    if (has_port) port = text.substr(colon + 1);
+    host.name = base::lower_case(text.substr(0, colon));
+    if (port.find(':') != std::string_view::npos)
+      return base::Error("an IPv6 address stands in brackets, as in smtp://[2001:db8::1]:25");
+    if (!mail::is_valid_domain(host.name))
+      return base::Error("\"" + base::printable(host.name, 80) + "\" is no host name");
+  }
+  host.port = kSmtpPort;
+  if (!has_port) return host;
+  const std::optional<std::uint16_t> number = parse_port(port);
+  if (!number) return base::Error("a port is 1 to 65535");
+  host.port = *number;
+  return host;
+}
+
+std::string format_host(const ToHosts::Host& host) {
+  const bool is_v6 = host.name.find(':') != std::string::npos;
+  return (is_v6 ? "[" + host.name + "]" : host.name) + ":" + std::to_string(host.port);
+}
+
+}  // namespace
+
+base::Result<Target> parse_target(std::string_view text) {
+  constexpr std::string_view kSmtp = "smtp://";
+  constexpr std::string_view kMxPort = "mx:";
+  if (text == "mx") return Target(ToMx{});
+  if (text == "discard:") return Target(ToDiscard{});
+  if (text.starts_with(kMxPort)) {
+    const std::optional<std::uint16_t> port = parse_port(text.substr(kMxPort.size()));
+    if (!port) return base::Error("a port is 1 to 65535, as in \"mx:2525\"");
+    return Target(ToMx{*port});
+  }
+  if (text.starts_with(kSmtp)) {
+    const base::Result<ToHosts::Host> host = parse_host(text.substr(kSmtp.size()));
+    if (!host) return host.error();
+    return Target(ToHosts{{*host}, ToHosts::Order::First});
+  }
+  for (const std::string_view later : {"smtps:", "lmtp:", "lmtp+unix:", "maildir:"}) {
+    if (text.starts_with(later))
+      return base::Error(std::string(later) + " comes in a later version");
+  }
+  if (text == "discard") return base::Error("write \"discard:\", with a colon");
+  return base::Error(
+      "\"" + base::printable(text, 80) +
+      "\" is no target; write \"mx\", \"mx:PORT\", \"smtp://host:port\" or \"discard:\"");
+}
+
+std::string format_target(const Target& target) {
+  if (const auto* mx = std::get_if<ToMx>(&target)) {
+    return mx->port == kSmtpPort ? "mx" : "mx:" + std::to_string(mx->port);
+  }
+  if (const auto* hosts = std::get_if<ToHosts>(&target)) {
+    std::string text;
+    for (const ToHosts::Host& host : hosts->hosts) {
+      if (!text.empty()) text += ", ";
+      text.append("smtp://").append(format_host(host));
+    }
+    return text;
+  }
+  return "discard:";
+}
+
+std::string name_of(const Target& target) {
+  if (const auto* mx = std::get_if<ToMx>(&target)) {
+    return mx->port == kSmtpPort ? "mx" : "mx-" + std::to_string(mx->port);
+  }
+  if (const auto* hosts = std::get_if<ToHosts>(&target)) return format_host(hosts->hosts.front());
+  return "discard";
+}
+
+void read_target(Value& value, Draft& draft) {
+  RouteDraft& route = draft.routes.back();
+  route.has_target = true;  // at least there is one to complain about
+  const bool is_list = value.node().type == Node::Type::Array;
+  ToHosts hosts;
+  for (Value& item : value.texts()) {
+    const base::Result<Target> target = parse_target(item.node().text);
+    if (!target) {
+      item.error(target.error().text());
+    } else if (!is_list) {
+      route.route.target = *target;
+    } else if (const auto* one = std::get_if<ToHosts>(&*target)) {
+      hosts.hosts.push_back(one->hosts.front());
+    } else {
+      item.error("a list has only smtp:// targets");
+    }
+  }
+  if (!is_list) return;
+  if (value.node().items.empty()) return value.error("the list is empty");
+  if (hosts.hosts.size() > kHostsMax) return value.error("a route has at most 32 hosts");
+  route.has_host_list = true;
+  if (!hosts.hosts.empty()) route.route.target = std::move(hosts);
+}
+
+}  // namespace rockdove::daemon

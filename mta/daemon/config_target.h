@@ -1,0 +1,28 @@
+// Where a [[route]] sends to: "mx", "mx:PORT", "smtp://host[:port]", a list of these last,
+// "discard:".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "mta/base/result.h"
+#include "mta/daemon/config_value.h"
+#include "mta/outbound/settings.h"
+
+namespace rockdove::daemon {
+
+struct Draft;
+
+// Into the last route of the draft.
+void read_target(Value& value, Draft& draft);
+
+[[nodiscard]] base::Result<outbound::Target> parse_target(std::string_view text);
+
+// As it is written in the configuration; several hosts with commas between them.
+[[nodiscard]] std::string format_target(const outbound::Target& target);
+
+// The name of a route that was given none: "mx", "mx-2525", "discard", or the first host and its
+// port.
+[[nodiscard]] std::string name_of(const outbound::Target& target);
+
+}  // namespace rockdove::daemon

@@ -1,0 +1,192 @@
+#include "mta/daemon/config_value.h"
+
+#include <algorithm>
+
+#include "mta/base/text.h"
+#include "mta/mail/address.h"
+
+namespace rockdove::daemon {
+namespace {
+
+constexpr std::size_t kTextOctetsMax = 4096;
+constexpr std::size_t kListItemsMax = 10'000;
+
+std::string quoted(std::string_view text) {
+  return "\"" + base::printable(text, 80) + "\"";
+}
+
+}  // namespace
+
+bool Value::wrong_type(std::string_view wanted) {
+  problems_.error(node_.at, std::string("`")
+                                .append(key_)
+                                .append("` wants ")
+                                .append(wanted)
+                                .append(", this is ")
+                                .append(type_name(node_.type)));
+  return false;
+}
+
+bool Value::no_such_choice(const std::vector<std::string_view>& words) {
+  std::string wanted;
+  for (const std::string_view word : words) {
+    if (!wanted.empty()) wanted += " or ";
+    wanted.append(quoted(word));
+  }
+  if (node_.type != Node::Type::Text) return wrong_type(wanted);
+  error(std::string("`")
+            .append(key_)
+            .append("` wants ")
+            .append(wanted)
+            .append(", not ")
+            .append(quoted(node_.text))
+            .append(did_you_mean(node_.text, words)));
+  return false;
+}
+
+bool Value::text(std::string& target) {
+  if (node_.type != Node::Type::Text) return wrong_type("a text in quotes");
+  if (node_.text.empty()) {
+    error("`" + std::string(key_) + "` is empty; leave the key out for its default");
+    return false;
+  }
+  if (node_.text.size() > kTextOctetsMax) {
+    error("`" + std::string(key_) + "` is longer than 4096 octets");
+    return false;
+  }
+  const bool has_control = std::any_of(node_.text.begin(), node_.text.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 32 || c == 127;
+  });
+  if (has_control) {
+    error("`" + std::string(key_) + "` holds control characters");
+    return false;
+  }
+  target = node_.text;
+  return true;
+}
+
+bool Value::absolute_path(std::string& target) {
+  std::string path;
+  if (!text(path)) return false;
+  if (path.front() != '/') {
+    error("`" + std::string(key_) + "` wants a path from the root, as in \"/var/lib/rockdove\"");
+    return false;
+  }
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  target = path;
+  return true;
+}
+
+bool Value::whole_number(std::uint32_t& target, Bounds<std::uint32_t> bounds) {
+  if (node_.type != Node::Type::Integer) return wrong_type("a whole number");
+  if (node_.integer < bounds.least || node_.integer > bounds.most) {
+    error("`" + std::string(key_) + "` is " + std::to_string(bounds.least) + " to " +
+          std::to_string(bounds.most) + ", not " + std::to_string(node_.integer));
+    return false;
+  }
+  target = static_cast<std::uint32_t>(node_.integer);
+  return true;
+}
+
+bool Value::size(std::uint64_t& target, Bounds<std::uint64_t> bounds) {
+  std::uint64_t octets = 0;
+  if (node_.type == Node::Type::Integer && node_.integer >= 0) {
+    octets = static_cast<std::uint64_t>(node_.integer);
+  } else if (node_.type != Node::Type::Text) {
+    return wrong_type("a size, as in \"20M\"");
+  } else {
+    const base::Result<std::uint64_t> parsed = base::parse_size(node_.text);
+    if (!parsed) {
+      error(quoted(node_.text) + " is " + parsed.error().text());
+      return false;
+    }
+    octets = *parsed;
+  }
+  if (octets < bounds.least || octets > bounds.most) {
+    error("`" + std::string(key_) + "` is \"" + base::format_size(bounds.least) + "\" to \"" +
+          base::format_size(bounds.most) + "\"");
+    return false;
+  }
+  target = octets;
+  return true;
+}
+
+bool Value::duration(base::Duration& target, Bounds<base::Duration> bounds) {
+  if (node_.type != Node::Type::Text) return wrong_type("a duration, as in \"5m\"");
+  const base::Result<base::Duration> parsed = base::parse_duration(node_.text);
+  if (!parsed) {
+    error(quoted(node_.text) + " is " + parsed.error().text());
+    return false;
+  }
+  if (*parsed < bounds.least || *parsed > bounds.most) {
+    error("`" + std::string(key_) + "` is \"" + base::format_duration(bounds.least) + "\" to \"" +
+          base::format_duration(bounds.most) + "\"");
+    return false;
+  }
+  target = *parsed;
+  return true;
+}
+
+bool Value::rate(base::Rate& target) {
+  if (node_.type != Node::Type::Text) return wrong_type("a rate, as in \"600/min\"");
+  const base::Result<base::Rate> parsed = base::parse_rate(node_.text);
+  if (!parsed) {
+    error(quoted(node_.text) + " is " + parsed.error().text());
+    return false;
+  }
+  target = *parsed;
+  return true;
+}
+
+std::vector<Value> Value::texts() {
+  if (node_.type == Node::Type::Text) return {*this};
+  std::vector<Value> values;
+  if (node_.type != Node::Type::Array) {
+    wrong_type("a list of texts");
+    return values;
+  }
+  if (node_.items.size() > kListItemsMax) {
+    error("`" + std::string(key_) + "` has more than 10,000 entries");
+    return values;
+  }
+  for (const Node& item : node_.items) {
+    Value value(key_, item, problems_);
+    if (item.type == Node::Type::Text) {
+      values.push_back(value);
+    } else {
+      value.wrong_type("texts in its list");
+    }
+  }
+  return values;
+}
+
+bool Value::networks(std::vector<base::IpNetwork>& target) {
+  std::vector<base::IpNetwork> networks;
+  for (Value& item : texts()) {
+    const base::Result<base::IpNetwork> network = base::parse_ip_network(item.node().text);
+    if (network) {
+      networks.push_back(*network);
+    } else {
+      item.error(quoted(item.node().text) + ": " + network.error().text());
+    }
+  }
+  target = std::move(networks);
+  return true;
+}
+
+bool Value::domains(std::unordered_set<std::string>& target) {
+  std::unordered_set<std::string> domains;
+  for (Value& item : texts()) {
+    const std::string domain = base::lower_case(item.node().text);
+    if (!mail::is_valid_domain(domain)) {
+      item.error(quoted(item.node().text) +
+                 " is no domain name; write one as in \"example.com\", without @ or *");
+    } else if (!domains.insert(domain).second) {
+      item.warning(quoted(domain) + " is named twice");
+    }
+  }
+  target = std::move(domains);
+  return true;
+}
+
+}  // namespace rockdove::daemon

@@ -1,0 +1,80 @@
+// Reading one key's value: each reader says what it wanted when it got something else, and leaves
+// the target as it was.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "mta/base/ip_address.h"
+#include "mta/base/quantity.h"
+#include "mta/base/time.h"
+#include "mta/daemon/config_document.h"
+#include "mta/daemon/config_problem.h"
+
+namespace rockdove::daemon {
+
+template <typename T>
+struct Bounds {
+  T least;
+  T most;
+};
+
+class Value {
+ public:
+  // All outlive it. `key` as in "listener.rate".
+  Value(std::string_view key, const Node& node, Problems& problems)
+      : key_(key), node_(node), problems_(problems) {}
+
+  [[nodiscard]] const Node& node() const { return node_; }
+
+  [[nodiscard]] Position at() const { return node_.at; }
+
+  void error(const std::string& text) { problems_.error(node_.at, text); }
+
+  void warning(const std::string& text) { problems_.warning(node_.at, text); }
+
+  // Each returns whether `target` was set.
+  bool text(std::string& target);  // not empty, printable
+  bool absolute_path(std::string& target);
+  bool whole_number(std::uint32_t& target, Bounds<std::uint32_t> bounds);
+  bool size(std::uint64_t& target, Bounds<std::uint64_t> bounds);
+  bool duration(base::Duration& target, Bounds<base::Duration> bounds);
+  bool rate(base::Rate& target);
+  bool networks(std::vector<base::IpNetwork>& target);
+  // Lower-case names of domains.
+  bool domains(std::unordered_set<std::string>& target);
+
+  // One of a few words.
+  template <typename T>
+  bool choice(T& target, std::span<const std::pair<std::string_view, T>> choices) {
+    std::vector<std::string_view> words;
+    for (const auto& [word, value] : choices) {
+      words.push_back(word);
+      if (node_.type == Node::Type::Text && node_.text == word) {
+        target = value;
+        return true;
+      }
+    }
+    return no_such_choice(words);
+  }
+
+  // The texts of a list, or a lone text; each as a Value of its own. Other types are reported.
+  [[nodiscard]] std::vector<Value> texts();
+  // Reports that the value is not `wanted`, as in "a text".
+  bool wrong_type(std::string_view wanted);
+
+ private:
+  bool no_such_choice(const std::vector<std::string_view>& words);
+
+  std::string_view key_;
+  const Node& node_;
+  Problems& problems_;
+};
+
+}  // namespace rockdove::daemon

@@ -1,0 +1,48 @@
+// Received fields: the stamp that each mail system puts on a message (RFC 5321 §4.4). They tell
+// where a message has been, so they end loops.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mta/base/ids.h"
+#include "mta/base/ip_address.h"
+#include "mta/base/time.h"
+#include "mta/mail/address.h"
+
+namespace rockdove::mail {
+
+// How a message came, in the words of the registry of RFC 3848.
+enum class WithProtocol : std::uint8_t { Smtp, Esmtp, Esmtps, Esmtpa, Esmtpsa, Lmtp };
+
+struct ReceivedStamp {
+  std::string_view helo;                    // what the client called itself: any octets at all
+  std::optional<base::IpAddress> client{};  // nullopt: local, over a socket file
+  std::string_view hostname;                // ours
+  WithProtocol protocol = WithProtocol::Esmtp;
+  base::MessageId id;
+  const Address* only_recipient = nullptr;  // null: several, which must not learn of each other
+  base::WallTime now;
+};
+
+// The whole field with its CRLF, folded. A HELO that is neither a domain nor an address literal has
+// its odd octets replaced by "?", and is cut at 255.
+[[nodiscard]] std::string format_received(const ReceivedStamp& stamp);
+
+// Whether a Received field's value says "by HOSTNAME (Rockdove)".
+[[nodiscard]] bool is_own_received(std::string_view value, std::string_view hostname);
+
+// The host that a Received field's value names after "by": a view into it, empty when there is
+// none. Outside comments and quotes; a stranger's text, so show it with base::printable.
+[[nodiscard]] std::string_view received_by(std::string_view value);
+
+// The hosts that have taken the message, the latest first, at most `hosts_max`; fields without "by"
+// are left out.
+[[nodiscard]] std::vector<std::string_view> received_hosts(std::string_view block,
+                                                           std::size_t hosts_max);
+
+}  // namespace rockdove::mail

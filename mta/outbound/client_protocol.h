@@ -1,0 +1,59 @@
+// Carries one ClientSession over one connection, for a Session of outbound/session.h. It belongs to
+// the network; a session that gives it up detaches it, and it ends by itself, with QUIT where that
+// was asked for.
+#pragma once
+
+#include <optional>
+
+#include "mta/net/protocol.h"
+#include "mta/outbound/session.h"
+#include "mta/smtp/client_session.h"
+
+namespace rockdove::outbound {
+
+class ClientProtocol final : public net::Protocol {
+ public:
+  ClientProtocol(Session& session, SessionContext& context)
+      : session_(&session), context_(context) {}
+
+  ~ClientProtocol() override;
+
+  void connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) override;
+  void receive(std::string_view bytes, base::Now now) override;
+  void peer_closed(base::Now now) override;
+  void lost(const net::Loss& loss, base::Now now) override;
+  void deadline_reached(base::Now now) override;
+  void turn(base::Now now) override;
+  [[nodiscard]] std::string_view output() const override;
+  void output_sent(std::size_t octets, base::Now now) override;
+  [[nodiscard]] base::Instant deadline() const override;
+  [[nodiscard]] bool wants_input() const override;
+  [[nodiscard]] bool is_over() const override;
+
+  // The session's hand. Only while connected.
+  [[nodiscard]] smtp::ClientSession& smtp() { return *smtp_; }
+
+  [[nodiscard]] bool is_connected() const { return smtp_.has_value(); }
+
+  void want_turn();
+
+  void set_idle_until(base::Instant until) { idle_until_ = until; }
+
+  // The session lets go; what is still to be said (QUIT) is said.
+  void detach() { session_ = nullptr; }
+
+  // The session lets go, and the connection ends at once.
+  void drop(base::Now now);
+
+ private:
+  void after_change(base::Now now);
+
+  Session* session_;  // null: detached
+  SessionContext& context_;
+  net::Wire* wire_ = nullptr;
+  std::optional<smtp::ClientSession> smtp_;
+  base::Instant idle_until_ = base::kNever;
+  bool dropped_ = false;
+};
+
+}  // namespace rockdove::outbound

@@ -1,0 +1,229 @@
+#include "mta/outbound/dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace rockdove::outbound {
+namespace {
+
+constexpr std::size_t kToldRoomMax = 50'000;
+
+}  // namespace
+
+Dispatcher::Dispatcher(Environment environment)
+    : env_(std::move(environment)),
+      context_{env_.loop,
+               env_.network,
+               env_.store,
+               {env_.outbound.hostname, {}},
+               env_.queue.messages_per_connection},
+      settler_(env_),
+      home_(env_, settler_),
+      scheduler_(env_.queue, env_.connections, env_.random),
+      next_loop_(env_.loop.index()),
+      timer_(env_.loop.make_timer([this] { pass(); })) {}
+
+Dispatcher::~Dispatcher() = default;
+
+void Dispatcher::hand_in(const queue::MessagePointer& message,
+                         std::vector<queue::Delivery> deliveries) {
+  // Mostly one queue, so the common case moves everything at once.
+  while (!deliveries.empty()) {
+    const queue::QueueName queue = queue::queue_of(deliveries.front());
+    const auto rest = std::stable_partition(
+        deliveries.begin(), deliveries.end(),
+        [&queue](const queue::Delivery& delivery) { return queue::queue_of(delivery) == queue; });
+    std::vector<queue::Delivery> others(std::make_move_iterator(rest),
+                                        std::make_move_iterator(deliveries.end()));
+    deliveries.erase(rest, deliveries.end());
+    env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
+                 [queue, message, same = std::move(deliveries)](Dispatcher& dispatcher) mutable {
+                   dispatcher.home_.fresh(queue, message, std::move(same));
+                   dispatcher.want_pass();
+                 });
+    deliveries = std::move(others);
+  }
+}
+
+void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) {
+  scheduler_.offer(std::move(job), site, env_.now());
+  want_pass();
+}
+
+void Dispatcher::released(const queue::QueueName& queue, const std::vector<Release>& releases) {
+  home_.released(queue, releases);
+  want_pass();
+}
+
+void Dispatcher::found_row(const queue::QueueName& queue, base::WallTime due) {
+  home_.found_row(queue, due);
+  want_pass();
+}
+
+void Dispatcher::want_pass() {
+  if (std::exchange(pass_wanted_, true)) return;
+  env_.loop.at_turn_end([this] { pass(); });
+}
+
+void Dispatcher::pass() {
+  pass_wanted_ = false;
+  finished_.clear();
+  const base::Now now = env_.now();
+  if (const base::Duration jump = env_.clocks.observe(now); jump != base::Duration::zero()) {
+    env_.log
+        .line(base::Level::Warning,
+              "the wall clock was set; nothing is bounced for age for a while")
+        .field("by", base::format_duration(jump));
+  }
+  const auto recording = stopping_ || env_.store.readiness() == queue::Readiness::Failed
+                             ? queue::Scheduler::Recording::No
+                             : queue::Scheduler::Recording::Possible;
+  while (std::optional<queue::Scheduler::Command> command = scheduler_.next(recording, now)) {
+    run(std::move(*command));
+  }
+  home_.pump();
+  set_wake();
+}
+
+void Dispatcher::set_wake() {
+  const base::Now now = env_.now();
+  base::Instant wake = stopping_ ? base::kNever : scheduler_.wake_at();
+  const base::WallTime load = home_.wake_at();
+  if (load != base::kNeverWall && !stopping_) {
+    // Looked at again at least each minute: the wall clock may be set while we wait.
+    const base::Duration wait =
+        std::clamp<base::Duration>(load - now.wall, base::Duration(1), std::chrono::minutes(1));
+    wake = std::min<base::Instant>(wake, now.instant + wait);
+  }
+  timer_->set(wake);
+}
+
+void Dispatcher::run(queue::Scheduler::Command command) {
+  const unsigned self = env_.loop.index();
+  if (auto* open = std::get_if<queue::Scheduler::Open>(&command)) {
+    const unsigned loop = next_loop_++ % env_.loop_count();
+    placed_[open->session.value] = loop;
+    auto site = std::static_pointer_cast<const Site>(std::move(open->site));
+    env_.on_loop(loop, [key = SessionKey{self, open->session}, site = std::move(site),
+                        job = std::move(open->job)](Dispatcher& dispatcher) mutable {
+      dispatcher.open(key, std::move(site), std::move(job));
+    });
+  } else if (auto* start = std::get_if<queue::Scheduler::Start>(&command)) {
+    auto site = std::static_pointer_cast<const Site>(std::move(start->site));
+    env_.on_loop(placed_.at(start->session.value),
+                 [key = SessionKey{self, start->session}, site = std::move(site),
+                  job = std::move(start->job)](Dispatcher& dispatcher) mutable {
+                   dispatcher.start(key, std::move(site), std::move(job));
+                 });
+  } else if (auto* quit = std::get_if<queue::Scheduler::Quit>(&command)) {
+    env_.on_loop(
+        placed_.at(quit->session.value),
+        [key = SessionKey{self, quit->session}](Dispatcher& dispatcher) { dispatcher.quit(key); });
+  }
+}
+
+void Dispatcher::open(SessionKey key, std::shared_ptr<const Site> site, queue::Job job) {
+  auto session = std::make_unique<Session>(key, std::move(site), context_, *this);
+  Session& started = *session;
+  sessions_[key] = std::move(session);
+  started.start(std::move(job), env_.now());
+}
+
+void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::Job job) {
+  const auto found = sessions_.find(key);
+  if (found != sessions_.end()) return found->second->start(std::move(job), env_.now());
+  // It closed while the owner's word was on its way; that it is gone the owner hears in its turn.
+  env_.on_loop(key.owner,
+               [job = std::move(job), site = std::move(site)](Dispatcher& dispatcher) mutable {
+                 dispatcher.scheduler_.give_back(std::move(job), site, dispatcher.env_.now());
+                 dispatcher.want_pass();
+               });
+}
+
+void Dispatcher::quit(SessionKey key) {
+  const auto found = sessions_.find(key);
+  if (found == sessions_.end()) return;
+  found->second->quit(env_.now());
+  session_gone(*found->second);
+}
+
+void Dispatcher::job_done(Session& session, JobReport report,
+                          queue::Scheduler::SessionAfter after) {
+  const SessionKey key = session.key();
+  const std::shared_ptr<const Site> site = session.site();
+  if (after == queue::Scheduler::SessionAfter::Gone) forget(key);
+  env_.on_loop(key.owner,
+               [key, site, report = std::move(report), after](Dispatcher& dispatcher) mutable {
+                 dispatcher.owner_job_done(key, site, std::move(report), after);
+               });
+}
+
+void Dispatcher::session_gone(Session& session) {
+  const SessionKey key = session.key();
+  forget(key);
+  env_.on_loop(key.owner, [key](Dispatcher& dispatcher) { dispatcher.owner_session_gone(key); });
+}
+
+void Dispatcher::forget(SessionKey key) {
+  const auto found = sessions_.find(key);
+  MTA_ASSERT(found != sessions_.end());
+  finished_.push_back(std::move(found->second));
+  sessions_.erase(found);
+  want_pass();
+}
+
+void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site>& site,
+                                JobReport report, queue::Scheduler::SessionAfter after) {
+  const base::Now now = env_.now();
+  const queue::Scheduler::Finish finish = report.finish;
+  const std::string reason = report.reason;
+  const std::string host = report.host;
+  const queue::QueueName queue = report.queue;
+  const queue::MessagePointer message = report.message;
+  std::vector<queue::Delivery> again = settler_.settle(std::move(report));
+  scheduler_.finished(key.id, finish, after, reason, now);
+  if (after == queue::Scheduler::SessionAfter::Gone) placed_.erase(key.id.value);
+  if (!again.empty()) scheduler_.give_back({message, std::move(again), queue}, site, now);
+  tell_room(queue, site->account);
+  if (finish == queue::Scheduler::Finish::SiteFailed) {
+    env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
+                 [queue, host, reason](Dispatcher& dispatcher) {
+                   dispatcher.home_.site_failed(queue, host, reason);
+                 });
+  }
+  want_pass();
+}
+
+void Dispatcher::owner_session_gone(SessionKey key) {
+  scheduler_.closed(key.id, env_.now());
+  placed_.erase(key.id.value);
+  want_pass();
+}
+
+void Dispatcher::tell_room(const queue::QueueName& queue, const std::string& account) {
+  const std::uint32_t room = scheduler_.room(account, env_.now());
+  if (told_room_.size() > kToldRoomMax) told_room_.clear();
+  std::uint32_t& told = told_room_[queue];
+  if (told == room) return;
+  told = room;
+  env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
+               [queue, room](Dispatcher& dispatcher) { dispatcher.home_.set_room(queue, room); });
+}
+
+void Dispatcher::end_pauses_of(base::MessageId message) {
+  scheduler_.end_pauses_of(message);
+  want_pass();
+}
+
+void Dispatcher::stop() {
+  stopping_ = true;
+  home_.stop();
+  std::vector<SessionKey> idle;
+  for (const auto& [key, session] : sessions_) {
+    if (session->is_idle()) idle.push_back(key);
+  }
+  for (const SessionKey& key : idle) quit(key);
+  want_pass();
+}
+
+}  // namespace rockdove::outbound

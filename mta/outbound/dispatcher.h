@@ -1,0 +1,94 @@
+// The outbound side of one loop: the home of its destinations, the scheduler of the accounts that
+// it owns, and the sessions that run on it, whoever owns them. Everything between two loops is a
+// posted call to the other loop's dispatcher.
+//
+//   hand_in ─▶ home(destination) ─▶ owner(account) ─▶ session on any loop ─▶ owner ─▶ store ─▶ home
+//
+// Passes of the scheduler and of the loader happen once a turn, however much arrived in it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "mta/outbound/environment.h"
+#include "mta/outbound/home.h"
+#include "mta/outbound/session.h"
+#include "mta/outbound/settler.h"
+#include "queue/scheduler.h"
+
+namespace rockdove::outbound {
+
+class Dispatcher final : public SessionListener {
+ public:
+  // The environment and all it refers to outlive the dispatcher.
+  explicit Dispatcher(Environment environment);
+  ~Dispatcher() override;
+
+  // Looks into the store for what waits there. Also after the store was reopened.
+  void find_queues() { home_.find_queues(); }
+
+  // A message was accepted and is durable. From this loop.
+  void hand_in(const queue::MessagePointer& message, std::vector<queue::Delivery> deliveries);
+
+  // Ends in order: nothing new starts, idle connections say QUIT; what is being sent goes on.
+  void stop();
+
+  // Nothing of ours is being sent any more.
+  [[nodiscard]] bool is_drained() const { return sessions_.empty(); }
+
+  [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
+
+  // From other loops' dispatchers, on this one's loop.
+  void offer(queue::Job job, const std::shared_ptr<const Site>& site);
+  void open(SessionKey key, std::shared_ptr<const Site> site, queue::Job job);
+  void start(SessionKey key, std::shared_ptr<const Site> site, queue::Job job);
+  void quit(SessionKey key);
+  void owner_job_done(SessionKey key, const std::shared_ptr<const Site>& site, JobReport report,
+                      queue::Scheduler::SessionAfter after);
+  void owner_session_gone(SessionKey key);
+  void released(const queue::QueueName& queue, const std::vector<Release>& releases);
+  void found_row(const queue::QueueName& queue, base::WallTime due);
+
+  [[nodiscard]] Settler& settler() { return settler_; }
+
+  [[nodiscard]] Home& home() { return home_; }
+
+  [[nodiscard]] const queue::Scheduler& scheduler() const { return scheduler_; }
+
+  // A person wants this message tried now: the pauses that hold it back end.
+  void end_pauses_of(base::MessageId message);
+
+  // Asks for a pass at the end of this turn.
+  void want_pass();
+
+  // SessionListener.
+  void job_done(Session& session, JobReport report, queue::Scheduler::SessionAfter after) override;
+  void session_gone(Session& session) override;
+
+ private:
+  void pass();
+  void run(queue::Scheduler::Command command);
+  void set_wake();
+  void tell_room(const queue::QueueName& queue, const std::string& account);
+  void forget(SessionKey key);
+
+  const Environment env_;
+  SessionContext context_;
+  Settler settler_;
+  Home home_;
+  queue::Scheduler scheduler_;
+  std::map<SessionKey, std::unique_ptr<Session>> sessions_;
+  std::vector<std::unique_ptr<Session>>
+      finished_;  // freed at the turn's end, never within their own calls
+  std::unordered_map<std::uint64_t, unsigned> placed_;  // by our session ids: the loop it runs on
+  std::unordered_map<queue::QueueName, std::uint32_t> told_room_;
+  unsigned next_loop_;
+  bool pass_wanted_ = false;
+  bool stopping_ = false;
+  std::unique_ptr<base::Timer> timer_;
+};
+
+}  // namespace rockdove::outbound

@@ -1,0 +1,315 @@
+#include "mta/outbound/home.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mta/outbound/dispatcher.h"
+
+namespace rockdove::outbound {
+namespace {
+
+constexpr base::Duration kLoadRetry = std::chrono::seconds(2);
+constexpr std::size_t kDestinationsKept = 20'000;
+constexpr std::uint32_t kSweepStep = 64;
+
+}  // namespace
+
+unsigned owner_loop(std::string_view account, unsigned loops) {
+  return queue::home_loop(account, loops);
+}
+
+Home::Home(const Environment& environment, Settler& settler)
+    : env_(environment),
+      settler_(settler),
+      router_(environment.outbound, environment.queue, environment.ourselves,
+              environment.hosts_file, environment.resolver, environment.random),
+      directory_(environment.queue) {}
+
+void Home::find_queues() {
+  env_.store.find_queues(
+      env_.loop, env_.loop_count(), [this](base::Result<std::vector<queue::FoundQueue>> found) {
+        if (!found) {
+          env_.log.line(base::Level::Error, "the queue cannot be read")
+              .field("error", found.error().text());
+          return;  // the store is being replaced; we are called again when it is back
+        }
+        for (const queue::FoundQueue& queue : *found)
+          directory_.found(queue.name, queue.earliest, env_.now().wall);
+        env_.peers[env_.loop.index()]->want_pass();
+      });
+}
+
+void Home::fresh(const queue::QueueName& queue, const queue::MessagePointer& message,
+                 std::vector<queue::Delivery> deliveries) {
+  const bool has_room =
+      env_.memory.has_room_to_keep() && !stopping_ &&
+      (message->body != nullptr || message->body_octets == 0 || message->body_chunks > 1);
+  std::vector<queue::Delivery> start = directory_.fresh(
+      queue, message->id, std::move(deliveries),
+      has_room ? queue::Directory::Memory::HasRoom : queue::Directory::Memory::Full,
+      env_.now().wall);
+  while (!start.empty()) {
+    const std::size_t count = std::min(start.size(), queue::kJobDeliveriesMax);
+    queue::Job job{message, {}, queue};
+    if (count == start.size()) {
+      job.deliveries = std::exchange(start, {});
+    } else {
+      std::move(start.begin(), start.begin() + static_cast<std::ptrdiff_t>(count),
+                std::back_inserter(job.deliveries));
+      start.erase(start.begin(), start.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+    dispatch(std::move(job));
+  }
+}
+
+void Home::released(const queue::QueueName& queue, const std::vector<Release>& releases) {
+  for (const Release& release : releases) directory_.released(queue, release.delivery, release.due);
+}
+
+void Home::set_room(const queue::QueueName& queue, std::uint32_t deliveries) {
+  directory_.set_room(queue, deliveries);
+}
+
+void Home::pump() {
+  const base::Now now = env_.now();
+  if (stopping_ || env_.store.readiness() == queue::Readiness::Failed) return;
+  while (std::optional<queue::LoadRequest> request = directory_.next_load(now.wall))
+    load(std::move(*request));
+}
+
+void Home::load(queue::LoadRequest request) {
+  const queue::QueueName name = request.queue;
+  env_.store.load(env_.loop, std::move(request),
+                  [this, name](base::Result<queue::LoadedQueue> rows) {
+                    if (rows) {
+                      take_loaded(name, std::move(*rows));
+                    } else {
+                      env_.log.line(base::Level::Error, "the queue cannot be read")
+                          .field("destination", name.destination)
+                          .field("error", rows.error().text());
+                      directory_.load_failed(name, env_.now().wall + kLoadRetry);
+                    }
+                    env_.peers[env_.loop.index()]->want_pass();
+                  });
+}
+
+void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
+  for (queue::MessageWithDeliveries& loaded : directory_.loaded(name, std::move(rows))) {
+    const queue::MessagePointer message = counted(std::move(loaded.message), env_.memory);
+    std::vector<FailedDelivery> failed;
+    queue::Job job{message, {}, name};
+    for (queue::Delivery& delivery : loaded.deliveries) {
+      if (!delivery.failed_status.empty()) {
+        failed.push_back({delivery, delivery});  // it only waited for its report
+        continue;
+      }
+      job.deliveries.push_back(std::move(delivery));
+      if (job.deliveries.size() == queue::kJobDeliveriesMax) {
+        dispatch(std::exchange(job, queue::Job{message, {}, name}));
+      }
+    }
+    if (!failed.empty()) settler_.fail(message, name, std::move(failed));
+    if (!job.deliveries.empty()) dispatch(std::move(job));
+  }
+}
+
+void Home::dispatch(queue::Job job) {
+  const base::Now now = env_.now();
+  Destination& destination = destinations_[job.queue.destination];
+  if (destination.state == Destination::State::Known && destination.expires > now.instant) {
+    return to_owner(std::move(job), destination.site);
+  }
+  const std::string name = job.queue.destination;
+  destination.waiting.push_back(std::move(job));
+  if (destination.state == Destination::State::Resolving) return;
+  destination.state = Destination::State::Resolving;
+  resolve(name);
+}
+
+void Home::resolve(const std::string& destination) {
+  router_.resolve(destination, [this, destination](Resolution resolution) {
+    resolved(destination, std::move(resolution));
+    env_.peers[env_.loop.index()]->want_pass();
+  });
+}
+
+void Home::resolved(const std::string& name, Resolution resolution) {
+  const base::Now now = env_.now();
+  Destination& destination = destinations_[name];
+  destination.state = Destination::State::Unknown;
+  std::vector<queue::Job> jobs = std::exchange(destination.waiting, {});
+  if (auto* known = std::get_if<Resolved>(&resolution)) {
+    destination.state = Destination::State::Known;
+    destination.site = std::move(known->site);
+    destination.expires = now.instant + known->keep_for;
+    destination.failures = 0;
+    const std::shared_ptr<const Site> site = destination.site;
+    for (queue::Job& job : jobs) to_owner(std::move(job), site);
+    if (destinations_.size() > kDestinationsKept) {
+      std::erase_if(destinations_, [now](const auto& entry) {
+        return entry.second.state == Destination::State::Known &&
+               entry.second.expires <= now.instant;
+      });
+    }
+    return;
+  }
+  if (const auto* failure = std::get_if<NotResolved>(&resolution)) {
+    ++destination.failures;
+    for (queue::Job& job : jobs) not_resolved(destination, std::move(job), failure->failure);
+    return;
+  }
+  for (queue::Job& job : jobs) {
+    if (std::holds_alternative<Discard>(resolution)) {
+      settler_.discard(job);
+    } else {
+      reroute(std::move(job));
+    }
+  }
+  destinations_.erase(name);
+}
+
+void Home::not_resolved(Destination& destination, queue::Job job, const queue::Failure& failure) {
+  const base::Now now = env_.now();
+  const queue::Judgement judgement = queue::judge(failure);
+  JobReport report{
+      job.message, job.queue, {}, "", now.instant, queue::Scheduler::Finish::SiteFailed, {}};
+  for (queue::Delivery& delivery : job.deliveries) {
+    report.results.push_back({std::move(delivery),
+                              judgement.action == queue::Action::Bounce
+                                  ? DeliveryResult::Kind::Bounce
+                                  : DeliveryResult::Kind::Defer,
+                              judgement.status, smtp::Stage::Resolve,
+                              smtp::one_line(failure.reply, queue::kReplyOctetsKept), true});
+  }
+  if (judgement.action == queue::Action::Defer) {
+    // The rest of the queue would ask the same question: it waits, and each asks in its turn.
+    const base::Duration wait = queue::retry_wait(env_.queue, destination.failures, env_.random);
+    directory_.hold_back(job.queue, now.wall + wait);
+    sweep_over_age(job.queue, {}, now.wall, "",
+                   smtp::one_line(failure.reply, queue::kReplyOctetsKept));
+  }
+  static_cast<void>(settler_.settle(std::move(report)));
+}
+
+void Home::reroute(queue::Job job) {
+  for (const queue::Delivery& delivery : job.deliveries) {
+    const queue::Client& client = job.message->client;
+    queue::Delivery after = delivery;
+    after.destination = destination_of(
+        env_.outbound, {delivery.recipient, job.message->sender, client.listener, client.address});
+    after.due = env_.now().wall;
+    const base::DeliveryId id{job.message->id, delivery.number};
+    env_.log.line(base::Level::Info, "rerouted")
+        .id(id)
+        .path("to", delivery.recipient)
+        .field("was", delivery.destination)
+        .field("now", after.destination);
+    const queue::QueueName next = queue::queue_of(after);
+    env_.store.commit(
+        env_.loop, queue::moved(*job.message, delivery, after, std::nullopt),
+        [this, old = job.queue, next, id, due = after.due](base::Result<void> result) {
+          MTA_ASSERT(result.is_ok());
+          released(old, {{id, std::nullopt}});
+          env_.on_loop(queue::home_loop(next.destination, env_.loop_count()),
+                       [next, due](Dispatcher& dispatcher) { dispatcher.found_row(next, due); });
+        });
+  }
+}
+
+void Home::found_row(const queue::QueueName& queue, base::WallTime due) {
+  directory_.found(queue, due, env_.now().wall);
+}
+
+void Home::to_owner(queue::Job job, const std::shared_ptr<const Site>& site) {
+  env_.on_loop(owner_loop(site->account, env_.loop_count()),
+               [job = std::move(job), site](Dispatcher& dispatcher) mutable {
+                 dispatcher.offer(std::move(job), site);
+               });
+}
+
+void Home::site_failed(const queue::QueueName& queue, const std::string& host,
+                       const std::string& reply) {
+  sweep_over_age(queue, {}, env_.now().wall, host, reply);
+}
+
+// Rows behind a dead site are not tried one by one; the attempt that just failed was theirs as
+// well.
+void Home::sweep_over_age(const queue::QueueName& name, queue::WaitingMark from,
+                          base::WallTime failed_at, const std::string& host,
+                          const std::string& reply) {
+  if (!env_.clocks.may_expire(env_.now()) || stopping_) return;
+  queue::LoadRequest request;
+  request.queue = name;
+  request.from = from;
+  request.due_until = failed_at;
+  request.deliveries_max = kSweepStep;
+  request.accepted_before = failed_at - env_.queue.lifetime;
+  env_.store.load(env_.loop, std::move(request),
+                  [this, name, failed_at, host, reply](base::Result<queue::LoadedQueue> rows) {
+                    if (!rows) return;  // the next failure sweeps again
+                    for (const queue::MessageWithDeliveries& loaded : rows->messages) {
+                      std::vector<FailedDelivery> failed;
+                      for (const queue::Delivery& delivery : loaded.deliveries) {
+                        if (!delivery.failed_status.empty()) continue;
+                        if (!directory_.claim(name, {loaded.message->id, delivery.number}))
+                          continue;
+                        queue::Delivery after = delivery;
+                        after.last = {failed_at, host, reply};
+                        after.failed_status = "4.4.7";  // RFC 3463 §3.5: delivery time expired
+                        failed.push_back({std::move(after), delivery});
+                      }
+                      if (!failed.empty())
+                        settler_.fail(counted(loaded.message, env_.memory), name,
+                                      std::move(failed));
+                    }
+                    if (rows->more) sweep_over_age(name, rows->reached, failed_at, host, reply);
+                  });
+}
+
+void Home::act(Act act, const queue::QueueName& queue, base::DeliveryId id, ActDone done) {
+  if (!directory_.claim(queue, id)) return done(ActOutcome::BeingSent);
+  env_.store.view(env_.loop, id.message,
+                  [this, act, queue, id,
+                   done = std::move(done)](base::Result<queue::MessageView> view) mutable {
+                    act_on_row(act, queue, id, view ? *view : queue::MessageView{},
+                               std::move(done));
+                  });
+}
+
+void Home::act_on_row(Act act, const queue::QueueName& queue, base::DeliveryId id,
+                      const queue::MessageView& view, ActDone done) {
+  const auto row =
+      std::find_if(view.deliveries.begin(), view.deliveries.end(),
+                   [id](const queue::Delivery& delivery) { return delivery.number == id.number; });
+  if (view.message == nullptr || row == view.deliveries.end() || queue::queue_of(*row) != queue) {
+    directory_.released(queue, id, std::nullopt);
+    return done(ActOutcome::Gone);
+  }
+  const base::WallTime now = env_.now().wall;
+  std::optional<base::WallTime> due;
+  std::optional<queue::Change> change;
+  if (act == Act::Retry) {
+    queue::Delivery after = *row;
+    after.due = now;
+    after.state = queue::DeliveryState::Waiting;
+    after.hold_reason.clear();
+    if (row->state == queue::DeliveryState::Held) after.crashes = 0;
+    due = now;
+    change = queue::moved(*view.message, *row, after, std::nullopt);
+  } else {
+    const std::vector<queue::Delivery> deleted{*row};
+    change = queue::ended(*view.message, deleted, queue::Outcome::Deleted,
+                          queue::Attempt{now, {}, "", "deleted by a person"});
+  }
+  env_.store.commit(
+      env_.loop, std::move(*change),
+      [this, queue, id, due, done = std::move(done)](base::Result<void> result) mutable {
+        MTA_ASSERT(result.is_ok());
+        directory_.released(queue, id, due);
+        if (due) directory_.hold_back(queue, {});
+        env_.peers[env_.loop.index()]->want_pass();
+        done(ActOutcome::Done);
+      });
+}
+
+}  // namespace rockdove::outbound

@@ -1,0 +1,90 @@
+// The home of destinations: on one loop, by hash, the directory of their queues and the answers to
+// "which hosts take this?". From here each delivery that is due goes to the loop that owns the
+// account of its site, and here it is released when that is done with it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "mta/outbound/environment.h"
+#include "mta/outbound/settler.h"
+#include "queue/directory.h"
+
+namespace rockdove::outbound {
+
+// The loop that owns an account.
+[[nodiscard]] unsigned owner_loop(std::string_view account, unsigned loops);
+
+class Home {
+ public:
+  Home(const Environment& environment, Settler& settler);
+
+  // Looks for queues in the store; at a start and after each reopening.
+  void find_queues();
+
+  // Deliveries of one accepted message that go to one queue of ours.
+  void fresh(const queue::QueueName& queue, const queue::MessagePointer& message,
+             std::vector<queue::Delivery> deliveries);
+  void released(const queue::QueueName& queue, const std::vector<Release>& releases);
+  // A row was written to a queue of ours by somebody else.
+  void found_row(const queue::QueueName& queue, base::WallTime due);
+  // Its owner says how many deliveries of the queue are worth holding.
+  void set_room(const queue::QueueName& queue, std::uint32_t deliveries);
+  // The site of these queues failed just now. What is over age there has had its last attempt.
+  void site_failed(const queue::QueueName& queue, const std::string& host,
+                   const std::string& reply);
+  enum class Act : std::uint8_t { Retry, Delete };
+  enum class ActOutcome : std::uint8_t {
+    Done,
+    BeingSent,  // it is out with a connection, or about to be
+    Gone,       // there is no such delivery any more
+  };
+  using ActDone = base::UniqueFunction<void(ActOutcome)>;
+  // A person acts on a delivery that is in this queue, or was.
+  void act(Act act, const queue::QueueName& queue, base::DeliveryId delivery, ActDone done);
+
+  // Loads what is due. Called once a turn after anything happened.
+  void pump();
+
+  [[nodiscard]] base::WallTime wake_at() const { return directory_.wake_at(); }
+
+  [[nodiscard]] std::size_t out() const { return directory_.out(); }
+
+  // While stopping nothing is loaded and nothing starts.
+  void stop() { stopping_ = true; }
+
+ private:
+  struct Destination {
+    enum class State : std::uint8_t { Unknown, Resolving, Known };
+    State state = State::Unknown;
+    std::shared_ptr<const Site> site;
+    base::Instant expires{};
+    std::uint32_t failures = 0;  // of its name resolution, in a row
+    std::vector<queue::Job> waiting;
+  };
+
+  void load(queue::LoadRequest request);
+  void take_loaded(const queue::QueueName& queue, queue::LoadedQueue rows);
+  void dispatch(queue::Job job);
+  void resolve(const std::string& destination);
+  void resolved(const std::string& destination, Resolution resolution);
+  void not_resolved(Destination& destination, queue::Job job, const queue::Failure& failure);
+  void reroute(queue::Job job);
+  void to_owner(queue::Job job, const std::shared_ptr<const Site>& site);
+  void sweep_over_age(const queue::QueueName& queue, queue::WaitingMark from,
+                      base::WallTime failed_at, const std::string& host, const std::string& reply);
+  void act_on_row(Act act, const queue::QueueName& queue, base::DeliveryId id,
+                  const queue::MessageView& view, ActDone done);
+
+  const Environment& env_;
+  Settler& settler_;
+  Router router_;
+  queue::Directory directory_;
+  std::unordered_map<std::string, Destination> destinations_;
+  base::Duration clock_shift_{0};
+  bool stopping_ = false;
+};
+
+}  // namespace rockdove::outbound

@@ -1,0 +1,394 @@
+#include "mta/outbound/session.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "mta/outbound/client_protocol.h"
+
+namespace rockdove::outbound {
+namespace {
+
+using queue::Cause;
+using queue::Scheduler;
+
+constexpr base::Duration kNoIpv6For = std::chrono::minutes(10);
+
+bool is_no_route(const net::Loss& loss) {
+  return loss.how == net::Loss::How::ConnectFailed &&
+         (loss.code == ENETUNREACH || loss.code == EADDRNOTAVAIL || loss.code == EAFNOSUPPORT);
+}
+
+Cause cause_of(const smtp::SessionFailed& failed) {
+  switch (failed.kind) {
+    case smtp::FailKind::Refused:
+      return Cause::Reply;
+    case smtp::FailKind::TimedOut:
+      return Cause::TimedOut;
+    case smtp::FailKind::Malformed:
+      return Cause::Malformed;
+    case smtp::FailKind::Lost:
+    case smtp::FailKind::Abandoned:
+    case smtp::FailKind::BadBody:
+      return Cause::Lost;
+  }
+  MTA_ASSERT(false);
+}
+
+// What history and reports say where the peer said nothing: in the form of a reply, by us.
+smtp::Reply our_reply(const smtp::SessionFailed& failed, std::string_view host) {
+  const std::string at = " (stage: " + std::string(smtp::stage_name(failed.stage)) + ")";
+  const std::string who(host);
+  switch (failed.kind) {
+    case smtp::FailKind::Refused:
+      break;
+    case smtp::FailKind::TimedOut:
+      return smtp::make_reply(451, "4.4.2", who + " did not answer in time" + at);
+    case smtp::FailKind::Malformed:
+      return smtp::make_reply(451, "4.5.0",
+                              who + " did not answer as a mail server does: " + failed.detail + at);
+    case smtp::FailKind::Lost:
+    case smtp::FailKind::Abandoned:
+      return smtp::make_reply(451, "4.4.2", who + " closed the connection" + at);
+    case smtp::FailKind::BadBody:
+      return smtp::make_reply(554, "5.6.0", "the stored message has line ends that cannot be sent");
+  }
+  return failed.reply.value_or(smtp::make_reply(451, "4.4.2", who + " closed the connection" + at));
+}
+
+DeliveryResult::Kind kind_of(queue::Action action) {
+  switch (action) {
+    case queue::Action::TryAgainNow:
+      return DeliveryResult::Kind::TryAgainNow;
+    case queue::Action::TryNextHost:
+    case queue::Action::Defer:
+      return DeliveryResult::Kind::Defer;
+    case queue::Action::DeferUncertain:
+      return DeliveryResult::Kind::DeferUncertain;
+    case queue::Action::Bounce:
+      return DeliveryResult::Kind::Bounce;
+  }
+  MTA_ASSERT(false);
+}
+
+}  // namespace
+
+Session::Session(SessionKey key, std::shared_ptr<const Site> site, SessionContext& context,
+                 SessionListener& listener)
+    : key_(key),
+      site_(std::move(site)),
+      context_(context),
+      listener_(listener),
+      self_(std::make_shared<Session*>(this)) {
+  MTA_ASSERT(!site_->hosts.empty());
+  if (site_->order == Site::Order::Shared) first_host_ = context_.connections % site_->hosts.size();
+}
+
+Session::~Session() {
+  *self_ = nullptr;
+  if (protocol_ != nullptr) protocol_->drop(context_.loop.now());
+}
+
+std::optional<base::DeliveryId> Session::working_on() const {
+  if (!job_) return std::nullopt;
+  return base::DeliveryId{job_->message->id, job_->deliveries.front().number};
+}
+
+void Session::start(queue::Job job, base::Now now) {
+  MTA_ASSERT(!job_ && !job.deliveries.empty());
+  job_ = std::move(job);
+  job_started_ = now.instant;
+  connects_ = 0;
+  tried_ = 0;
+  no_route_ = false;
+  if (protocol_ == nullptr) return connect(now);
+  protocol_->set_idle_until(base::kNever);
+  begin_transaction(now);
+  protocol_->want_turn();
+}
+
+void Session::quit(base::Now now) {
+  MTA_ASSERT(!job_);
+  if (protocol_ == nullptr) return;
+  if (protocol_->is_connected()) protocol_->smtp().quit(now.instant);
+  protocol_->want_turn();
+  detach();
+}
+
+void Session::detach() {
+  if (protocol_ == nullptr) return;
+  protocol_->detach();
+  protocol_ = nullptr;
+}
+
+std::optional<HostAddress> Session::next_host(base::Now now) const {
+  for (std::size_t i = tried_; i < site_->hosts.size(); ++i) {
+    const HostAddress& host = site_->hosts[(first_host_ + i) % site_->hosts.size()];
+    if (host.address.ip.is_v4() || context_.no_ipv6_until <= now.instant) return host;
+  }
+  return std::nullopt;
+}
+
+bool Session::has_more_hosts(base::Now now) const {
+  return connects_ < kConnectsPerJobMax && next_host(now).has_value();
+}
+
+void Session::connect(base::Now now) {
+  const std::optional<HostAddress> host = next_host(now);
+  if (!host || connects_ >= kConnectsPerJobMax) {
+    queue::Failure failure;
+    failure.stage = smtp::Stage::Connect;
+    failure.cause = Cause::Unreachable;
+    failure.reply = smtp::make_reply(451, "4.4.1",
+                                     "this machine has no IPv6 route, and " +
+                                         site_->hosts.front().host + " has no IPv4 address");
+    no_route_ = true;
+    return host_failed(std::move(failure), now);
+  }
+  while (site_->hosts[(first_host_ + tried_) % site_->hosts.size()].address != host->address)
+    ++tried_;
+  ++tried_;
+  ++connects_;
+  ++context_.connections;
+  host_ = describe(*host);
+  messages_ = 0;
+  net::ConnectRequest request;
+  request.to = host->address;
+  request.timeout = context_.connect_timeout;
+  auto protocol = std::make_unique<ClientProtocol>(*this, context_);
+  protocol_ = protocol.get();
+  context_.network.connect(request, std::move(protocol));
+}
+
+void Session::on_not_connected(const net::Loss& loss, base::Now now) {
+  protocol_ = nullptr;  // the network destroys it
+  const bool is_v6 =
+      !site_->hosts[(first_host_ + tried_ - 1) % site_->hosts.size()].address.ip.is_v4();
+  if (is_v6 && is_no_route(loss)) {
+    context_.no_ipv6_until = now.instant + kNoIpv6For;
+    --connects_;  // nothing was tried
+    return connect(now);
+  }
+  queue::Failure failure;
+  failure.stage = smtp::Stage::Connect;
+  failure.cause =
+      loss.how == net::Loss::How::ConnectTimedOut ? Cause::TimedOut : Cause::Unreachable;
+  failure.reply =
+      smtp::make_reply(451, "4.4.1", host_ + " could not be reached: " + net::describe(loss));
+  host_failed(std::move(failure), now);
+}
+
+void Session::host_failed(queue::Failure failure, base::Now now) {
+  failure.more_hosts = has_more_hosts(now);
+  const queue::Judgement judgement = queue::judge(failure);
+  if (judgement.action == queue::Action::TryNextHost) return connect(now);
+  std::vector<smtp::RecipientResult> results(job_->deliveries.size(),
+                                             smtp::RecipientResult{failure.stage, {}});
+  if (failure.cause == Cause::Reply) {
+    for (smtp::RecipientResult& result : results) result.reply = failure.reply;
+  }
+  finish_job(make_report(results, failure.cause, failure.reply, /*past_final_dot=*/false),
+             Scheduler::SessionAfter::Gone);
+}
+
+void Session::begin_transaction(base::Now now) {
+  const queue::Message& message = *job_->message;
+  smtp::OutgoingMessage outgoing;
+  outgoing.sender = message.sender;
+  outgoing.recipients.reserve(job_->deliveries.size());
+  for (const queue::Delivery& delivery : job_->deliveries)
+    outgoing.recipients.push_back(delivery.recipient);
+  outgoing.octets = message.header_block.size() + message.body_octets;
+  outgoing.eight_bit = message.eight_bit;
+  header_sent_ = false;
+  next_chunk_ = 0;
+  chunk_ = nullptr;
+  read_error_.clear();
+  reused_ = messages_ > 0;
+  ++messages_;
+  in_transaction_ = true;
+  protocol_->smtp().start(outgoing, now.instant);
+  if (message.body == nullptr && message.body_chunks > 0) read_chunk();
+}
+
+void Session::pump(base::Now now) {
+  smtp::ClientSession& smtp = protocol_->smtp();
+  while (std::optional<smtp::ClientEvent> event = smtp.next_event(now.instant)) {
+    if (std::holds_alternative<smtp::Greeted>(*event)) {
+      begin_transaction(now);
+    } else if (const auto* ended = std::get_if<smtp::TransactionEnded>(&*event)) {
+      return transaction_ended(*ended, now);
+    } else if (const auto* failed = std::get_if<smtp::SessionFailed>(&*event)) {
+      return session_failed(*failed, now);
+    } else if (job_) {  // closed by a 421 between transactions, with a job that has not begun
+      detach();
+      return finish_job(
+          make_report(std::vector<smtp::RecipientResult>(job_->deliveries.size()), Cause::Lost,
+                      smtp::make_reply(451, "4.4.2", host_ + " closed the connection"), false),
+          Scheduler::SessionAfter::Gone);
+    } else {
+      detach();
+      return listener_.session_gone(*this);
+    }
+  }
+  if (in_transaction_) feed_body(now);
+}
+
+void Session::feed_body(base::Now now) {
+  smtp::ClientSession& smtp = protocol_->smtp();
+  const queue::Message& message = *job_->message;
+  while (smtp.wants_body()) {
+    if (!read_error_.empty()) {
+      smtp.abandon(now.instant);
+      return pump(now);
+    }
+    if (!header_sent_) {
+      header_sent_ = true;
+      const bool is_all = message.body_chunks == 0;
+      smtp.body(message.header_block, is_all ? smtp::BodyLast::Yes : smtp::BodyLast::No,
+                now.instant);
+    } else if (message.body != nullptr) {
+      smtp.body(*message.body, smtp::BodyLast::Yes, now.instant);
+    } else if (chunk_ != nullptr) {
+      const std::shared_ptr<const std::string> chunk = std::exchange(chunk_, nullptr);
+      const bool is_last = ++next_chunk_ == message.body_chunks;
+      if (!is_last) read_chunk();
+      smtp.body(*chunk, is_last ? smtp::BodyLast::Yes : smtp::BodyLast::No, now.instant);
+    } else {
+      return;  // a read is under way
+    }
+  }
+}
+
+void Session::read_chunk() {
+  context_.store.read_chunk(
+      context_.loop, job_->message->id, next_chunk_,
+      [self = self_, index = next_chunk_,
+       id = job_->message->id](base::Result<std::shared_ptr<const std::string>> octets) {
+        Session* session = *self;
+        if (session == nullptr || !session->job_ || session->job_->message->id != id) return;
+        session->chunk_read(index, std::move(octets));
+      });
+}
+
+void Session::chunk_read(std::uint32_t index,
+                         base::Result<std::shared_ptr<const std::string>> octets) {
+  if (!in_transaction_ || index != next_chunk_ || chunk_ != nullptr) return;
+  if (octets) {
+    chunk_ = std::move(octets).value();
+  } else {
+    read_error_ = octets.error().text();
+  }
+  if (protocol_ != nullptr) protocol_->want_turn();
+}
+
+void Session::transaction_ended(const smtp::TransactionEnded& ended, base::Now now) {
+  in_transaction_ = false;
+  JobReport report =
+      make_report(ended.results, Cause::Lost,
+                  smtp::make_reply(451, "4.4.2",
+                                   host_ + " closed the connection after the message was sent, "
+                                           "before saying whether it took it"),
+                  ended.uncertain);
+  smtp::ClientSession& smtp = protocol_->smtp();
+  if (smtp.is_ready() && messages_ < context_.messages_per_connection) {
+    protocol_->set_idle_until(now.instant + context_.idle_timeout);
+    return finish_job(std::move(report), Scheduler::SessionAfter::Idle);
+  }
+  if (!smtp.is_over()) smtp.quit(now.instant);
+  detach();
+  finish_job(std::move(report), Scheduler::SessionAfter::Gone);
+}
+
+void Session::session_failed(const smtp::SessionFailed& failed, base::Now now) {
+  const bool was_in_transaction = std::exchange(in_transaction_, false);
+  detach();
+  if (!job_) return listener_.session_gone(*this);
+  const smtp::Reply reply =
+      read_error_.empty()
+          ? our_reply(failed, host_)
+          : smtp::make_reply(451, "4.3.0",
+                             "the message could not be read from the queue: " + read_error_);
+  if (!was_in_transaction) {
+    queue::Failure failure;
+    failure.stage = failed.stage;
+    failure.cause = cause_of(failed);
+    failure.reply = reply;
+    if (failed.stage == smtp::Stage::Banner || failed.stage == smtp::Stage::Hello) {
+      return host_failed(std::move(failure), now);
+    }
+  }
+  std::vector<smtp::RecipientResult> results = failed.results;
+  results.resize(job_->deliveries.size(), smtp::RecipientResult{failed.stage, {}});
+  for (smtp::RecipientResult& result : results) {
+    if (result.reply.is_none() && failed.reply && failed.kind == smtp::FailKind::Refused) {
+      result.reply = *failed.reply;
+    }
+  }
+  finish_job(make_report(results, cause_of(failed), reply, failed.past_final_dot),
+             Scheduler::SessionAfter::Gone);
+}
+
+JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results, Cause cause,
+                               const smtp::Reply& reply_where_none, bool past_final_dot) const {
+  MTA_ASSERT(results.size() == job_->deliveries.size());
+  JobReport report{
+      job_->message, job_->queue, {}, host_, job_started_, Scheduler::Finish::Refused, {}};
+  bool any_answer = false;
+  bool any_accepted = false;
+  for (const smtp::RecipientResult& result : results) {
+    any_answer |= !result.reply.is_none();
+    any_accepted |= result.reply.is_success();
+  }
+  bool all_not_tried = true;
+  bool site_to_blame = false;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const smtp::RecipientResult& result = results[i];
+    DeliveryResult delivery{
+        job_->deliveries[i], DeliveryResult::Kind::Delivered, {}, result.stage, {}, !no_route_};
+    const smtp::Reply& reply = result.reply.is_none() ? reply_where_none : result.reply;
+    delivery.reply = smtp::one_line(reply, queue::kReplyOctetsKept);
+    if (!result.reply.is_success()) {
+      queue::Failure failure;
+      failure.stage =
+          past_final_dot && result.reply.is_none() ? smtp::Stage::FinalDot : result.stage;
+      failure.cause = result.reply.is_none() ? cause : Cause::Reply;
+      failure.reply = reply;
+      failure.connection_was_idle =
+          reused_ && (!any_answer || reply.code == 421) && result.stage == smtp::Stage::Mail;
+      failure.others_accepted = any_accepted;
+      queue::Judgement judgement = queue::judge(failure);
+      if (!read_error_.empty()) judgement.blame = queue::Blame::Recipient;
+      delivery.kind = kind_of(judgement.action);
+      delivery.status = judgement.status;
+      delivery.stage = failure.stage;
+      if (judgement.blame == queue::Blame::Site && !site_to_blame) {
+        site_to_blame = true;
+        report.reason = delivery.reply;
+      }
+    }
+    all_not_tried &= delivery.kind == DeliveryResult::Kind::TryAgainNow;
+    report.results.push_back(std::move(delivery));
+  }
+  if (any_accepted) {
+    report.finish = Scheduler::Finish::Success;
+  } else if (site_to_blame) {
+    report.finish = Scheduler::Finish::SiteFailed;
+  } else if (all_not_tried) {
+    report.finish = Scheduler::Finish::NotTried;
+  }
+  return report;
+}
+
+void Session::finish_job(JobReport report, Scheduler::SessionAfter after) {
+  job_.reset();
+  chunk_ = nullptr;
+  in_transaction_ = false;
+  listener_.job_done(*this, std::move(report), after);
+}
+
+void Session::idle_too_long(base::Now now) {
+  quit(now);
+  listener_.session_gone(*this);
+}
+
+}  // namespace rockdove::outbound

@@ -1,0 +1,155 @@
+// One outbound connection at work: it tries the hosts of a site in order, speaks SMTP with the one
+// that answers, and carries one job after the other until it is told to go, has been idle for a
+// while, or breaks. Decides nothing about mail: what a failure means is queue/failure's word, and
+// what follows from it is the owner's.
+//
+//   Connecting ──220, EHLO──▶ Working ──job done──▶ Idle ──start()──▶ Working …
+//       │ next host                └──────────── lost, quit ───────────┴──▶ Gone
+//
+// The connection's protocol object belongs to the network and may outlive the session, to say QUIT.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mta/net/network.h"
+#include "mta/outbound/site.h"
+#include "mta/smtp/client_session.h"
+#include "queue/failure.h"
+#include "queue/scheduler.h"
+#include "queue/store.h"
+
+namespace rockdove::outbound {
+
+// What became of one delivery in this attempt.
+struct DeliveryResult {
+  enum class Kind : std::uint8_t { Delivered, TryAgainNow, Defer, DeferUncertain, Bounce };
+  queue::Delivery delivery;
+  Kind kind = Kind::Defer;
+  mail::EnhancedCode status;
+  smtp::Stage stage = smtp::Stage::Connect;
+  std::string reply;    // one line: the peer's own text, or ours in the same form
+  bool counted = true;  // this was an attempt; false: the environment did not let us try
+};
+
+struct JobReport {
+  queue::MessagePointer message;
+  queue::QueueName queue;
+  std::vector<DeliveryResult> results;
+  std::string host;  // as describe(HostAddress); "" when none was reached
+  base::Instant started;
+  queue::Scheduler::Finish finish = queue::Scheduler::Finish::Refused;
+  std::string reason;  // why the site is to blame, with Finish::SiteFailed
+};
+
+// Which session, among all loops: the loop that owns its account, and the number it gave.
+struct SessionKey {
+  unsigned owner = 0;
+  queue::SessionId id;
+  auto operator<=>(const SessionKey&) const = default;
+};
+
+class Session;
+class ClientProtocol;
+
+// What sessions of one loop share.
+struct SessionContext {
+  base::Loop& loop;
+  net::Network& network;
+  queue::Store& store;
+  smtp::ClientOptions options;
+  std::uint32_t messages_per_connection = 100;
+  base::Duration connect_timeout = std::chrono::seconds(30);
+  base::Duration idle_timeout = std::chrono::seconds(5);
+  // Until then IPv6 addresses are passed over: there was no route (ENETUNREACH).
+  base::Instant no_ipv6_until{};
+  std::uint64_t connections = 0;  // made so far; spreads shared sites
+};
+
+class SessionListener {
+ public:
+  virtual ~SessionListener() = default;
+  // Either may destroy the session, and is the last thing that the session does in its turn.
+  virtual void job_done(Session& session, JobReport report,
+                        queue::Scheduler::SessionAfter after) = 0;
+  virtual void session_gone(Session& session) = 0;
+};
+
+class Session {
+ public:
+  static constexpr unsigned kConnectsPerJobMax = 6;
+
+  Session(SessionKey key, std::shared_ptr<const Site> site, SessionContext& context,
+          SessionListener& listener);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // The first job, at once; later ones only when it said Idle.
+  void start(queue::Job job, base::Now now);
+  // Says QUIT and is gone, without a session_gone(). Only when idle.
+  void quit(base::Now now);
+
+  [[nodiscard]] SessionKey key() const { return key_; }
+
+  [[nodiscard]] const std::shared_ptr<const Site>& site() const { return site_; }
+
+  [[nodiscard]] bool is_idle() const { return !job_.has_value(); }
+
+  // What a crash in this session's turn is to be counted for.
+  [[nodiscard]] std::optional<base::DeliveryId> working_on() const;
+
+ private:
+  friend class ClientProtocol;
+
+  // From the protocol.
+  void on_not_connected(const net::Loss& loss, base::Now now);
+  void pump(base::Now now);
+  void idle_too_long(base::Now now);
+
+  void connect(base::Now now);
+  [[nodiscard]] std::optional<HostAddress> next_host(base::Now now) const;
+  [[nodiscard]] bool has_more_hosts(base::Now now) const;
+  void begin_transaction(base::Now now);
+  void feed_body(base::Now now);
+  void read_chunk();
+  void chunk_read(std::uint32_t index, base::Result<std::shared_ptr<const std::string>> octets);
+  void transaction_ended(const smtp::TransactionEnded& ended, base::Now now);
+  void session_failed(const smtp::SessionFailed& failed, base::Now now);
+  // Nobody could be spoken to: the next host, or the end of the job.
+  void host_failed(queue::Failure failure, base::Now now);
+  void finish_job(JobReport report, queue::Scheduler::SessionAfter after);
+  [[nodiscard]] JobReport make_report(const std::vector<smtp::RecipientResult>& results,
+                                      queue::Cause cause, const smtp::Reply& reply_where_none,
+                                      bool past_final_dot) const;
+  void detach();
+
+  const SessionKey key_;
+  const std::shared_ptr<const Site> site_;
+  SessionContext& context_;
+  SessionListener& listener_;
+  ClientProtocol* protocol_ = nullptr;  // null: not connected and not connecting
+  std::size_t first_host_ = 0;
+  std::size_t tried_ = 0;  // hosts of site_, from first_host_ on
+  unsigned connects_ = 0;  // in this job
+  std::optional<queue::Job> job_;
+  base::Instant job_started_{};
+  std::string host_;  // the one we are connected to
+  std::uint32_t messages_ = 0;
+  bool in_transaction_ = false;
+  bool reused_ = false;    // this transaction is not the first on its connection
+  bool no_route_ = false;  // a host of this job was passed over because there is no route to it
+
+  // The content on its way out.
+  bool header_sent_ = false;
+  std::uint32_t next_chunk_ = 0;
+  bool reading_ = false;
+  std::shared_ptr<const std::string> chunk_;
+  std::string read_error_;
+  std::shared_ptr<Session*> self_;  // for reads that come back when we are gone: then null
+};
+
+}  // namespace rockdove::outbound

@@ -1,0 +1,72 @@
+// What all loops share: how many outbound connections are open, and how much mail is held in
+// memory. Counters and nothing else, so that no loop ever waits for another.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+namespace rockdove::queue {
+
+// All outbound connections of the process. Sites without a recent success ("unproven") together get
+// at most half, so that a thousand dead sites leave room for those that answer.
+class ConnectionBudget {
+ public:
+  enum class Standing : std::uint8_t { Proven, Unproven };
+
+  // `connections_max` is at least 1.
+  explicit ConnectionBudget(std::uint32_t connections_max) : max_(std::max(connections_max, 1U)) {}
+
+  [[nodiscard]] bool try_take(Standing standing) {
+    if (standing == Standing::Unproven && !add_below(unproven_, std::max(max_ / 2, 1U)))
+      return false;
+    if (add_below(open_, max_)) return true;
+    if (standing == Standing::Unproven) unproven_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+
+  // With the standing it was taken with.
+  void give_back(Standing standing) {
+    open_.fetch_sub(1, std::memory_order_relaxed);
+    if (standing == Standing::Unproven) unproven_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
+
+ private:
+  static bool add_below(std::atomic<std::uint32_t>& count, std::uint32_t limit) {
+    std::uint32_t seen = count.load(std::memory_order_relaxed);
+    while (seen < limit) {
+      if (count.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+
+  const std::uint32_t max_;
+  std::atomic<std::uint32_t> open_{0};
+  std::atomic<std::uint32_t> unproven_{0};
+};
+
+// Octets of messages in memory: those coming in, and those loaded or kept for their first attempt.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(std::uint64_t octets_max) : max_(octets_max) {}
+
+  void take(std::uint64_t octets) { used_.fetch_add(octets, std::memory_order_relaxed); }
+
+  void give_back(std::uint64_t octets) { used_.fetch_sub(octets, std::memory_order_relaxed); }
+
+  [[nodiscard]] std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+
+  // May one more message begin? The last eighth is left to those that have begun.
+  [[nodiscard]] bool has_room_to_accept() const { return used() < max_ - max_ / 8; }
+
+  // May an accepted message be kept for its first attempt, or would it better be read again later?
+  [[nodiscard]] bool has_room_to_keep() const { return used() < max_ / 4; }
+
+ private:
+  const std::uint64_t max_;
+  std::atomic<std::uint64_t> used_{0};
+};
+
+}  // namespace rockdove::queue

@@ -1,0 +1,342 @@
+#include "queue/scheduler.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "queue/retry.h"
+
+namespace rockdove::queue {
+namespace {
+
+// Another loop's sessions may have given connections back: looked at this often while blocked.
+constexpr base::Duration kUnblockEvery = std::chrono::milliseconds(50);
+// While some of an account's sessions work and a new one fails, no further one is tried for so
+// long.
+constexpr base::Duration kOpenBackoff = std::chrono::seconds(30);
+constexpr std::uint32_t kRoomMin = 16;
+constexpr std::uint32_t kRoomProven = 2000;
+// How long an account that has nothing to do is remembered.
+constexpr base::Duration kForgetAfter = std::chrono::minutes(30);
+
+}  // namespace
+
+struct Scheduler::Account {
+  enum class Place : std::uint8_t {
+    Nowhere,
+    Ready,       // in ready_
+    Blocked,     // in blocked_
+    Paused,      // in paused_, until the pause ends
+    Remembered,  // in paused_, until what was learned is forgotten
+  };
+
+  std::string name;
+  SitePointer site;
+  Place place = Place::Nowhere;
+  std::unordered_map<QueueName, std::deque<Job>> jobs;
+  std::deque<QueueName> turns;  // the queues that have jobs, the next one first
+  std::size_t job_count = 0;
+  std::uint32_t sessions = 0;
+  std::vector<SessionId> idle;
+  std::uint32_t window = 1;
+  std::optional<base::Instant> last_success;
+  std::uint32_t failures = 0;  // in a row, of the site
+  base::Instant paused_until{};
+  base::Instant no_open_until{};
+  std::string pause_reason;
+  std::multimap<base::Instant, Account*>::iterator pause;
+};
+
+struct Scheduler::Session {
+  Account* account = nullptr;
+  ConnectionBudget::Standing standing = ConnectionBudget::Standing::Unproven;
+  std::optional<std::list<SessionId>::iterator> idle;  // set: waits for work
+  bool quitting = false;
+};
+
+Scheduler::Scheduler(const QueueSettings& settings, ConnectionBudget& budget, base::Random& random)
+    : settings_(settings), budget_(budget), random_(random) {}
+
+Scheduler::~Scheduler() {
+  for (const auto& [id, session] : sessions_) budget_.give_back(session.standing);
+}
+
+bool Scheduler::is_proven(const Account& account, base::Now now) {
+  return account.last_success && now.instant - *account.last_success < kProvenFor;
+}
+
+std::uint32_t Scheduler::window(const Account& account, base::Now now) {
+  return is_proven(account, now) ? std::min(account.window, account.site->connections_max) : 1;
+}
+
+Scheduler::Account& Scheduler::account_of(const SitePointer& site) {
+  std::unique_ptr<Account>& account = accounts_[site->account];
+  if (account == nullptr) {
+    account = std::make_unique<Account>();
+    account->name = site->account;
+  }
+  account->site = site;  // the newest answer of the DNS counts
+  return *account;
+}
+
+void Scheduler::make_ready(Account& account) {
+  if (account.job_count == 0) return;
+  if (account.place == Account::Place::Remembered) {
+    paused_.erase(account.pause);
+    account.place = Account::Place::Nowhere;
+  }
+  if (account.place != Account::Place::Nowhere) return;
+  account.place = Account::Place::Ready;
+  ready_.push_back(&account);
+}
+
+void Scheduler::put_job(Account& account, Job job, bool front) {
+  std::deque<Job>& jobs = account.jobs[job.queue];
+  if (jobs.empty()) account.turns.push_back(job.queue);
+  ++account.job_count;
+  if (front) {
+    jobs.push_front(std::move(job));
+  } else {
+    jobs.push_back(std::move(job));
+  }
+}
+
+Job Scheduler::take_job(Account& account) {
+  MTA_ASSERT(account.job_count > 0 && !account.turns.empty());
+  QueueName name = std::move(account.turns.front());
+  account.turns.pop_front();
+  const auto jobs = account.jobs.find(name);
+  MTA_ASSERT(jobs != account.jobs.end() && !jobs->second.empty());
+  Job job = std::move(jobs->second.front());
+  jobs->second.pop_front();
+  --account.job_count;
+  if (jobs->second.empty()) {
+    account.jobs.erase(jobs);
+  } else {
+    account.turns.push_back(std::move(name));  // its next turn comes after the others'
+  }
+  return job;
+}
+
+void Scheduler::offer(Job job, SitePointer site, base::Now now) {
+  static_cast<void>(now);
+  Account& account = account_of(site);
+  put_job(account, std::move(job), /*front=*/false);
+  make_ready(account);
+}
+
+void Scheduler::give_back(Job job, SitePointer site, base::Now now) {
+  static_cast<void>(now);
+  Account& account = account_of(site);
+  put_job(account, std::move(job), /*front=*/true);
+  make_ready(account);
+}
+
+std::optional<Scheduler::Command> Scheduler::next(Recording recording, base::Now now) {
+  while (!paused_.empty() && paused_.begin()->first <= now.instant) {
+    Account& account = *paused_.begin()->second;
+    paused_.erase(paused_.begin());
+    account.place = Account::Place::Nowhere;
+    account.pause_reason.clear();
+    make_ready(account);
+    if (account.job_count == 0) forget_if_idle(account, now);
+  }
+  if (recording == Recording::No) return std::nullopt;
+  if (now.instant >= unblock_at_) {
+    unblock_at_ = blocked_.empty() ? base::kNever : now.instant + kUnblockEvery;
+    unblock_one();
+  }
+  while (!ready_.empty()) {
+    Account& account = *ready_.front();
+    ready_.pop_front();
+    account.place = Account::Place::Nowhere;
+    if (std::optional<Command> command = start_one(account, now)) {
+      make_ready(account);  // at the end: the other accounts come first
+      return command;
+    }
+    if (account.job_count == 0) forget_if_idle(account, now);
+  }
+  return std::nullopt;
+}
+
+std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::Now now) {
+  if (account.job_count == 0) return std::nullopt;
+  if (account.paused_until > now.instant) {
+    account.place = Account::Place::Paused;
+    account.pause = paused_.emplace(account.paused_until, &account);
+    return std::nullopt;
+  }
+  if (!account.idle.empty()) {
+    const SessionId id = account.idle.back();  // the one used last is the least likely to be closed
+    account.idle.pop_back();
+    Session& session = sessions_.at(id.value);
+    idle_.erase(*session.idle);
+    session.idle.reset();
+    return Start{id, account.site, take_job(account)};
+  }
+  if (account.sessions >= window(account, now))
+    return std::nullopt;  // a finished one comes back here
+  if (account.no_open_until > now.instant && account.sessions > 0) return std::nullopt;
+  const auto standing = is_proven(account, now) ? ConnectionBudget::Standing::Proven
+                                                : ConnectionBudget::Standing::Unproven;
+  if (!budget_.try_take(standing)) {
+    account.place = Account::Place::Blocked;
+    blocked_.push_back(&account);
+    if (unblock_at_ == base::kNever) unblock_at_ = now.instant + kUnblockEvery;
+    return quit_an_idle_one(account);
+  }
+  const SessionId id{next_session_++};
+  sessions_[id.value] = Session{&account, standing, std::nullopt, false};
+  ++account.sessions;
+  return Open{id, account.site, take_job(account)};
+}
+
+std::optional<Scheduler::Command> Scheduler::quit_an_idle_one(const Account& needy) {
+  static_cast<void>(needy);
+  if (idle_.empty()) return std::nullopt;
+  const SessionId id = idle_.front();
+  Session& session = sessions_.at(id.value);
+  idle_.pop_front();
+  session.idle.reset();
+  session.quitting = true;
+  std::erase(session.account->idle, id);
+  return Quit{id};
+}
+
+void Scheduler::unblock_one() {
+  if (blocked_.empty()) return;
+  Account& account = *blocked_.front();
+  blocked_.pop_front();
+  account.place = Account::Place::Nowhere;
+  make_ready(account);
+}
+
+void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::string_view reason,
+                         base::Now now) {
+  const auto found = sessions_.find(id.value);
+  MTA_ASSERT(found != sessions_.end() && !found->second.idle);
+  Account& account = *found->second.account;
+  switch (finish) {
+    case Finish::Success:
+      account.window =
+          is_proven(account, now) ? std::min(account.window * 2, account.site->connections_max) : 2;
+      account.last_success = now.instant;
+      account.failures = 0;
+      end_pause(account.name);
+      break;
+    case Finish::Refused:
+      break;  // a 550 for one mailbox says nothing about the host
+    case Finish::SiteFailed:
+      site_failed(account, reason, now);
+      break;
+    case Finish::NotTried:
+      break;
+  }
+  if (after == SessionAfter::Gone) {
+    forget_session(id, now);
+    return;
+  }
+  if (!found->second.quitting) {
+    account.idle.push_back(id);
+    found->second.idle = idle_.insert(idle_.end(), id);
+  }
+  make_ready(account);
+}
+
+void Scheduler::site_failed(Account& account, std::string_view reason, base::Now now) {
+  account.window = std::max(account.window / 2, 1U);
+  if (account.sessions > 1 && is_proven(account, now)) {
+    account.no_open_until = now.instant + kOpenBackoff;  // the others work: too many, or bad luck
+    return;
+  }
+  ++account.failures;
+  account.last_success.reset();
+  account.window = 1;
+  account.paused_until = now.instant + retry_wait(settings_, account.failures, random_);
+  account.pause_reason = reason;
+}
+
+void Scheduler::closed(SessionId id, base::Now now) {
+  if (sessions_.contains(id.value)) forget_session(id, now);
+}
+
+void Scheduler::forget_session(SessionId id, base::Now now) {
+  const auto found = sessions_.find(id.value);
+  MTA_ASSERT(found != sessions_.end());
+  Account& account = *found->second.account;
+  if (found->second.idle) {
+    idle_.erase(*found->second.idle);
+    std::erase(account.idle, id);
+  }
+  budget_.give_back(found->second.standing);
+  sessions_.erase(found);
+  --account.sessions;
+  unblock_one();
+  make_ready(account);
+  forget_if_idle(account, now);
+}
+
+void Scheduler::forget_if_idle(Account& account, base::Now now) {
+  if (account.job_count > 0 || account.sessions > 0 || account.place != Account::Place::Nowhere)
+    return;
+  const bool is_paused = account.paused_until > now.instant;
+  base::Instant until = account.paused_until;
+  if (!is_paused && account.failures > 0) until += kForgetAfter;  // the next one counts as in a row
+  if (!is_paused && account.last_success)
+    until = std::max(until, *account.last_success + kProvenFor);
+  if (until > now.instant) {
+    account.place = is_paused ? Account::Place::Paused : Account::Place::Remembered;
+    account.pause = paused_.emplace(until, &account);
+    return;
+  }
+  accounts_.erase(account.name);
+}
+
+base::Instant Scheduler::wake_at() const {
+  const base::Instant pause = paused_.empty() ? base::kNever : paused_.begin()->first;
+  return std::min(pause, unblock_at_);
+}
+
+std::optional<Scheduler::Standing> Scheduler::standing(std::string_view name, base::Now now) const {
+  const auto found = accounts_.find(std::string(name));
+  if (found == accounts_.end()) return std::nullopt;
+  const Account& account = *found->second;
+  Standing standing{is_proven(account, now), window(account, now), account.paused_until, {},
+                    account.sessions,        account.job_count};
+  if (account.paused_until > now.instant) standing.pause_reason = account.pause_reason;
+  return standing;
+}
+
+std::uint32_t Scheduler::room(std::string_view name, base::Now now) const {
+  const auto found = accounts_.find(std::string(name));
+  if (found == accounts_.end() || !is_proven(*found->second, now)) return kRoomMin;
+  return std::max(kRoomProven, 4 * window(*found->second, now));
+}
+
+void Scheduler::end_pause(std::string_view name) {
+  const auto found = accounts_.find(std::string(name));
+  if (found == accounts_.end()) return;
+  Account& account = *found->second;
+  account.paused_until = {};
+  account.pause_reason.clear();
+  if (account.place == Account::Place::Paused) {
+    paused_.erase(account.pause);
+    account.place = Account::Place::Nowhere;
+  }
+  make_ready(account);
+}
+
+void Scheduler::end_pauses_of(MessageId message) {
+  std::vector<std::string> names;
+  for (const auto& [name, account] : accounts_) {
+    const bool has_it =
+        std::any_of(account->jobs.begin(), account->jobs.end(), [message](const auto& queue) {
+          return std::any_of(queue.second.begin(), queue.second.end(),
+                             [message](const Job& job) { return job.message->id == message; });
+        });
+    if (has_it) names.push_back(name);
+  }
+  for (const std::string& name : names) end_pause(name);
+}
+
+}  // namespace rockdove::queue

@@ -1,0 +1,165 @@
+// Which delivery goes next, on which connection: the accounts that one loop owns. An account is
+// what shares a sending budget: a site (a set of MX hosts), or a smarthost. Windows, pauses and
+// fairness are plain variables here; no other loop touches them.
+//
+// Tell it what is offered, what finished and what closed; then call next() until it is nullopt. No
+// timers: wake_at() says when to call next() again. It decides only; connections live in
+// outbound::Pool, on any loop.
+//
+// Fairness: accounts take turns, and within one account its queues (destination, tenant, priority).
+// Window: a site without a success in kProvenFor gets one connection; each success doubles it, up
+// to the site's limit; trouble halves it. A site whose only connection fails is paused.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "mta/base/random.h"
+#include "mta/base/time.h"
+#include "queue/budget.h"
+#include "queue/failure.h"
+#include "queue/settings.h"
+#include "queue/types.h"
+
+namespace rockdove::queue {
+
+// Deliveries of one message that go to one queue together: one transaction, if the next hop agrees.
+struct Job {
+  MessagePointer message;
+  std::vector<Delivery> deliveries;
+  QueueName queue;
+};
+
+// Recipients in one transaction; RFC 5321 §4.5.3.1.8 makes every server take 100.
+inline constexpr std::size_t kJobDeliveriesMax = 100;
+
+// What the scheduler needs to know of where a job goes. outbound::Site adds the hosts.
+struct SiteSpec {
+  virtual ~SiteSpec() = default;
+  std::string account;
+  std::uint32_t connections_max = 10;
+};
+
+using SitePointer = std::shared_ptr<const SiteSpec>;
+
+struct SessionId {
+  std::uint64_t value = 0;
+  auto operator<=>(const SessionId&) const = default;
+};
+
+class Scheduler {
+ public:
+  static constexpr base::Duration kProvenFor = std::chrono::minutes(10);
+
+  // Open a connection to the site and give it the job.
+  struct Open {
+    SessionId session;
+    SitePointer site;
+    Job job;
+  };
+
+  // Give the job to a session that waits for work.
+  struct Start {
+    SessionId session;
+    SitePointer site;
+    Job job;
+  };
+
+  // Close an idle session, because another account needs the connection.
+  struct Quit {
+    SessionId session;
+  };
+
+  using Command = std::variant<Open, Start, Quit>;
+
+  // How a job came back.
+  enum class Finish : std::uint8_t {
+    Success,     // the site took at least one recipient
+    Refused,     // it answered, and refused for reasons of the message or its recipients
+    SiteFailed,  // nothing could be done there
+    NotTried,    // the connection was gone before anything was said
+  };
+  enum class SessionAfter : std::uint8_t { Idle, Gone };
+
+  // What an account does at the moment, for people and for what depends on it.
+  struct Standing {
+    bool proven = false;
+    std::uint32_t window = 1;
+    base::Instant paused_until{};
+    std::string pause_reason;  // set while paused
+    std::uint32_t sessions = 0;
+    std::size_t jobs = 0;
+  };
+
+  Scheduler(const QueueSettings& settings, ConnectionBudget& budget, base::Random& random);
+  ~Scheduler();
+
+  void offer(Job job, SitePointer site, base::Now now);
+  // The job of this session is over; the session waits for another, or is gone.
+  // `reason` is what people are told while the site is paused.
+  void finished(SessionId session, Finish finish, SessionAfter after, std::string_view reason,
+                base::Now now);
+  // Takes back a job that was not tried; it goes to the front of its queue.
+  void give_back(Job job, SitePointer site, base::Now now);
+  // A session without a job closed.
+  void closed(SessionId session, base::Now now);
+
+  // Call until nullopt. With `recording` No nothing starts, because its result could not be kept.
+  enum class Recording : std::uint8_t { Possible, No };
+  [[nodiscard]] std::optional<Command> next(Recording recording, base::Now now);
+  // When next() may have more to say though nothing happened; kNever: only when something happens.
+  [[nodiscard]] base::Instant wake_at() const;
+
+  // nullopt: no such account at the moment.
+  [[nodiscard]] std::optional<Standing> standing(std::string_view account, base::Now now) const;
+  // How many deliveries of one queue of this account are worth holding in memory: 4 × its window
+  // and never under 16; many where it is proven, since they leave at once.
+  [[nodiscard]] std::uint32_t room(std::string_view account, base::Now now) const;
+
+  // Ends the pause of an account, because a person said so.
+  void end_pause(std::string_view account);
+  // Ends the pauses of the accounts in which this message waits.
+  void end_pauses_of(MessageId message);
+
+  [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
+
+ private:
+  struct Account;
+  struct Session;
+
+  Account& account_of(const SitePointer& site);
+  void make_ready(Account& account);
+  void unblock_one();
+  std::optional<Command> start_one(Account& account, base::Now now);
+  std::optional<Command> quit_an_idle_one(const Account& needy);
+  Job take_job(Account& account);
+  void put_job(Account& account, Job job, bool front);
+  void site_failed(Account& account, std::string_view reason, base::Now now);
+  void forget_session(SessionId id, base::Now now);
+  void forget_if_idle(Account& account, base::Now now);
+  [[nodiscard]] static bool is_proven(const Account& account, base::Now now);
+  [[nodiscard]] static std::uint32_t window(const Account& account, base::Now now);
+
+  const QueueSettings& settings_;
+  ConnectionBudget& budget_;
+  base::Random& random_;
+  std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
+  std::unordered_map<std::uint64_t, Session> sessions_;
+  std::deque<Account*> ready_;    // has jobs and, as far as known, room for one more
+  std::deque<Account*> blocked_;  // has jobs and a window, but the budget had no connection
+  std::multimap<base::Instant, Account*> paused_;
+  std::list<SessionId> idle_;  // all accounts, the longest idle first
+  std::uint64_t next_session_ = 1;
+  base::Instant unblock_at_ = base::kNever;
+};
+
+}  // namespace rockdove::queue

@@ -1,0 +1,65 @@
+#include "mta/smtp/command.h"
+
+#include <catch2/catch.hpp>
+
+namespace rockdove::smtp {
+namespace {
+
+template <typename T>
+T parse_as(std::string_view line) {
+  INFO(line);
+  Command command = parse_command(line);
+  REQUIRE(std::holds_alternative<T>(command));
+  return std::get<T>(std::move(command));
+}
+
+std::string refusal_of(std::string_view line) {
+  return one_line(parse_as<Refusal>(line).reply);
+}
+
+TEST_CASE("verbs are known in any case, with blanks behind the line") {
+  CHECK(parse_as<HelloCommand>("eHlO host.example").extended);
+  CHECK(parse_as<HelloCommand>("HELO  host.example ").name == "host.example");
+  parse_as<DataCommand>("data");
+  parse_as<RsetCommand>("RSET\t");
+  parse_as<QuitCommand>("QUIT  ");
+  parse_as<NoopCommand>("NOOP as you like");
+  parse_as<HelpCommand>("help RCPT");
+  CHECK(parse_as<VrfyCommand>("VRFY \"a \\\" b\"").argument == "\"a \\\" b\"");
+}
+
+TEST_CASE("senders and recipients are taken as clients write them") {
+  CHECK(parse_as<MailCommand>("MAIL FROM:<>").sender.is_null());
+  CHECK(parse_as<MailCommand>("MAIL  from : < >").sender.is_null());
+  CHECK(parse_as<MailCommand>("MAIL FROM:<\"a>b c\"@x.example> SIZE=5").sender.domain ==
+        "x.example");
+  CHECK(parse_as<MailCommand>("MAIL FROM:<\"a>b c\"@x.example> SIZE=5").size == 5);
+  CHECK(parse_as<MailCommand>("MAIL FROM: a@x.example body=8bitmime").eight_bit);
+  CHECK_FALSE(parse_as<MailCommand>("MAIL FROM:<a@x.example> BODY=8BITMIME BODY=7BIT").eight_bit);
+  CHECK(parse_as<MailCommand>("MAIL FROM:<postmaster>").sender.local == "postmaster");
+  CHECK(parse_as<RcptCommand>("RCPT TO:<@relay.example:b@X.example>").recipient.domain ==
+        "x.example");
+  CHECK(parse_as<RcptCommand>("RCPT TO:<b@[127.0.0.1]>").recipient.domain == "[127.0.0.1]");
+}
+
+TEST_CASE("each kind of wrong line has its refusal") {
+  CHECK(parse_as<Refusal>("FROB").why == Refusal::Why::UnknownVerb);
+  CHECK(parse_as<Refusal>("EXPN x").why == Refusal::Why::NotOffered);
+  CHECK(parse_as<Refusal>("MAIL FROM:<> RET=HDRS").why == Refusal::Why::ParameterNotOffered);
+  CHECK(parse_as<Refusal>("MAIL FROM:<a b@x.example>").why == Refusal::Why::Syntax);
+  CHECK(refusal_of("MAIL FROM:<@>").starts_with("501 5.1.7 "));
+  CHECK(refusal_of("RCPT TO:<a@b..example>").starts_with("501 5.1.3 "));
+  CHECK(refusal_of("RCPT TO:a b").starts_with("501 5.1.3 "));
+  CHECK(refusal_of("MAIL FROM:a@x.example>").starts_with("501 5.1.7 "));
+  CHECK(refusal_of("EHLO " + std::string(256, 'a')).starts_with("501 5.5.4 "));
+  CHECK(refusal_of(std::string("RCPT TO:<a@x.example>\0", 22)).starts_with("500 5.5.2 "));
+}
+
+TEST_CASE("SIZE beyond 64 bits counts as the largest number") {
+  CHECK(parse_as<MailCommand>("MAIL FROM:<> SIZE=99999999999999999999").size == ~std::uint64_t{0});
+  CHECK(parse_as<MailCommand>("MAIL FROM:<> SIZE=18446744073709551615").size == ~std::uint64_t{0});
+  CHECK(parse_as<MailCommand>("MAIL FROM:<> SIZE=0").size == 0);
+}
+
+}  // namespace
+}  // namespace rockdove::smtp
