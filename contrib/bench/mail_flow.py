@@ -218,12 +218,12 @@ class Capture:
     """The next hop, on a thread of its own. What is under way when the relay dies counts as arrived
     once its final dot is here, whether or not the relay lives to see the answer."""
 
-    def __init__(self, answer_delay_s=0.0):
+    def __init__(self, answer_delay_s=0.0, host="127.0.0.1"):
         self.answer_delay_s = answer_delay_s
         self._arrivals, self._damaged, self._count = {}, 0, 0
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(
-            self._loop.create_server(lambda: _Session(self), "127.0.0.1", 0, backlog=1000))
+            self._loop.create_server(lambda: _Session(self), host, 0, backlog=1000))
         self.port = self._server.sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -233,10 +233,17 @@ class Capture:
         self._thread.join()
         self._server.close()
 
+    @staticmethod
+    def message(number):
+        """A small message that has() will know by `number`."""
+        body = b"One line.\r\n"
+        return b"X-Flow: %d %s\r\n\r\n%s" % (number, hashlib.sha256(body).hexdigest().encode(), body)
+
     def note(self, message, recipients, connected):
         """Called on the capture's thread for every final dot."""
         dot = time.monotonic()
         header, _, body = message.partition(b"\r\n\r\n")
+        header = b"\r\n" + header
         at = header.find(b"\r\nX-Flow: ")
         self._count += 1
         if at < 0:  # a bounce, or something that nobody sent
