@@ -1,0 +1,119 @@
+#include "mta/admin/control_server.h"
+
+#include <utility>
+
+#include "mta/admin/control_connection.h"
+#include "mta/admin/queue_jobs.h"
+#include "mta/admin/queue_text.h"
+
+namespace rockdove::admin {
+
+using base::Result;
+
+const ControlServer::Route ControlServer::kRoutes[] = {
+    {"GET", "/queue", &ControlServer::list},
+    {"GET", "/queue/summary", &ControlServer::summarise},
+    {"GET", "/queue/message", &ControlServer::show_message},
+    {"POST", "/queue/retry", &ControlServer::retry},
+    {"POST", "/queue/delete", &ControlServer::remove},
+    {"GET", "/route", &ControlServer::explain_route},
+};
+
+std::unique_ptr<net::Protocol> ControlServer::accept(const net::ConnectionInfo&) {
+  if (connections_ >= kConnectionsMax) return nullptr;
+  ++connections_;
+  return std::make_unique<ControlConnection>(*this);
+}
+
+std::shared_ptr<Exchange> ControlServer::make_exchange(ControlConnection& connection,
+                                                       http::Request request, http::Target target,
+                                                       std::optional<net::PeerCredentials> peer) {
+  return std::make_shared<Exchange>(connection, std::move(request), std::move(target), peer,
+                                    running_);
+}
+
+void ControlServer::handle(const std::shared_ptr<Exchange>& exchange) {
+  if (*running_ > kRequestsMax) {
+    exchange->refuse(503, "too many requests at once; try again");
+    return;
+  }
+  const Route* other_method = nullptr;
+  for (const Route& route : kRoutes) {
+    if (route.path != exchange->target().path) continue;
+    if (route.method == exchange->request().method) {
+      (this->*route.handler)(exchange);
+      return;
+    }
+    other_method = &route;
+  }
+  if (other_method != nullptr) {
+    exchange->answer(405, format_error("this path takes " + std::string(other_method->method)),
+                     other_method->method);
+    return;
+  }
+  exchange->refuse(404, "there is nothing at this path");
+}
+
+void ControlServer::list(const std::shared_ptr<Exchange>& exchange) {
+  Result<queue::QueueFilter> filter =
+      parse_filter(exchange->target().parameters, loop().now().wall);
+  if (!filter) {
+    exchange->refuse(400, filter.error().text());
+    return;
+  }
+  start_listing(services_.loop, services_.store, exchange, *std::move(filter));
+}
+
+void ControlServer::summarise(const std::shared_ptr<Exchange>& exchange) {
+  start_summary(services_.loop, services_.store, exchange);
+}
+
+void ControlServer::show_message(const std::shared_ptr<Exchange>& exchange) {
+  const std::string* text = exchange->target().find("id");
+  std::optional<base::MessageId> id;
+  if (text != nullptr) id = base::parse_message_id(*text);
+  if (text != nullptr && !id) {
+    if (const auto delivery = base::parse_delivery_id(*text)) id = delivery->message;
+  }
+  if (!id) {
+    exchange->refuse(400, "id= must be the id of a message, like 3ZzBCDFGHJKL");
+    return;
+  }
+  base::Loop& loop = services_.loop;
+  services_.store.view(loop, *id, [exchange, &loop](Result<queue::MessageView> view) {
+    if (!view) {
+      exchange->refuse(500, view.error().text());
+    } else if (view->message == nullptr && view->history.empty()) {
+      exchange->refuse(404, "there is no such message, neither in the queue nor in the history");
+    } else {
+      exchange->answer(200, format_view(*view, loop.now().wall));
+    }
+  });
+}
+
+void ControlServer::retry(const std::shared_ptr<Exchange>& exchange) {
+  start_acts({services_.loop, services_.store, services_.acts, services_.log}, exchange,
+             Act::Retry);
+}
+
+void ControlServer::remove(const std::shared_ptr<Exchange>& exchange) {
+  start_acts({services_.loop, services_.store, services_.acts, services_.log}, exchange,
+             Act::Delete);
+}
+
+void ControlServer::explain_route(const std::shared_ptr<Exchange>& exchange) {
+  const std::string* address = exchange->target().find("address");
+  if (address == nullptr || address->empty()) {
+    exchange->refuse(400, "address= must be a mail address");
+    return;
+  }
+  services_.routes.explain(*address, [exchange](Result<RouteExplanation> route) {
+    if (!route) {
+      exchange->refuse(400, route.error().text());
+    } else {
+      exchange->answer(200, format_route(*route));
+    }
+  });
+}
+
+}  // namespace rockdove::admin

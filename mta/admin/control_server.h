@@ -1,0 +1,87 @@
+// RUNTIME_DIR/control.sock: the commands' way to the running daemon, HTTP with JSON. Looks come
+// from the store, acts go to the owners of deliveries, and each act is logged with the user who
+// asked for it.
+//
+//   GET  /queue?FILTER              a line a message, as long as it takes
+//   GET  /queue/summary             a line for each state and destination
+//   GET  /queue/message?id=ID       one message with its history
+//   POST /queue/retry, /queue/delete   {"ids": [ID, …]} or {"filter": {FILTER}, "dry_run": true}
+//   GET  /route?address=ADDRESS     where mail to it would go
+//
+// FILTER is as parse_filter() says. An answer in lines that is not whole has no last chunk.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "mta/admin/acts.h"
+#include "mta/admin/exchange.h"
+#include "mta/admin/route_explainer.h"
+#include "mta/base/log.h"
+#include "mta/base/loop.h"
+#include "mta/net/protocol.h"
+#include "queue/store.h"
+
+namespace rockdove::admin {
+
+inline constexpr std::uint32_t kRequestsMax = 32;      // at once; beyond: 503
+inline constexpr std::uint32_t kConnectionsMax = 128;  // beyond: closed at once
+inline constexpr std::size_t kIdsMax = 1000;           // in one request
+
+class ControlServer {
+ public:
+  // All belong to, or may be called from, `loop`, and outlive the server and its connections.
+  struct Services {
+    base::Loop& loop;
+    queue::Store& store;
+    QueueActs& acts;
+    RouteExplainer& routes;
+    base::Log& log;
+  };
+
+  explicit ControlServer(const Services& services) : services_(services) {}
+
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+  // For a listener's Accept; null when there are too many. The server outlives what it returns.
+  [[nodiscard]] std::unique_ptr<net::Protocol> accept(const net::ConnectionInfo& info);
+
+  [[nodiscard]] std::uint32_t connections() const { return connections_; }
+
+  [[nodiscard]] std::uint32_t requests() const { return *running_; }
+
+ private:
+  friend class ControlConnection;
+  using Handler = void (ControlServer::*)(const std::shared_ptr<Exchange>&);
+
+  struct Route {
+    std::string_view method;
+    std::string_view path;
+    Handler handler;
+  };
+
+  static const Route kRoutes[];
+
+  [[nodiscard]] base::Loop& loop() const { return services_.loop; }
+
+  [[nodiscard]] std::shared_ptr<Exchange> make_exchange(ControlConnection& connection,
+                                                        http::Request request, http::Target target,
+                                                        std::optional<net::PeerCredentials> peer);
+  void handle(const std::shared_ptr<Exchange>& exchange);
+
+  void connection_closed() { --connections_; }
+
+  void list(const std::shared_ptr<Exchange>& exchange);
+  void summarise(const std::shared_ptr<Exchange>& exchange);
+  void show_message(const std::shared_ptr<Exchange>& exchange);
+  void retry(const std::shared_ptr<Exchange>& exchange);
+  void remove(const std::shared_ptr<Exchange>& exchange);
+  void explain_route(const std::shared_ptr<Exchange>& exchange);
+
+  const Services services_;
+  std::uint32_t connections_ = 0;
+  std::shared_ptr<std::uint32_t> running_ = std::make_shared<std::uint32_t>(0);
+};
+
+}  // namespace rockdove::admin

@@ -1,0 +1,64 @@
+// One request of the control socket and the way to answer it, shared by the connection it came on
+// and by the work that answers it, which may take its time. When the client has gone, answering
+// does nothing. Belongs to the control socket's loop.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "mta/base/loop.h"
+#include "mta/http/message.h"
+#include "mta/http/target.h"
+#include "mta/net/protocol.h"
+
+namespace rockdove::admin {
+
+class ControlConnection;
+
+class Exchange {
+ public:
+  // `running` counts the exchanges that live.
+  Exchange(ControlConnection& connection, http::Request request, http::Target target,
+           std::optional<net::PeerCredentials> peer, std::shared_ptr<std::uint32_t> running);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  [[nodiscard]] const http::Request& request() const { return request_; }
+
+  [[nodiscard]] const http::Target& target() const { return target_; }
+
+  [[nodiscard]] const std::optional<net::PeerCredentials>& peer() const { return peer_; }
+
+  [[nodiscard]] bool is_gone() const { return connection_ == nullptr; }
+
+  // One whole answer: JSON without the line's end.
+  void answer(unsigned status, std::string_view json, std::string_view allow = {});
+  // {"error": text}
+  void refuse(unsigned status, std::string_view text);
+
+  // An answer in lines: start(), any number of line(), end(), which sends them as they come.
+  void start();
+  void line(std::string_view json);
+  void end();
+  // Instead of end(): the client learns that the answer is not whole.
+  void break_off();
+  // Runs `task` as soon as the client has taken most of what was sent: at once, or in a later turn.
+  // Never when it has gone. One at a time.
+  void when_room(base::Task task);
+
+ private:
+  friend class ControlConnection;
+
+  ControlConnection* connection_;
+  const http::Request request_;
+  const http::Target target_;
+  const std::optional<net::PeerCredentials> peer_;
+  const std::shared_ptr<std::uint32_t> running_;
+  base::Task when_room_;
+};
+
+}  // namespace rockdove::admin

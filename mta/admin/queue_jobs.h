@@ -1,0 +1,31 @@
+// The answers of the control socket that take many steps: page by page from the store, with a pause
+// whenever the client does not keep up. Each job lives as long as its callbacks and ends early when
+// the client has gone; an act that has been asked for is still carried out.
+#pragma once
+
+#include <memory>
+
+#include "mta/admin/acts.h"
+#include "mta/admin/exchange.h"
+#include "mta/base/log.h"
+#include "mta/base/loop.h"
+#include "queue/store.h"
+
+namespace rockdove::admin {
+
+void start_listing(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+                   queue::QueueFilter filter);
+void start_summary(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange);
+
+struct ActServices {
+  base::Loop& loop;
+  queue::Store& store;
+  QueueActs& acts;
+  base::Log& log;
+};
+
+// The request's body says to what. Answers with a line for each delivery, as format_act(), and a
+// last one with the counts; a dry run with the counts of what the filter matches.
+void start_acts(const ActServices& services, std::shared_ptr<Exchange> exchange, Act act);
+
+}  // namespace rockdove::admin

@@ -1,0 +1,308 @@
+#include "mta/admin/queue_text.h"
+
+#include <array>
+#include <ctime>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "mta/base/assert.h"
+#include "mta/base/text.h"
+
+namespace rockdove::admin {
+
+using Json = nlohmann::ordered_json;
+using base::Error;
+using base::Result;
+using base::WallTime;
+using queue::Delivery;
+using queue::DeliveryState;
+
+namespace {
+
+// Strangers' octets that are no UTF-8 become U+FFFD; JSON has no place for them.
+std::string to_line(const Json& json) {
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
+
+// "21:15", or "2026-11-22 21:15" when that is not within the next 20 hours.
+std::string local_time(WallTime time, WallTime now) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(
+      std::chrono::time_point_cast<std::chrono::system_clock::duration>(time));
+  std::tm parts{};
+  localtime_r(&seconds, &parts);
+  const bool is_near = time >= now && time - now < std::chrono::hours(20);
+  std::array<char, 32> text{};
+  const std::size_t octets =
+      std::strftime(text.data(), text.size(), is_near ? "%H:%M" : "%Y-%m-%d %H:%M", &parts);
+  return {text.data(), octets};
+}
+
+// What the last attempt came to, in words; "" when there was none.
+std::string last_attempt(const Delivery& delivery) {
+  if (delivery.last.reply.empty() && delivery.last.host.empty()) return {};
+  const std::string reply =
+      '"' + base::printable(delivery.last.reply, queue::kReplyOctetsKept) + '"';
+  const std::string host = base::printable(delivery.last.host);
+  std::string text = host.empty()                  ? "of " + reply
+                     : delivery.last.reply.empty() ? "of " + host
+                                                   : host + " answered " + reply;
+  if (delivery.attempts > 0) text += ", attempt " + std::to_string(delivery.attempts);
+  return text;
+}
+
+std::string explain_waiting(const Delivery& delivery, WallTime now) {
+  const std::string reason = last_attempt(delivery);
+  const std::string because = reason.empty() ? "" : " because " + reason;
+  if (!delivery.failed_status.empty()) {
+    return "has failed for good (" + delivery.failed_status +
+           ") and waits for the report it shares with others of its message" + because;
+  }
+  std::string text;
+  if (delivery.due > now) {
+    text = "waits until " + local_time(delivery.due, now) + " (in " +
+           base::format_duration(delivery.due - now) + ")" + because;
+  } else if (reason.empty()) {
+    text = "waits for its first attempt, which is due";
+  } else {
+    text = "is due for another attempt; the last one failed" + because;
+  }
+  if (delivery.uncertain > 0) {
+    text += "; a connection was lost behind the final dot, so it may have arrived";
+  }
+  return text;
+}
+
+std::string_view queue_name(const std::vector<Delivery>& deliveries) {
+  bool all_held = true;
+  bool all_deleted = true;
+  bool tried = false;
+  for (const Delivery& delivery : deliveries) {
+    all_held = all_held && delivery.state == DeliveryState::Held;
+    all_deleted = all_deleted && delivery.state == DeliveryState::Deleted;
+    tried = tried || !delivery.last.reply.empty() || delivery.attempts > 0;
+  }
+  if (all_deleted) return "deleted";
+  if (all_held) return "hold";
+  return tried ? "deferred" : "active";
+}
+
+std::string_view kind_name(queue::MessageKind kind) {
+  switch (kind) {
+    case queue::MessageKind::Ordinary:
+      return "ordinary";
+    case queue::MessageKind::Report:
+      return "report";
+    case queue::MessageKind::PostmasterReport:
+      return "postmaster-report";
+  }
+  return "";
+}
+
+Json recipient_json(const queue::Message& message, const Delivery& delivery, WallTime now) {
+  Json json;
+  json["address"] = delivery.recipient;
+  if (!delivery.last.reply.empty()) {
+    json["delay_reason"] = delivery.last.host.empty()
+                               ? delivery.last.reply
+                               : "host " + delivery.last.host + " said: " + delivery.last.reply;
+  }
+  json["id"] = base::format_id(queue::DeliveryId{message.id, delivery.number});
+  json["state"] = state_name(delivery.state);
+  json["destination"] = delivery.destination;
+  json["attempts"] = delivery.attempts;
+  if (delivery.uncertain > 0) json["uncertain"] = delivery.uncertain;
+  json["due"] = base::format_timestamp(delivery.due);
+  if (!delivery.hold_reason.empty()) json["hold_reason"] = delivery.hold_reason;
+  json["why"] = explain(delivery, now);
+  return json;
+}
+
+Json listed_json(const queue::Message& message, const std::vector<Delivery>& deliveries,
+                 WallTime now) {
+  Json json;
+  json["queue_name"] = queue_name(deliveries);
+  json["queue_id"] = base::format_id(message.id);
+  json["arrival_time"] = base::to_unix_milliseconds(message.accepted) / 1000;
+  json["message_size"] = message.header_block.size() + message.body_octets;
+  json["forced_expire"] = false;
+  // What Postfix prints for the null sender.
+  json["sender"] = message.sender.empty() ? std::string("MAILER-DAEMON") : message.sender;
+  json["recipients"] = Json::array();
+  for (const Delivery& delivery : deliveries) {
+    json["recipients"].push_back(recipient_json(message, delivery, now));
+  }
+  json["kind"] = kind_name(message.kind);
+  json["recipients_at_acceptance"] = message.recipients;
+  if (!message.client.listener.empty()) {
+    json["client"] = base::format_ip_address(message.client.address);
+    json["helo"] = message.client.helo;
+    json["listener"] = message.client.listener;
+  }
+  return json;
+}
+
+Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs,
+                const char* first_name, const char* second_name) {
+  Json json = Json::array();
+  for (const auto& [first, second] : pairs) {
+    json.push_back(Json{{first_name, first}, {second_name, second}});
+  }
+  return json;
+}
+
+Result<DeliveryState> parse_state(std::string_view text) {
+  for (const DeliveryState state :
+       {DeliveryState::Waiting, DeliveryState::Held, DeliveryState::Deleted}) {
+    if (text == state_name(state)) return state;
+  }
+  return Error("state is waiting, held or deleted, not " + base::printable(text, 40));
+}
+
+}  // namespace
+
+std::string_view act_name(Act act) {
+  switch (act) {
+    case Act::Retry:
+      return "retry";
+    case Act::Delete:
+      return "delete";
+  }
+  return "";
+}
+
+std::string_view outcome_name(ActOutcome outcome) {
+  switch (outcome) {
+    case ActOutcome::Done:
+      return "done";
+    case ActOutcome::BeingSent:
+      return "being-sent";
+    case ActOutcome::NotFound:
+      return "not-found";
+  }
+  return "";
+}
+
+std::string_view state_name(DeliveryState state) {
+  switch (state) {
+    case DeliveryState::Waiting:
+      return "waiting";
+    case DeliveryState::Held:
+      return "held";
+    case DeliveryState::Deleted:
+      return "deleted";
+  }
+  return "";
+}
+
+std::string explain(const Delivery& delivery, WallTime now) {
+  switch (delivery.state) {
+    case DeliveryState::Waiting:
+      return explain_waiting(delivery, now);
+    case DeliveryState::Held: {
+      std::string text = "is on hold since " + local_time(delivery.due, now);
+      if (delivery.hold_reason == "crash") {
+        return text + " because rockdove itself failed " + std::to_string(delivery.crashes) +
+               " times while working on it; `rockdove queue retry` tries again";
+      }
+      if (!delivery.hold_reason.empty()) {
+        text += ", reason: " + base::printable(delivery.hold_reason);
+      }
+      return text;
+    }
+    case DeliveryState::Deleted:
+      return "was deleted by a person";
+  }
+  return {};
+}
+
+Result<queue::QueueFilter> parse_filter(const Parameters& parameters, WallTime now) {
+  queue::QueueFilter filter;
+  std::set<std::string_view> seen;
+  for (const auto& [name, value] : parameters) {
+    if (!seen.insert(name).second) return Error(base::printable(name, 40) + " is given twice");
+    if (name == "sender") {
+      filter.sender = value;
+    } else if (name == "recipient") {
+      filter.recipient = value;
+    } else if (name == "destination") {
+      filter.destination = base::lower_case(value);
+    } else if (name == "reason") {
+      filter.reason = value;
+    } else if (name == "state") {
+      Result<DeliveryState> state = parse_state(value);
+      if (!state) return state.error();
+      filter.state = *state;
+    } else if (name == "older_than") {
+      const Result<base::Duration> age = base::parse_duration(value);
+      if (!age) return age.error().in("older_than");
+      filter.accepted_before = now - *age;
+    } else {
+      return Error("there is no filter " + base::printable(name, 40));
+    }
+  }
+  return filter;
+}
+
+std::string format_listed(const queue::MessageWithDeliveries& message, WallTime now) {
+  return to_line(listed_json(*message.message, message.deliveries, now));
+}
+
+std::string format_summary_line(const queue::QueueSummary::Line& line) {
+  return to_line(Json{{"state", state_name(line.state)},
+                      {"destination", line.destination},
+                      {"deliveries", line.deliveries},
+                      {"earliest_due", base::format_timestamp(line.earliest_due)},
+                      {"oldest", base::format_timestamp(line.oldest)}});
+}
+
+std::string format_view(const queue::MessageView& view, WallTime now) {
+  Json json;
+  json["message"] = nullptr;
+  if (view.message != nullptr) json["message"] = listed_json(*view.message, view.deliveries, now);
+  json["history"] = Json::array();
+  for (const queue::HistoryStep& step : view.history) {
+    Json one{{"id", base::format_id(step.delivery)},
+             {"at", base::format_timestamp(step.at)},
+             {"what", step.what}};
+    if (!step.host.empty()) one["host"] = step.host;
+    if (!step.reply.empty()) one["reply"] = step.reply;
+    if (!step.sender.empty()) one["sender"] = step.sender;
+    if (!step.recipient.empty()) one["recipient"] = step.recipient;
+    json["history"].push_back(std::move(one));
+  }
+  return to_line(json);
+}
+
+std::string format_act(base::DeliveryId id, const Result<ActOutcome>& outcome) {
+  Json json{{"id", base::format_id(id)}};
+  if (outcome) {
+    json["outcome"] = outcome_name(*outcome);
+  } else {
+    json["outcome"] = "failed";
+    json["error"] = outcome.error().text();
+  }
+  return to_line(json);
+}
+
+std::string format_route(const RouteExplanation& route) {
+  Json json{{"address", route.address}, {"destination", route.destination}, {"rule", route.rule}};
+  json["dns"] = pairs_json(route.answers, "question", "answer");
+  json["hosts"] = Json::array();
+  for (const RouteHost& host : route.hosts) {
+    Json one{{"name", host.name}, {"preference", host.preference}, {"addresses", host.addresses}};
+    if (!host.note.empty()) one["note"] = host.note;
+    json["hosts"].push_back(std::move(one));
+  }
+  json["site"] = route.site;
+  json["account"] = route.account;
+  json["limits"] = pairs_json(route.limits, "name", "value");
+  json["conclusion"] = route.conclusion;
+  return to_line(json);
+}
+
+std::string format_error(std::string_view text) {
+  return to_line(Json{{"error", std::string(text)}});
+}
+
+}  // namespace rockdove::admin

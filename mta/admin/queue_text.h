@@ -1,0 +1,44 @@
+// The queue as people and scripts see it: JSON, one object a line, without the line's end; and the
+// sentence that says why a delivery waits. The daemon writes it to the control socket; a command
+// that looks at a queue without a daemon makes the very same lines.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mta/admin/acts.h"
+#include "mta/admin/route_explainer.h"
+#include "mta/base/result.h"
+#include "mta/base/time.h"
+#include "queue/store.h"
+
+namespace rockdove::admin {
+
+// "waits until 21:15 (in 4m30s) because mx.example.net[192.0.2.1]:25 answered "451 try later",
+// attempt 3". Times of day are local ones.
+[[nodiscard]] std::string explain(const queue::Delivery& delivery, base::WallTime now);
+
+// "waiting", "held", "deleted".
+[[nodiscard]] std::string_view state_name(queue::DeliveryState state);
+
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+// sender, recipient, destination, state, older_than, reason; each at most once, all optional. An
+// error names what is unknown or unreadable.
+[[nodiscard]] base::Result<queue::QueueFilter> parse_filter(const Parameters& parameters,
+                                                            base::WallTime now);
+
+// The keys of Postfix's `postqueue -j` (queue_name, queue_id, arrival_time, message_size,
+// forced_expire, sender, recipients with address and delay_reason), and more of our own.
+[[nodiscard]] std::string format_listed(const queue::MessageWithDeliveries& message,
+                                        base::WallTime now);
+[[nodiscard]] std::string format_summary_line(const queue::QueueSummary::Line& line);
+// {"message": as format_listed() or null, "history": […]}.
+[[nodiscard]] std::string format_view(const queue::MessageView& view, base::WallTime now);
+[[nodiscard]] std::string format_act(base::DeliveryId id, const base::Result<ActOutcome>& outcome);
+[[nodiscard]] std::string format_route(const RouteExplanation& route);
+// {"error": text}
+[[nodiscard]] std::string format_error(std::string_view text);
+
+}  // namespace rockdove::admin

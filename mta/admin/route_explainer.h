@@ -1,0 +1,43 @@
+// Where mail to an address would go, and why: what `rockdove route ADDRESS` shows. The daemon
+// implements it with the router and the resolver that deliveries use.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mta/base/result.h"
+#include "mta/base/unique_function.h"
+
+namespace rockdove::admin {
+
+struct RouteHost {
+  std::string name;
+  unsigned preference = 0;
+  std::vector<std::string> addresses;  // as tried, in this order
+  std::string note;                    // "skipped: no IPv6 route"; "" when there is nothing to say
+};
+
+struct RouteExplanation {
+  std::string address;      // as it was read
+  std::string destination;  // what the queue sorts it under
+  std::string rule;         // "route 2: *@example.com", "no route matches: by MX"
+  std::vector<std::pair<std::string, std::string>> answers;  // DNS question and answer, in order
+  std::vector<RouteHost> hosts;                              // in the order of trying
+  std::string site;
+  std::string account;
+  std::vector<std::pair<std::string, std::string>> limits;  // name and value
+  std::string conclusion;  // one sentence: what would happen to a message now
+};
+
+class RouteExplainer {
+ public:
+  using Done = base::UniqueFunction<void(base::Result<RouteExplanation>)>;
+
+  virtual ~RouteExplainer() = default;
+  // `done` runs on the control socket's loop, once, never within this call. An error is a bad
+  // address.
+  virtual void explain(std::string address, Done done) = 0;
+};
+
+}  // namespace rockdove::admin

@@ -1,0 +1,301 @@
+// A world for the control socket: a loop that is turned by hand, a queue of a few messages, owners
+// of deliveries that decide as they are told, and clients that speak HTTP.
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "mta/admin/control_server.h"
+#include "mta/http/client_conversation.h"
+
+namespace rockdove::test {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::ordered_json;
+
+inline const base::WallTime kStart = base::from_unix_milliseconds(1'795'295'700'000);  // 21:15 UTC
+
+class HandLoop : public base::Loop {
+ public:
+  [[nodiscard]] unsigned index() const override { return 0; }
+
+  [[nodiscard]] base::Now now() const override {
+    return {base::Instant(1h + passed), kStart + passed};
+  }
+
+  void post(base::Task task) override { tasks.push_back(std::move(task)); }
+
+  void at_turn_end(base::Task task) override { tasks.push_back(std::move(task)); }
+
+  [[nodiscard]] std::unique_ptr<base::Timer> make_timer(base::Task) override { return nullptr; }
+
+  void run() {
+    while (!tasks.empty()) {
+      base::Task task = std::move(tasks.front());
+      tasks.pop_front();
+      task();
+    }
+  }
+
+  std::chrono::milliseconds passed{0};
+  std::deque<base::Task> tasks;
+};
+
+// Keeps messages in order; its filter looks at sender and recipient only.
+class ListedStore : public queue::Store {
+ public:
+  [[nodiscard]] queue::Readiness readiness() const override { return queue::Readiness::Ready; }
+
+  void commit(base::Loop&, queue::Change, queue::Done<void>) override {}
+
+  void write_chunk(base::Loop&, base::MessageId, std::uint32_t, std::shared_ptr<const std::string>,
+                   queue::Done<void>) override {}
+
+  void drop_chunks(base::MessageId, std::uint32_t) override {}
+
+  void read_chunk(base::Loop&, base::MessageId, std::uint32_t,
+                  queue::Done<std::shared_ptr<const std::string>>) override {}
+
+  void load(base::Loop&, queue::LoadRequest, queue::Done<queue::LoadedQueue>) override {}
+
+  void find_queues(base::Loop&, unsigned, queue::Done<std::vector<queue::FoundQueue>>) override {}
+
+  void read_report_state(base::Loop&, base::MessageId, queue::Done<queue::ReportState>) override {}
+
+  void read_notes(base::Loop&, std::string, queue::Done<std::vector<queue::NotedRow>>) override {}
+
+  void list(base::Loop& loop, queue::ListRequest request,
+            queue::Done<queue::ListedPage> done) override {
+    ++lists;
+    loop.post([this, request = std::move(request), done = std::move(done)]() mutable {
+      if (fails_after_lists >= 0 && lists > fails_after_lists) {
+        done(base::Error("reading the queue: Input/output error"));
+        return;
+      }
+      queue::ListedPage page;
+      for (const auto& [id, message] : messages) {
+        if (request.after && id <= *request.after) continue;
+        if (page.messages.size() == request.messages_max) {
+          page.more_after = page.messages.back().message->id;
+          break;
+        }
+        if (!request.filter.sender.empty() && request.filter.sender != message.message->sender) {
+          continue;
+        }
+        page.messages.push_back(message);
+      }
+      done(std::move(page));
+    });
+  }
+
+  void summarise(base::Loop& loop, queue::Done<queue::QueueSummary> done) override {
+    loop.post([this, done = std::move(done)]() mutable { done(summary); });
+  }
+
+  void view(base::Loop& loop, base::MessageId id, queue::Done<queue::MessageView> done) override {
+    loop.post([this, id, done = std::move(done)]() mutable {
+      queue::MessageView view;
+      if (const auto found = messages.find(id); found != messages.end()) {
+        view.message = found->second.message;
+        view.deliveries = found->second.deliveries;
+        view.history = history;
+      }
+      done(std::move(view));
+    });
+  }
+
+  base::MessageId add(const std::string& sender, const std::vector<std::string>& recipients) {
+    auto message = std::make_shared<queue::Message>();
+    message->id = {(1'795'295'600'000ULL << 20) + messages.size()};
+    message->sender = sender;
+    message->accepted = kStart - 100s;
+    message->body_octets = 1234;
+    message->recipients = static_cast<std::uint32_t>(recipients.size());
+    queue::MessageWithDeliveries entry{message, {}};
+    for (const std::string& recipient : recipients) {
+      queue::Delivery delivery;
+      delivery.number = static_cast<std::uint32_t>(entry.deliveries.size() + 1);
+      delivery.recipient = recipient;
+      delivery.destination = recipient.substr(recipient.find('@') + 1);
+      delivery.due = message->accepted;
+      entry.deliveries.push_back(delivery);
+    }
+    const base::MessageId id = message->id;
+    messages[id] = std::move(entry);
+    return id;
+  }
+
+  std::map<base::MessageId, queue::MessageWithDeliveries> messages;
+  std::vector<queue::HistoryStep> history;
+  queue::QueueSummary summary;
+  int lists = 0;
+  int fails_after_lists = -1;  // -1: never
+};
+
+class ToldActs : public admin::QueueActs {
+ public:
+  explicit ToldActs(base::Loop& loop) : loop_(loop) {}
+
+  void act(admin::Act act, base::DeliveryId id, Done done) override {
+    ++running;
+    most_at_once = std::max(most_at_once, running);
+    loop_.post([this, act, id, done = std::move(done)]() mutable {
+      --running;
+      if (being_sent.contains(id)) {
+        done(admin::ActOutcome::BeingSent);
+        return;
+      }
+      asked.emplace_back(act, id);
+      done(admin::ActOutcome::Done);
+    });
+  }
+
+  std::set<base::DeliveryId> being_sent;
+  std::vector<std::pair<admin::Act, base::DeliveryId>> asked;
+  int running = 0;
+  int most_at_once = 0;
+
+ private:
+  base::Loop& loop_;
+};
+
+class ToldRoutes : public admin::RouteExplainer {
+ public:
+  explicit ToldRoutes(base::Loop& loop) : loop_(loop) {}
+
+  void explain(std::string address, Done done) override {
+    waiting.push_back(std::move(done));
+    last = std::move(address);
+    if (answers_at_once) answer_all();
+  }
+
+  void answer_all() {
+    for (Done& done : waiting) {
+      loop_.post([this, done = std::move(done)]() mutable { done(explanation); });
+    }
+    waiting.clear();
+  }
+
+  bool answers_at_once = true;
+  std::string last;
+  admin::RouteExplanation explanation;
+  std::vector<Done> waiting;
+
+ private:
+  base::Loop& loop_;
+};
+
+class World;
+
+// A connection to the server, its other end in the test's hands.
+class Client : public net::Wire {
+ public:
+  explicit Client(World& world);
+
+  void want_turn() override { wants_turn = true; }
+
+  // All that the server has to say until it wants nothing more.
+  void send(std::string_view bytes);
+  void ask(const http::Request& request);
+  // Lets the loop run, and takes output when `takes_output`.
+  void run();
+
+  [[nodiscard]] unsigned status() const {
+    return conversation.head() ? conversation.head()->status : 0;
+  }
+
+  [[nodiscard]] std::vector<Json> lines() const {
+    std::vector<Json> found;
+    std::string_view rest = body;
+    while (!rest.empty()) {
+      const std::size_t end = rest.find('\n');
+      found.push_back(Json::parse(rest.substr(0, end)));
+      rest.remove_prefix(end + 1);
+    }
+    return found;
+  }
+
+  World& world;
+  std::unique_ptr<net::Protocol> protocol;
+  http::ClientConversation conversation;
+  std::string body;
+  bool wants_turn = false;
+  bool takes_output = true;
+};
+
+class World {
+ public:
+  World() : acts(loop), routes(loop) {}
+
+  // Each line that was logged, without its time.
+  [[nodiscard]] std::string logged() {
+    log.flush();
+    std::ifstream file(log_path_);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  }
+
+  ~World() { std::filesystem::remove(log_path_); }
+
+ private:
+  static std::string make_path() {
+    std::string path = (std::filesystem::temp_directory_path() / "rockdove-log-XXXXXX").string();
+    const int file = ::mkstemp(path.data());
+    REQUIRE(file >= 0);
+    return path;
+  }
+
+  const std::string log_path_ = make_path();
+
+ public:
+  HandLoop loop;
+  std::unique_ptr<base::LogSink> sink = *base::LogSink::open(log_path_);
+  base::Log log{*sink};
+  ListedStore store;
+  ToldActs acts;
+  ToldRoutes routes;
+  admin::ControlServer server{{loop, store, acts, routes, log}};
+};
+
+inline Client::Client(World& the_world) : world(the_world) {
+  net::ConnectionInfo info;
+  info.credentials = net::PeerCredentials{1000, 1000, 4242};
+  protocol = world.server.accept(info);
+  if (protocol != nullptr) protocol->connected(*this, info, world.loop.now());
+}
+
+inline void Client::send(std::string_view bytes) {
+  protocol->receive(bytes, world.loop.now());
+  run();
+}
+
+inline void Client::ask(const http::Request& request) {
+  conversation.start(request);
+  body.clear();
+  const std::string bytes(conversation.output());
+  conversation.output_sent(bytes.size());
+  send(bytes);
+}
+
+inline void Client::run() {
+  do {
+    world.loop.run();
+    if (std::exchange(wants_turn, false)) protocol->turn(world.loop.now());
+    const std::string bytes(protocol->output());
+    if (takes_output && !bytes.empty()) {
+      protocol->output_sent(bytes.size(), world.loop.now());
+      if (!conversation.is_done()) REQUIRE(conversation.receive(bytes));
+      body += conversation.take_body();
+    }
+  } while (wants_turn || !world.loop.tasks.empty() ||
+           (takes_output && !protocol->output().empty()));
+}
+
+}  // namespace rockdove::test
