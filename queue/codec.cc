@@ -236,8 +236,10 @@ void encode_closing(const Message& message, const Delivery& delivery, Outcome ho
   record::Step record;
   record.set_what(static_cast<std::uint32_t>(how));
   record.set_took(static_cast<std::uint64_t>(std::max<std::int64_t>(0, attempt.took.count())));
-  record.set_host(attempt.host);
-  record.set_reply(attempt.reply.data(), std::min(attempt.reply.size(), kReplyOctetsKept));
+  const bool has_reply = !attempt.reply.empty();
+  const std::string& reply = has_reply ? attempt.reply : delivery.last.reply;
+  record.set_host(has_reply ? attempt.host : delivery.last.host);
+  record.set_reply(reply.data(), std::min(reply.size(), kReplyOctetsKept));
   record.set_attempts(delivery.attempts);
   record.set_sender(message.sender);
   record.set_recipient(delivery.recipient);

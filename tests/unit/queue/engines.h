@@ -14,8 +14,9 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
+  [[nodiscard]] virtual queue::Result<std::unique_ptr<queue::Rows>> try_open() = 0;
   // Fails the test if it cannot.
-  [[nodiscard]] virtual std::unique_ptr<queue::Rows> open() = 0;
+  [[nodiscard]] std::unique_ptr<queue::Rows> open();
 };
 
 [[nodiscard]] std::vector<std::string> engine_names();
