@@ -1,0 +1,111 @@
+// Whatever a server says, a client session gives each transaction exactly one end with a result for
+// each recipient, never waits without a deadline, and behaves the same for any cut of a line.
+#include <algorithm>
+#include <string>
+
+#include "mta/smtp/client_session.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/smtp/client_script.h"
+
+namespace {
+
+using namespace rockdove;
+
+constexpr int kTransactionsMax = 4;
+
+class Player {
+ public:
+  explicit Player(std::size_t choice) : choice_(choice) {}
+
+  void receive(std::string_view line, std::size_t piece) {
+    for (; !line.empty(); line.remove_prefix(std::min(piece, line.size()))) {
+      session_.receive(line.substr(0, piece), now_);
+    }
+    act();
+  }
+
+  void end() {
+    session_.lost(now_);
+    drain();
+    FUZZ_CHECK(session_.is_over() && ended_ == started_ && last_seen_);
+  }
+
+  void act() {
+    drain();
+    const bool next = (choice_ & 1) != 0 && session_.can_start_next();
+    if ((session_.is_ready() || next) && started_ < kTransactionsMax) {
+      const std::size_t recipients = 1 + (choice_ >> 1) % 3;
+      session_.start(
+          {"a@x.example", std::vector<std::string>(recipients, "b@x.example"), 10, started_ == 2},
+          now_);
+      recipients_ = recipients;
+      ++started_;
+    } else if (session_.is_ready()) {
+      session_.quit(now_);
+    }
+    if (session_.wants_body()) session_.body(".x\r\n", smtp::BodyLast::Yes, now_);
+    drain();
+  }
+
+  std::string told;  // all that it said, and all events
+
+ private:
+  void check_results(const std::vector<smtp::RecipientResult>& results) {
+    FUZZ_CHECK(results.size() == recipients_);
+    ++ended_;
+  }
+
+  void drain() {
+    while (auto event = session_.next_event(now_)) {
+      FUZZ_CHECK(!last_seen_);
+      if (const auto* end = std::get_if<smtp::TransactionEnded>(&*event)) {
+        check_results(end->results);
+        for (const smtp::RecipientResult& each : end->results)
+          FUZZ_CHECK(end->uncertain || !each.reply.is_none());
+      }
+      if (const auto* failed = std::get_if<smtp::SessionFailed>(&*event)) {
+        last_seen_ = true;
+        if (failed->transaction_open) check_results(failed->results);
+      }
+      if (std::holds_alternative<smtp::SessionClosed>(*event)) last_seen_ = true;
+      told += std::visit([](const auto& each) { return smtp::event_text(each); }, *event) + "\n";
+    }
+    told.append(session_.output());
+    session_.output_sent(session_.output().size(), now_);
+    FUZZ_CHECK((session_.deadline() == base::kNever) ==
+               (session_.is_ready() || session_.is_over()));
+  }
+
+  std::size_t choice_;
+  smtp::ClientOptions options_{"me.example", {}};
+  base::Instant now_{std::chrono::hours(1)};
+  smtp::ClientSession session_{options_, now_};
+  int started_ = 0;
+  int ended_ = 0;
+  std::size_t recipients_ = 0;
+  bool last_seen_ = false;
+};
+
+std::string play(std::string_view wire, std::size_t choice, std::size_t piece) {
+  Player player(choice);
+  while (!wire.empty()) {
+    const std::string_view line = wire.substr(0, std::min(wire.find('\n'), wire.size() - 1) + 1);
+    player.receive(line, piece);
+    wire.remove_prefix(line.size());
+  }
+  player.end();
+  return player.told;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::Choices choices(fuzz::as_text(data, size));
+  const std::size_t choice = choices.next(64);
+  const std::string_view wire = choices.rest();
+  const std::string whole = play(wire, choice, wire.size() + 1);
+  FUZZ_CHECK(play(wire, choice, 1) == whole);
+  FUZZ_CHECK(play(wire, choice, 5) == whole);
+  FUZZ_CHECK(whole.size() <= 20'000 + 10 * wire.size());
+  return 0;
+}
