@@ -1,0 +1,54 @@
+// `rockdove queue list|show|summary|retry|delete` and `rockdove route`, once their options are
+// parsed: what they ask of a QueueSource and what they print.
+#pragma once
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "mta/admin/acts.h"
+#include "mta/base/time.h"
+#include "mta/cli/queue_source.h"
+
+namespace rockdove::cli {
+
+// The exit status.
+enum class Ended : std::uint8_t { Done = 0, Failed = 1, Usage = 2 };
+
+enum class Show : std::uint8_t { Table, Json };
+
+struct Output {
+  std::ostream& out;
+  std::ostream& error;
+  base::WallTime now;
+  Show show = Show::Table;
+};
+
+// As given on the command line; "" : not given.
+struct FilterOptions {
+  std::string sender;
+  std::string recipient;
+  std::string destination;
+  std::string state;
+  std::string older_than;
+  std::string reason;
+
+  [[nodiscard]] admin::Parameters parameters() const;
+};
+
+enum class Confirmation : std::uint8_t { Missing, DryRun, Yes };
+
+[[nodiscard]] Ended run_queue_list(QueueSource& source, const FilterOptions& filter,
+                                   const Output& output);
+[[nodiscard]] Ended run_queue_summary(QueueSource& source, const Output& output);
+[[nodiscard]] Ended run_queue_show(QueueSource& source, const std::vector<std::string>& ids,
+                                   const Output& output);
+// Either ids or a filter. A filter's counts are printed first; without a confirmation that is all,
+// and a usage error.
+[[nodiscard]] Ended run_queue_act(QueueSource& source, admin::Act act,
+                                  const std::vector<std::string>& ids, const FilterOptions& filter,
+                                  Confirmation confirmation, const Output& output);
+[[nodiscard]] Ended run_route(QueueSource& source, const std::string& address,
+                              const Output& output);
+
+}  // namespace rockdove::cli

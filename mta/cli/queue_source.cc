@@ -1,0 +1,189 @@
+#include "mta/cli/queue_source.h"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "mta/daemon/lock.h"
+#include "mta/http/target.h"
+#include "queue/reading.h"
+
+namespace rockdove::cli {
+
+using Json = nlohmann::ordered_json;
+using base::Error;
+using base::Result;
+
+namespace {
+
+// A route's answer waits for DNS.
+constexpr base::Duration kRouteWithin = std::chrono::seconds(60);
+// A summary or a filter's count goes over the whole queue before its first line.
+constexpr base::Duration kCountWithin = std::chrono::seconds(60);
+
+class DaemonSource : public QueueSource {
+ public:
+  DaemonSource(std::unique_ptr<ControlClient> client, std::string state_dir)
+      : client_(std::move(client)), state_dir_(std::move(state_dir)) {}
+
+  Result<void> list(const admin::Parameters& filter, const LineSink& sink) override {
+    return get({"/queue", filter}, sink, kCountWithin);
+  }
+
+  Result<void> summarise(const LineSink& sink) override {
+    return get({"/queue/summary", {}}, sink, kCountWithin);
+  }
+
+  Result<void> show(const std::string& id, const LineSink& sink) override {
+    return get({"/queue/message", {{"id", id}}}, sink, kAnswerWithin);
+  }
+
+  Result<void> count(admin::Act act, const admin::Parameters& filter,
+                     const LineSink& sink) override {
+    return post(act, {{"filter", filter_json(filter)}, {"dry_run", true}}, sink);
+  }
+
+  Result<void> act(admin::Act act, const admin::Parameters& filter, const LineSink& sink) override {
+    return post(act, {{"filter", filter_json(filter)}}, sink);
+  }
+
+  Result<void> act(admin::Act act, const std::vector<std::string>& ids,
+                   const LineSink& sink) override {
+    return post(act, {{"ids", ids}}, sink);
+  }
+
+  Result<void> explain_route(const std::string& address, const LineSink& sink) override {
+    return get({"/route", {{"address", address}}}, sink, kRouteWithin);
+  }
+
+ private:
+  static Json filter_json(const admin::Parameters& filter) {
+    Json json = Json::object();
+    for (const auto& [name, value] : filter) json[name] = value;
+    return json;
+  }
+
+  Result<void> get(const http::Target& target, const LineSink& sink, base::Duration patience) {
+    return explained(client_->ask({"GET", http::format_target(target), {}, ""}, sink, patience));
+  }
+
+  Result<void> post(admin::Act act, const Json& body, const LineSink& sink) {
+    const std::string text =
+        body.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+    return explained(client_->ask({"POST",
+                                   "/queue/" + std::string(admin::act_name(act)),
+                                   {{"Content-Type", "application/json"}},
+                                   text},
+                                  sink, kCountWithin));
+  }
+
+  // Whose answer it is that failed or is missing.
+  Result<void> explained(Result<void> asked) const {
+    if (asked) return asked;
+    const auto found = daemon::find_daemon(state_dir_);
+    const auto* holder = found ? std::get_if<daemon::DaemonHolds>(&*found) : nullptr;
+    if (holder == nullptr || holder->process == 0) return asked.error().in("rockdove");
+    return asked.error().in("rockdove (process " + std::to_string(holder->process) + ")");
+  }
+
+  std::unique_ptr<ControlClient> client_;
+  const std::string state_dir_;
+};
+
+// Reads the rows itself, in pages like the daemon does.
+class RowsSource : public QueueSource {
+ public:
+  RowsSource(std::unique_ptr<daemon::StateLock> lock, std::unique_ptr<queue::Rows> rows)
+      : lock_(std::move(lock)), rows_(std::move(rows)) {}
+
+  Result<void> list(const admin::Parameters& filter, const LineSink& sink) override {
+    const base::WallTime now = base::read_clocks().wall;
+    queue::ListRequest request;
+    Result<queue::QueueFilter> parsed = admin::parse_filter(filter, now);
+    if (!parsed) return parsed.error();
+    request.filter = *std::move(parsed);
+    do {
+      queue::Damaged damaged;
+      Result<queue::ListedPage> page = queue::list(*rows_, request, damaged);
+      if (!page) return page.error();
+      for (const queue::MessageWithDeliveries& message : page->messages) {
+        sink(admin::format_listed(message, now));
+      }
+      request.after = page->more_after;
+    } while (request.after);
+    return {};
+  }
+
+  Result<void> summarise(const LineSink& sink) override {
+    const Result<queue::QueueSummary> summary = queue::summarise(*rows_);
+    if (!summary) return summary.error();
+    for (const auto& line : summary->lines) sink(admin::format_summary_line(line));
+    return {};
+  }
+
+  Result<void> show(const std::string& id, const LineSink& sink) override {
+    std::optional<base::MessageId> message = base::parse_message_id(id);
+    if (const auto delivery = base::parse_delivery_id(id)) message = delivery->message;
+    if (!message) return Error(id + " is no id of a message or delivery");
+    queue::Damaged damaged;
+    const Result<queue::MessageView> view = queue::view_message(*rows_, *message, damaged);
+    if (!view) return view.error();
+    if (view->message == nullptr && view->history.empty()) {
+      return Error("there is no such message, neither in the queue nor in the history");
+    }
+    sink(admin::format_view(*view, base::read_clocks().wall));
+    return {};
+  }
+
+  Result<void> count(admin::Act, const admin::Parameters&, const LineSink&) override {
+    return needs_daemon();
+  }
+
+  Result<void> act(admin::Act, const admin::Parameters&, const LineSink&) override {
+    return needs_daemon();
+  }
+
+  Result<void> act(admin::Act, const std::vector<std::string>&, const LineSink&) override {
+    return needs_daemon();
+  }
+
+  Result<void> explain_route(const std::string&, const LineSink&) override {
+    return needs_daemon();
+  }
+
+ private:
+  static Error needs_daemon() {
+    return Error("the daemon is not running, and without it the queue can only be looked at");
+  }
+
+  std::unique_ptr<daemon::StateLock> lock_;  // held as long as the rows are open
+  std::unique_ptr<queue::Rows> rows_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<QueueSource>> open_queue_source(const QueuePaths& paths,
+                                                       const OpenRows& open_rows) {
+  const std::string socket_path = paths.runtime_dir + "/control.sock";
+  auto connected = ControlClient::connect(socket_path);
+  if (auto* client = std::get_if<std::unique_ptr<ControlClient>>(&connected)) {
+    return std::unique_ptr<QueueSource>(
+        std::make_unique<DaemonSource>(std::move(*client), paths.state_dir));
+  }
+  const ControlClient::Refused& refused = std::get<ControlClient::Refused>(connected);
+  if (refused.why == ControlClient::Refusal::Other) return refused.error;
+  const auto found = daemon::find_daemon(paths.state_dir);
+  if (!found) return found.error();
+  if (const auto* holder = std::get_if<daemon::DaemonHolds>(&*found)) {
+    return Error("rockdove (process " + std::to_string(holder->process) + ") holds " +
+                 paths.state_dir + " but does not answer: " + refused.error.text());
+  }
+  Result<std::unique_ptr<daemon::StateLock>> lock = daemon::StateLock::take_shared(paths.state_dir);
+  if (!lock) return lock.error();
+  Result<std::unique_ptr<queue::Rows>> rows = open_rows(paths.state_dir);
+  if (!rows) return rows.error();
+  return std::unique_ptr<QueueSource>(
+      std::make_unique<RowsSource>(*std::move(lock), *std::move(rows)));
+}
+
+}  // namespace rockdove::cli

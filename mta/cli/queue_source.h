@@ -1,0 +1,55 @@
+// Where the queue commands look and act: the running daemon, over its control socket, or, when none
+// runs, the queue's rows themselves, for reading only. Both give the same lines
+// (admin/queue_text.h).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mta/admin/acts.h"
+#include "mta/admin/queue_text.h"
+#include "mta/base/result.h"
+#include "mta/cli/control_client.h"
+#include "queue/rows.h"
+
+namespace rockdove::cli {
+
+class QueueSource {
+ public:
+  virtual ~QueueSource() = default;
+
+  [[nodiscard]] virtual base::Result<void> list(const admin::Parameters& filter,
+                                                const LineSink& sink) = 0;
+  [[nodiscard]] virtual base::Result<void> summarise(const LineSink& sink) = 0;
+  // One line. An error when there is no such message.
+  [[nodiscard]] virtual base::Result<void> show(const std::string& id, const LineSink& sink) = 0;
+  // One line with the counts of messages and deliveries.
+  [[nodiscard]] virtual base::Result<void> count(admin::Act act, const admin::Parameters& filter,
+                                                 const LineSink& sink) = 0;
+  // A line for each delivery, then one with the totals.
+  [[nodiscard]] virtual base::Result<void> act(admin::Act act, const admin::Parameters& filter,
+                                               const LineSink& sink) = 0;
+  // Likewise, for at most admin::kIdsMax ids of messages or deliveries.
+  [[nodiscard]] virtual base::Result<void> act(admin::Act act, const std::vector<std::string>& ids,
+                                               const LineSink& sink) = 0;
+  [[nodiscard]] virtual base::Result<void> explain_route(const std::string& address,
+                                                         const LineSink& sink) = 0;
+};
+
+struct QueuePaths {
+  std::string runtime_dir;
+  std::string state_dir;
+};
+
+// Opens the rows below a state directory for reading, with nobody else there.
+using OpenRows =
+    std::function<base::Result<std::unique_ptr<queue::Rows>>(const std::string& state_dir)>;
+
+// The daemon's, if it answers; else the rows, if nobody holds the lock. A daemon that holds it and
+// does not answer is an error that names its process.
+[[nodiscard]] base::Result<std::unique_ptr<QueueSource>> open_queue_source(
+    const QueuePaths& paths, const OpenRows& open_rows);
+
+}  // namespace rockdove::cli

@@ -1,0 +1,27 @@
+// The lines of admin/queue_text.h as tables for people: at most kColumnsMax wide, ages and sizes in
+// plain units, and no octet of a stranger's that a terminal would obey.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "mta/base/time.h"
+
+namespace rockdove::cli {
+
+inline constexpr std::size_t kColumnsMax = 96;
+
+[[nodiscard]] std::string list_header();
+// One message with its recipients and why they wait; several lines, each with its end.
+[[nodiscard]] std::string list_entry(std::string_view line, base::WallTime now);
+[[nodiscard]] std::string summary_header();
+[[nodiscard]] std::string summary_entry(std::string_view line, base::WallTime now);
+[[nodiscard]] std::string message_page(std::string_view line, base::WallTime now);
+[[nodiscard]] std::string route_page(std::string_view line);
+
+// "900", "12.3K", "4.5M", in powers of 1000.
+[[nodiscard]] std::string plain_size(std::uint64_t octets);
+// Broken at spaces, each line indented; ends in a line's end.
+[[nodiscard]] std::string wrapped(std::string_view text, std::size_t indent);
+
+}  // namespace rockdove::cli

@@ -1,0 +1,337 @@
+// The queue commands against a source that says what it is told to, and the control client against
+// a daemon of canned answers on a Unix socket.
+#include "mta/cli/queue_commands.h"
+
+#include <map>
+#include <sstream>
+#include <thread>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "mta/cli/queue_tables.h"
+#include "mta/daemon/lock.h"
+#include "tests/unit/daemon/temporary_directory.h"
+
+namespace {
+
+using namespace rockdove;
+using namespace rockdove::cli;
+using base::Result;
+
+const base::WallTime kNow = base::from_unix_milliseconds(1'795'295'700'000);
+
+class ToldSource : public QueueSource {
+ public:
+  Result<void> list(const admin::Parameters& filter, const LineSink& sink) override {
+    asked = filter;
+    return answer(sink);
+  }
+
+  Result<void> summarise(const LineSink& sink) override { return answer(sink); }
+
+  Result<void> show(const std::string&, const LineSink& sink) override { return answer(sink); }
+
+  Result<void> count(admin::Act, const admin::Parameters& filter, const LineSink& sink) override {
+    asked = filter;
+    sink(counts);
+    return {};
+  }
+
+  Result<void> act(admin::Act, const admin::Parameters&, const LineSink& sink) override {
+    ++acts;
+    return answer(sink);
+  }
+
+  Result<void> act(admin::Act, const std::vector<std::string>& ids, const LineSink& sink) override {
+    ++acts;
+    most_ids = std::max(most_ids, ids.size());
+    return answer(sink);
+  }
+
+  Result<void> explain_route(const std::string&, const LineSink& sink) override {
+    return answer(sink);
+  }
+
+  std::vector<std::string> lines;
+  std::string counts = R"({"messages":2,"deliveries":3})";
+  std::optional<base::Error> error;
+  admin::Parameters asked;
+  int acts = 0;
+  std::size_t most_ids = 0;
+
+ private:
+  Result<void> answer(const LineSink& sink) const {
+    for (const std::string& line : lines) sink(line);
+    if (error) return *error;
+    return {};
+  }
+};
+
+struct Printed {
+  explicit Printed(Show show = Show::Table) : output{out, error, kNow, show} {}
+
+  std::ostringstream out;
+  std::ostringstream error;
+  Output output;
+};
+
+const std::string kListed =
+    R"({"queue_name":"deferred","queue_id":"3ZzBCDFGHJKL","arrival_time":1795295600,)"
+    R"("message_size":123456,"sender":"a@here.example","recipients":[{"address":"b@example.net",)"
+    R"("id":"3ZzBCDFGHJKL-1","why":"waits until 21:15 (in 4m30s) because )"
+    R"(mx.example.net[192.0.2.1]:25 answered \"451 4.3.2 try again later, we are busy\", attempt 3"}]})";
+
+// Answers one connection: reads until the empty line, then writes `answer` and closes.
+class CannedDaemon {
+ public:
+  CannedDaemon(const std::string& path, std::string answer) {
+    socket_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    REQUIRE(::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+    REQUIRE(::listen(socket_, 4) == 0);
+    thread_ = std::thread([this, answer = std::move(answer)] {
+      const int client = ::accept(socket_, nullptr, nullptr);
+      char octets[4096];
+      while (request.find("\r\n\r\n") == std::string::npos) {
+        const ssize_t got = ::recv(client, octets, sizeof(octets), 0);
+        if (got <= 0) break;
+        request.append(octets, static_cast<std::size_t>(got));
+      }
+      std::string_view rest = answer;
+      while (!rest.empty()) {
+        const ssize_t sent = ::send(client, rest.data(), rest.size(), MSG_NOSIGNAL);
+        if (sent <= 0) break;
+        rest.remove_prefix(static_cast<std::size_t>(sent));
+      }
+      // No answer at all: stay silent until the client gives up.
+      if (answer.empty()) static_cast<void>(::recv(client, octets, sizeof(octets), 0));
+      ::close(client);
+    });
+  }
+
+  ~CannedDaemon() {
+    thread_.join();
+    ::close(socket_);
+  }
+
+  CannedDaemon(const CannedDaemon&) = delete;
+  CannedDaemon& operator=(const CannedDaemon&) = delete;
+
+  std::string request;
+
+ private:
+  int socket_;
+  std::thread thread_;
+};
+
+std::string error_of(const Result<void>& result) {
+  REQUIRE_FALSE(result);
+  return result.error().text();
+}
+
+Result<std::unique_ptr<queue::Rows>> no_rows(const std::string& state_dir) {
+  return base::Error("opened " + state_dir);
+}
+
+std::unique_ptr<ControlClient> connected(const std::string& path) {
+  auto client = ControlClient::connect(path);
+  REQUIRE(std::holds_alternative<std::unique_ptr<ControlClient>>(client));
+  return std::get<std::unique_ptr<ControlClient>>(std::move(client));
+}
+
+}  // namespace
+
+TEST_CASE("queue list: prints a table that fits the columns, or the lines as they are") {
+  ToldSource source;
+  source.lines = {kListed};
+  Printed table;
+  FilterOptions filter;
+  filter.sender = "a@here.example";
+  filter.older_than = "1h";
+  CHECK(run_queue_list(source, filter, table.output) == Ended::Done);
+  CHECK(source.asked == admin::Parameters{{"sender", "a@here.example"}, {"older_than", "1h"}});
+  CHECK(table.out.str() ==
+        "ID                 AGE     SIZE  SENDER AND RECIPIENTS\n"
+        "3ZzBCDFGHJKL     1m40s   123.5K  a@here.example\n"
+        "  -1   b@example.net\n"
+        "       waits until 21:15 (in 4m30s) because mx.example.net[192.0.2.1]:25 answered \"451 "
+        "4.3.2 try\n"
+        "       again later, we are busy\", attempt 3\n"
+        "1 message\n");
+  Printed json(Show::Json);
+  CHECK(run_queue_list(source, {}, json.output) == Ended::Done);
+  CHECK(json.out.str() == kListed + "\n");
+}
+
+TEST_CASE("queue list: an empty queue, no match and a failure are told apart") {
+  ToldSource source;
+  Printed empty;
+  CHECK(run_queue_list(source, {}, empty.output) == Ended::Done);
+  CHECK(empty.out.str() == "The queue is empty\n");
+  Printed unmatched;
+  FilterOptions filter;
+  filter.state = "held";
+  CHECK(run_queue_list(source, filter, unmatched.output) == Ended::Done);
+  CHECK(unmatched.out.str() == "Nothing in the queue matches\n");
+  source.error = base::Error("the answer was cut short");
+  Printed failed;
+  CHECK(run_queue_list(source, {}, failed.output) == Ended::Failed);
+  CHECK(failed.error.str() == "rockdove: the answer was cut short\n");
+}
+
+TEST_CASE("queue tables: strangers' control characters and broken lines reach no terminal") {
+  const std::string line =
+      R"({"queue_id":"3ZzBCDFGHJKL","sender":"\u001b[2J\u009bx@y","recipients":[7,{"address":3}]})";
+  const std::string entry = list_entry(line, kNow);
+  CHECK(entry.find('\x1b') == std::string::npos);
+  CHECK(entry.find("\xc2\x9b") == std::string::npos);
+  CHECK_FALSE(list_entry("no json", kNow).empty());
+  CHECK_FALSE(message_page("[1]", kNow).empty());
+  CHECK_FALSE(summary_entry("{}", kNow).empty());
+  CHECK_FALSE(route_page("{}").empty());
+}
+
+TEST_CASE("queue tables: sizes are plain, and long words are broken") {
+  CHECK(plain_size(0) == "0");
+  CHECK(plain_size(999) == "999");
+  CHECK(plain_size(1000) == "1.0K");
+  CHECK(plain_size(999'999) == "1.0M");
+  CHECK(plain_size(12'345'678) == "12.3M");
+  CHECK(wrapped("", 2) == "  \n");
+  const std::string text = wrapped(std::string(200, 'x'), 6);
+  CHECK(text == "      " + std::string(90, 'x') + "\n      " + std::string(90, 'x') + "\n      " +
+                    std::string(20, 'x') + "\n");
+}
+
+TEST_CASE("queue summary: sums up, with ages and the next time") {
+  ToldSource source;
+  source.lines = {
+      R"({"state":"waiting","destination":"example.net","deliveries":12,)"
+      R"("earliest_due":"2026-11-21T21:20:00.000Z","oldest":"2026-11-21T20:15:00.000Z"})",
+      R"({"state":"held","destination":"example.org","deliveries":1,)"
+      R"("earliest_due":"2026-11-21T21:20:00.000Z","oldest":"2026-11-21T20:15:00.000Z"})"};
+  Printed printed;
+  CHECK(run_queue_summary(source, printed.output) == Ended::Done);
+  CHECK(printed.out.str() ==
+        "STATE     DELIVERIES    OLDEST   NEXT IN  DESTINATION\n"
+        "waiting           12        1h        5m  example.net\n"
+        "held               1        1h         -  example.org\n"
+        "13 deliveries\n");
+}
+
+TEST_CASE("queue delete: a filter prints its counts first and needs a yes") {
+  ToldSource source;
+  source.lines = {R"({"done":2,"being_sent":0,"not_found":0,"failed":0})"};
+  FilterOptions filter;
+  filter.destination = "example.net";
+  Printed unsure;
+  CHECK(run_queue_act(source, admin::Act::Delete, {}, filter, Confirmation::Missing,
+                      unsure.output) == Ended::Usage);
+  CHECK(unsure.out.str() == "3 deliveries of 2 messages match\n");
+  CHECK(unsure.error.str().find("--yes") != std::string::npos);
+  Printed dry;
+  CHECK(run_queue_act(source, admin::Act::Delete, {}, filter, Confirmation::DryRun, dry.output) ==
+        Ended::Done);
+  CHECK(source.acts == 0);
+  Printed sure;
+  CHECK(run_queue_act(source, admin::Act::Delete, {}, filter, Confirmation::Yes, sure.output) ==
+        Ended::Done);
+  CHECK(source.acts == 1);
+  CHECK(sure.out.str() == "3 deliveries of 2 messages match\n2 deliveries deleted\n");
+}
+
+TEST_CASE("queue retry: what did not go as asked is named and fails the command") {
+  ToldSource source;
+  source.lines = {R"({"id":"3ZzBCDFGHJKL-1","outcome":"done"})",
+                  R"({"id":"3ZzBCDFGHJKL-2","outcome":"being-sent"})",
+                  R"({"done":1,"being_sent":1,"not_found":0,"failed":0})"};
+  Printed printed;
+  CHECK(run_queue_act(source, admin::Act::Retry, {"3ZzBCDFGHJKL"}, {}, Confirmation::Missing,
+                      printed.output) == Ended::Failed);
+  CHECK(printed.out.str() ==
+        "3ZzBCDFGHJKL-2 is being sent right now\n1 deliveries to be tried again, 1 being sent\n");
+  CHECK(run_queue_act(source, admin::Act::Retry, {}, {}, Confirmation::Yes, printed.output) ==
+        Ended::Usage);
+  FilterOptions filter;
+  filter.sender = "a";
+  CHECK(run_queue_act(source, admin::Act::Retry, {"x"}, filter, Confirmation::Yes,
+                      printed.output) == Ended::Usage);
+}
+
+TEST_CASE("queue retry: more ids than a request takes go in several") {
+  ToldSource source;
+  source.lines = {R"({"done":5,"being_sent":0,"not_found":0,"failed":0})"};
+  Printed printed(Show::Json);
+  const std::vector<std::string> ids(2500, "3ZzBCDFGHJKL-1");
+  CHECK(run_queue_act(source, admin::Act::Retry, ids, {}, Confirmation::Missing, printed.output) ==
+        Ended::Done);
+  CHECK(source.acts == 3);
+  CHECK(source.most_ids == 1000);
+  CHECK(printed.out.str() == "{\"done\":15,\"being_sent\":0,\"not_found\":0,\"failed\":0}\n");
+}
+
+TEST_CASE("control client: hands over lines as they come, also those cut by chunks") {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path() + "/control.sock";
+  std::vector<std::string> lines;
+  const auto collect = [&lines](std::string_view line) { lines.emplace_back(line); };
+  SECTION("a good answer") {
+    const CannedDaemon daemon(path,
+                              "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+                              "chunked\r\n\r\n3\r\n{}\n\r\n4\r\n[1]\n\r\n0\r\n\r\n");
+    CHECK(connected(path)->ask({"GET", "/queue", {}, ""}, collect));
+    CHECK(lines == std::vector<std::string>{"{}", "[1]"});
+  }
+  SECTION("a refusal in the daemon's words") {
+    const CannedDaemon daemon(
+        path,
+        "HTTP/1.1 400 Bad Request\r\nContent-Length: 25\r\n\r\n{\"error\":\"no such thing\"}");
+    CHECK(error_of(connected(path)->ask({"GET", "/queue", {}, ""}, collect)) == "no such thing");
+    CHECK(lines.empty());
+  }
+  SECTION("an answer that breaks off") {
+    const CannedDaemon daemon(path,
+                              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n");
+    CHECK(error_of(connected(path)->ask({"GET", "/queue", {}, ""}, collect)) ==
+          "the answer was cut short");
+    CHECK(lines.size() == 1);
+  }
+  SECTION("no answer in time") {
+    const CannedDaemon daemon(path, "");
+    CHECK(error_of(connected(path)->ask({"GET", "/queue", {}, ""}, collect, base::Duration(20))) ==
+          "no answer within 20ms");
+  }
+}
+
+TEST_CASE("queue source: without a daemon the rows are opened, and a silent holder is named") {
+  const test::TemporaryDirectory directory;
+  const QueuePaths paths{directory.path(), directory.path()};
+  auto lock = daemon::StateLock::take_alone(directory.path());
+  REQUIRE(lock);
+  const auto silent = open_queue_source(paths, no_rows);
+  REQUIRE_FALSE(silent);
+  CHECK(silent.error().text().starts_with("rockdove (process " + std::to_string(::getpid()) +
+                                          ") holds " + directory.path() + " but does not answer"));
+  lock.value().reset();
+  const auto alone = open_queue_source(paths, no_rows);
+  REQUIRE_FALSE(alone);
+  CHECK(alone.error().text() == "opened " + directory.path());
+  const auto too_long = open_queue_source({std::string(120, 'x'), directory.path()}, no_rows);
+  REQUIRE_FALSE(too_long);
+  CHECK(too_long.error().text().find("at most 107 octets") != std::string::npos);
+}
+
+TEST_CASE("queue source: asks the daemon in its paths and parameters") {
+  const test::TemporaryDirectory directory;
+  CannedDaemon daemon(directory.path() + "/control.sock",
+                      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  auto source = open_queue_source({directory.path(), directory.path()}, no_rows);
+  REQUIRE(source);
+  CHECK(source.value()->list({{"sender", "a+b@x"}}, [](std::string_view) {}));
+  CHECK(daemon.request.starts_with("GET /queue?sender=a%2Bb%40x HTTP/1.1\r\n"));
+}
