@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "queue/types.h"
 
 namespace rockdove::queue {
 
@@ -68,5 +72,17 @@ class MemoryBudget {
   const std::uint64_t max_;
   std::atomic<std::uint64_t> used_{0};
 };
+
+// The same message, whose octets count against the budget for as long as anybody holds it.
+[[nodiscard]] inline MessagePointer counted(MessagePointer message, MemoryBudget& memory) {
+  const Message* plain = message.get();
+  const std::uint64_t octets =
+      sizeof(Message) + plain->header_block.size() + (plain->body ? plain->body->size() : 0);
+  memory.take(octets);
+  return {plain, [message = std::move(message), octets, &memory](const Message*) mutable {
+            message.reset();
+            memory.give_back(octets);
+          }};
+}
 
 }  // namespace rockdove::queue

@@ -1,6 +1,6 @@
 // What an operator decides about mail that comes in: [[listener]], [relay], [local] and parts of
-// [limits] in product.md. Filled by the daemon's configuration, immutable while in use; sessions end
-// under the settings they began with.
+// [limits] in product.md. Filled by the daemon's configuration, immutable while in use; sessions
+// end under the settings they began with.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,13 @@
 #include "mta/base/ip_address.h"
 #include "mta/base/quantity.h"
 #include "mta/base/time.h"
+#include "mta/smtp/body_reader.h"
 
 namespace rockdove::inbound {
 
 using base::Rate;
 
-enum class LineEndings : std::uint8_t { Reject, Fix };
+using smtp::LineEndings;
 
 struct ListenerSettings {
   std::string name;
@@ -35,12 +36,14 @@ enum class RecipientCheck : std::uint8_t { Ask, File, Any };
 struct RelaySettings {
   std::unordered_set<std::string> domains;  // lower case
   RecipientCheck check = RecipientCheck::Ask;
-  std::unordered_set<std::string> recipients;  // with File: lower-case addresses, and "@domain" for all of one
+  std::unordered_set<std::string>
+      recipients;  // with File: lower-case addresses, and "@domain" for all of one
 };
 
 struct LocalSettings {
   std::unordered_set<std::string> domains;  // lower case
-  // Lower-case alias to addresses; chains are already followed. An address without a domain has got ours.
+  // Lower-case alias to addresses; chains are already followed. An address without a domain has got
+  // ours.
   std::map<std::string, std::vector<std::string>> aliases;
 };
 

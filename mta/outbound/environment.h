@@ -62,8 +62,4 @@ void Environment::on_loop(unsigned index, F task) const {
   loops[index]->post([peer = peers[index], task = std::move(task)]() mutable { task(*peer); });
 }
 
-// A message whose octets count against the memory budget for as long as anybody holds it.
-[[nodiscard]] queue::MessagePointer counted(queue::MessagePointer message,
-                                            queue::MemoryBudget& memory);
-
 }  // namespace rockdove::outbound

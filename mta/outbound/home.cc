@@ -95,7 +95,7 @@ void Home::load(queue::LoadRequest request) {
 
 void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
   for (queue::MessageWithDeliveries& loaded : directory_.loaded(name, std::move(rows))) {
-    const queue::MessagePointer message = counted(std::move(loaded.message), env_.memory);
+    const queue::MessagePointer message = queue::counted(std::move(loaded.message), env_.memory);
     std::vector<FailedDelivery> failed;
     queue::Job job{message, {}, name};
     for (queue::Delivery& delivery : loaded.deliveries) {
@@ -259,7 +259,7 @@ void Home::sweep_over_age(const queue::QueueName& name, queue::WaitingMark from,
                         failed.push_back({std::move(after), delivery});
                       }
                       if (!failed.empty())
-                        settler_.fail(counted(loaded.message, env_.memory), name,
+                        settler_.fail(queue::counted(loaded.message, env_.memory), name,
                                       std::move(failed));
                     }
                     if (rows->more) sweep_over_age(name, rows->reached, failed_at, host, reply);

@@ -24,17 +24,6 @@ std::vector<queue::Delivery> deliveries_of(const std::vector<FailedDelivery>& fa
 
 }  // namespace
 
-queue::MessagePointer counted(queue::MessagePointer message, queue::MemoryBudget& memory) {
-  const std::uint64_t octets = sizeof(queue::Message) + message->header_block.size() +
-                               (message->body ? message->body->size() : 0);
-  memory.take(octets);
-  const queue::Message* plain = message.get();
-  return {plain, [message = std::move(message), octets, &memory](const queue::Message*) mutable {
-            memory.give_back(octets);
-            message.reset();
-          }};
-}
-
 unsigned Settler::desk_loop(base::MessageId message, unsigned loops) {
   return static_cast<unsigned>(std::hash<base::MessageId>()(message) >> 32) % loops;
 }

@@ -1,0 +1,82 @@
+#include "mta/inbound/access.h"
+
+#include <algorithm>
+
+#include "mta/base/text.h"
+
+namespace rockdove::inbound {
+namespace {
+
+// nullopt: it is in no alias.
+std::optional<std::vector<std::string>> local_addresses(const InboundSettings& settings,
+                                                        const mail::Address& address) {
+  const auto alias = settings.local.aliases.find(base::lower_case(address.local));
+  if (alias != settings.local.aliases.end()) return alias->second;
+  // RFC 5321 §4.5.1: every server takes mail for its postmaster, whatever else it takes.
+  if (mail::is_postmaster(address) && !settings.postmaster.empty())
+    return std::vector{settings.postmaster};
+  return std::nullopt;
+}
+
+bool is_local(const InboundSettings& settings, const mail::Address& address) {
+  return address.domain.empty() || settings.local.domains.contains(address.domain);
+}
+
+NotTaken no_such_user(const InboundSettings& settings, const mail::Address& address) {
+  if (mail::is_postmaster(address)) {
+    return {smtp::make_reply(
+        550, "5.1.1", "this server has no postmaster yet: set `postmaster` in its configuration")};
+  }
+  return {smtp::make_reply(550, "5.1.1", "no such user here at " + settings.hostname)};
+}
+
+RecipientDecision decide_relay_domain(const InboundSettings& settings,
+                                      const mail::Address& recipient) {
+  std::string address = mail::format_address(recipient);
+  switch (settings.relay.check) {
+    case RecipientCheck::Any:
+      return Taken{{std::move(address)}};
+    case RecipientCheck::Ask:
+      // RFC 5321 §4.5.1: postmaster of a domain that we take mail for is not up for discussion.
+      if (mail::is_postmaster(recipient)) return Taken{{std::move(address)}};
+      return AskNextHop{std::move(address)};
+    case RecipientCheck::File: {
+      const bool is_known = mail::is_postmaster(recipient) ||
+                            settings.relay.recipients.contains(base::lower_case(address)) ||
+                            settings.relay.recipients.contains("@" + recipient.domain);
+      if (is_known) return Taken{{std::move(address)}};
+      return NotTaken{smtp::make_reply(550, "5.1.1", "no such user in this domain")};
+    }
+  }
+  MTA_ASSERT(false);
+}
+
+}  // namespace
+
+bool may_relay(const ListenerSettings& listener, const base::IpAddress& client) {
+  return std::any_of(
+      listener.relay_from.begin(), listener.relay_from.end(),
+      [&client](const base::IpNetwork& network) { return network.contains(client); });
+}
+
+RecipientDecision decide_recipient(const InboundSettings& settings, const mail::Address& recipient,
+                                   bool client_may_relay) {
+  if (is_local(settings, recipient)) {
+    std::optional<std::vector<std::string>> addresses = local_addresses(settings, recipient);
+    if (!addresses) return no_such_user(settings, recipient);
+    return Taken{std::move(*addresses)};
+  }
+  if (client_may_relay) return Taken{{mail::format_address(recipient)}};
+  if (settings.relay.domains.contains(recipient.domain))
+    return decide_relay_domain(settings, recipient);
+  return NotTaken{smtp::make_reply(
+      550, "5.7.1", "relaying denied: this server does not send mail to other domains for you")};
+}
+
+std::vector<std::string> expand_address(const InboundSettings& settings, std::string_view text) {
+  const base::Result<mail::Address> address = mail::parse_mailbox_or_local_part(text);
+  if (!address || !is_local(settings, *address)) return {std::string(text)};
+  return local_addresses(settings, *address).value_or(std::vector<std::string>{});
+}
+
+}  // namespace rockdove::inbound

@@ -1,0 +1,80 @@
+// A message while it comes in: its envelope, its header block up to the limit, and its body, of
+// which at most two chunks are in memory. Tells the store nothing by itself; it says when a chunk
+// is full.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "mta/mail/address.h"
+#include "mta/mail/headers.h"
+#include "queue/budget.h"
+#include "queue/types.h"
+
+namespace rockdove::inbound {
+
+class Incoming {
+ public:
+  // Octets that the header block leaves for the fields that we add.
+  static constexpr std::size_t kHeaderRoom = 8 * 1024;
+
+  Incoming(mail::Address sender, bool eight_bit, std::uint64_t announced_octets,
+           queue::MemoryBudget& memory);
+  ~Incoming();
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+
+  // The same address twice is one recipient.
+  void add_recipient(const mail::Address& offered, const std::vector<std::string>& addresses);
+
+  void add_content(std::string_view octets);
+  // No more content: the header is known and whole.
+  void finish_content();
+  // A chunk that is full and should be written; null: none. Content may be added before it is
+  // taken.
+  [[nodiscard]] std::shared_ptr<const std::string> take_full_chunk();
+  // What is left after finish_content(): the last chunk, or all of a small body. Null: an empty
+  // one.
+  [[nodiscard]] std::shared_ptr<const std::string> take_rest();
+
+  [[nodiscard]] const mail::Address& sender() const { return sender_; }
+
+  [[nodiscard]] const std::vector<std::string>& recipients() const { return recipients_; }
+
+  // The address as offered, if there was exactly one RCPT.
+  [[nodiscard]] const mail::Address* only_offered() const {
+    return offered_ == 1 ? &first_offered_ : nullptr;
+  }
+
+  [[nodiscard]] bool eight_bit() const { return eight_bit_; }
+
+  // After finish_content(): the header block without its empty line, and what goes between.
+  [[nodiscard]] std::string_view header() const { return splitter_.header(); }
+
+  [[nodiscard]] std::string_view separator() const { return splitter_.separator(); }
+
+  [[nodiscard]] std::uint64_t body_octets() const { return body_octets_; }
+
+ private:
+  void add_body(std::string_view octets);
+  void account();
+
+  mail::Address sender_;
+  mail::Address first_offered_;
+  std::uint32_t offered_ = 0;
+  std::vector<std::string> recipients_;
+  std::unordered_set<std::string> known_;  // filled from the second recipient on
+  bool eight_bit_;
+  std::uint64_t announced_octets_;
+  mail::HeaderSplitter splitter_;
+  std::string body_;
+  std::uint64_t body_octets_ = 0;
+  queue::MemoryBudget& memory_;
+  std::uint64_t accounted_ = 0;
+};
+
+}  // namespace rockdove::inbound

@@ -1,0 +1,90 @@
+// One inbound connection: a ServerSession, and the answers to its questions. Asks the rules, the
+// next hop and the store, and says 250 to a message only when the store says that it is durable.
+//
+// Belongs to its connection. What comes back late (a commit, a probe) finds it by a shared pointer
+// to itself that is emptied when it is gone; a message that became durable meanwhile goes on its
+// way all the same.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "mta/inbound/incoming.h"
+#include "mta/inbound/reception.h"
+#include "mta/net/protocol.h"
+#include "mta/smtp/server_session.h"
+
+namespace rockdove::inbound {
+
+class Receiver final : public net::Protocol {
+ public:
+  Receiver(Reception& reception, const ListenerContext& listener, const net::ConnectionInfo& info);
+  ~Receiver() override;
+
+  void connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) override;
+  void receive(std::string_view bytes, base::Now now) override;
+  void peer_closed(base::Now now) override;
+  void lost(const net::Loss& loss, base::Now now) override;
+  void deadline_reached(base::Now now) override;
+  void turn(base::Now now) override;
+
+  [[nodiscard]] std::string_view output() const override { return session_.output(); }
+
+  void output_sent(std::size_t octets, base::Now now) override;
+  [[nodiscard]] base::Instant deadline() const override;
+  [[nodiscard]] bool wants_input() const override;
+
+  [[nodiscard]] bool is_over() const override { return session_.is_over(); }
+
+ private:
+  // So many chunks may be on their way to the store before the client has to wait.
+  static constexpr unsigned kChunksAheadMax = 2;
+
+  void pump(base::Now now);
+  void on(const smtp::HelloGiven& event, base::Now now);
+  void on(const smtp::SenderOffered& event, base::Now now);
+  void on(const smtp::RecipientOffered& event, base::Now now);
+  void on(const smtp::DataWanted& event, base::Now now);
+  void on(const smtp::BodyPart& event, base::Now now);
+  void on(const smtp::BodyEnded& event, base::Now now);
+  void on(const smtp::TransactionReset& event, base::Now now);
+  void on(const smtp::SessionOver& event, base::Now now);
+
+  [[nodiscard]] std::optional<smtp::Reply> refuse_connection(base::Now now);
+  [[nodiscard]] std::optional<smtp::Reply> refuse_sender(const smtp::SenderOffered& event,
+                                                         base::Now now);
+  void take_recipient(const mail::Address& offered, const std::vector<std::string>& addresses,
+                      base::Now now);
+  void refuse(const smtp::Reply& reply, std::string_view what, std::string_view recipient,
+              base::Now now);
+  void write_full_chunks();
+  void write_chunk(std::shared_ptr<const std::string> chunk);
+  [[nodiscard]] std::optional<smtp::Reply> refuse_content(const mail::HeaderFacts& facts) const;
+  [[nodiscard]] std::shared_ptr<queue::Message> make_message(const mail::HeaderFacts& facts,
+                                                             base::Now now);
+  [[nodiscard]] std::vector<queue::Delivery> make_deliveries(base::WallTime now) const;
+  void commit(base::Now now);
+  void committed(base::Result<void> result, base::MessageId id);
+  void drop_message();
+
+  Reception& reception_;
+  const ListenerContext& listener_;
+  const net::ConnectionInfo info_;
+  const bool may_relay_;
+  smtp::ServerSession session_;
+  net::Wire* wire_ = nullptr;
+  base::Instant greet_at_ = base::kNever;
+  bool counted_client_ = false;
+  bool counted_ = false;
+  std::string helo_;
+  std::unique_ptr<Incoming> incoming_;
+  base::MessageId id_;
+  std::uint32_t chunks_ = 0;  // handed to the store
+  unsigned chunks_ahead_ = 0;
+  std::string chunk_error_;
+  bool committing_ = false;
+  std::shared_ptr<Receiver*> self_;
+};
+
+}  // namespace rockdove::inbound
