@@ -15,7 +15,7 @@
 #include "mta/base/ids.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
-#include "mta/inbound/recipient_probe.h"
+#include "mta/smtp/recipient_probe.h"
 #include "mta/inbound/settings.h"
 #include "mta/net/protocol.h"
 #include "mta/smtp/server_session.h"
@@ -40,7 +40,7 @@ struct Reception {
   std::atomic<std::uint32_t>& connections;  // inbound, all loops
   base::Log& log;
   base::IdGenerator& ids;
-  RecipientProbe& probe;
+  smtp::RecipientProbe& probe;
   // The name of the queue that a delivery waits in: where it goes, by rule.
   std::function<std::string(std::string_view recipient, std::string_view sender,
                             std::string_view listener, const base::IpAddress& client)>

@@ -7,16 +7,16 @@
 #include "mta/base/unique_function.h"
 #include "mta/smtp/reply.h"
 
-namespace rockdove::inbound {
+namespace rockdove::smtp {
 
 class RecipientProbe {
  public:
   // A 2yz: it does. A 5yz: it does not, in its words. A 4yz: it could not be asked, or cannot tell.
-  using Done = base::UniqueFunction<void(const smtp::Reply&)>;
+  using Done = base::UniqueFunction<void(const Reply&)>;
 
   virtual ~RecipientProbe() = default;
   // `done` runs once, never within this call.
   virtual void ask(std::string address, Done done) = 0;
 };
 
-}  // namespace rockdove::inbound
+}  // namespace rockdove::smtp

@@ -1,0 +1,99 @@
+// The whole relay but its adapters: the inbound and outbound sides of every loop, joined over one
+// store. What touches the world (libuv, c-ares, RocksDB, signals) is handed in by `serve`, or, on a
+// virtual clock, by tests/sim; nothing here knows which.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "dns/hosts_file.h"
+#include "dns/resolver.h"
+#include "mta/admin/acts.h"
+#include "mta/admin/route_explainer.h"
+#include "mta/base/client_table.h"
+#include "mta/base/log.h"
+#include "mta/base/loop.h"
+#include "mta/inbound/reception.h"
+#include "mta/inbound/settings.h"
+#include "mta/net/network.h"
+#include "mta/outbound/router.h"
+#include "mta/outbound/settings.h"
+#include "queue/budget.h"
+#include "queue/settings.h"
+#include "queue/store.h"
+
+namespace rockdove::daemon {
+
+// What one loop brings. All of it outlives the relay.
+struct LoopParts {
+  base::Loop& loop;
+  net::Network& network;
+  dns::Resolver& resolver;
+  base::Log& log;
+};
+
+struct RelaySettings {
+  inbound::InboundSettings inbound;
+  outbound::OutboundSettings outbound;
+  queue::QueueSettings queue;
+  outbound::Ourselves ourselves;
+  dns::HostsFile hosts_file;
+  std::uint32_t connections_out = 1000;  // what QueueSettings::connections_out came to
+  base::Duration greeting_pause = std::chrono::milliseconds(200);
+};
+
+class Relay final : public admin::QueueActs, public admin::RouteExplainer {
+ public:
+  // `highest` is the highest message id that the store knows; `seed` decides all chance.
+  Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts> loops,
+        queue::MessageId highest, std::uint64_t seed, base::Now start);
+  ~Relay() override;
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  [[nodiscard]] const RelaySettings& settings() const { return settings_; }
+
+  // Before the loops run: clients in whose sessions the process failed three times.
+  void hold_clients(std::unordered_set<base::IpAddress> clients);
+
+  // These on the thread of the loop with this index.
+  // Looks into the store for what waits there; also after it was reopened.
+  void find_queues(unsigned loop);
+  // The protocol for a connection to listener number `listener` of the settings; never null.
+  [[nodiscard]] std::unique_ptr<net::Protocol> accept(unsigned loop, std::size_t listener,
+                                                      const net::ConnectionInfo& info);
+  // Ends in order: no new messages in, nothing new starts out, what is under way goes on.
+  void stop(unsigned loop);
+  // Nothing is being sent from this loop any more.
+  [[nodiscard]] bool is_drained(unsigned loop) const;
+
+  // From any thread.
+  [[nodiscard]] std::uint32_t inbound_connections() const { return inbound_connections_.load(); }
+
+  [[nodiscard]] std::uint64_t memory_used() const { return memory_.used(); }
+
+  // admin::QueueActs and admin::RouteExplainer; from loop 0, where `done` runs.
+  void act(admin::Act act, base::DeliveryId id, admin::QueueActs::Done done) override;
+  void explain(std::string address, admin::RouteExplainer::Done done) override;
+
+ private:
+  struct Shard;
+
+  const RelaySettings settings_;
+  queue::Store& store_;
+  queue::ConnectionBudget connection_budget_;
+  queue::MemoryBudget memory_;
+  base::ClientTable clients_;
+  std::unordered_set<base::IpAddress> held_clients_;
+  std::atomic<std::uint32_t> inbound_connections_{0};
+  std::vector<inbound::ListenerContext> listeners_;
+  std::vector<base::Loop*> loops_;
+  std::vector<outbound::Dispatcher*> dispatchers_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+}  // namespace rockdove::daemon
