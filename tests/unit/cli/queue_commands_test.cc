@@ -7,10 +7,12 @@
 #include <thread>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <catch2/catch.hpp>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "mta/cli/queue_options.h"
 #include "mta/cli/queue_tables.h"
 #include "mta/daemon/lock.h"
 #include "tests/unit/daemon/temporary_directory.h"
@@ -334,4 +336,28 @@ TEST_CASE("queue source: asks the daemon in its paths and parameters") {
   REQUIRE(source);
   CHECK(source.value()->list({{"sender", "a+b@x"}}, [](std::string_view) {}));
   CHECK(daemon.request.starts_with("GET /queue?sender=a%2Bb%40x HTTP/1.1\r\n"));
+}
+
+TEST_CASE("queue options: filters, ids and confirmations are read from the command line") {
+  const test::TemporaryDirectory directory;
+  const QueuePaths paths{directory.path(), directory.path()};
+  CLI::App app;
+  const auto run =
+      add_queue_options(app, {[&paths] { return Result<QueuePaths>(paths); }, no_rows});
+  SECTION("a listing") {
+    CannedDaemon daemon(directory.path() + "/control.sock",
+                        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    app.parse("list --state held --older-than 4h --json");
+    CHECK(run() == 0);
+    CHECK(daemon.request.starts_with("GET /queue?state=held&older_than=4h HTTP/1.1\r\n"));
+  }
+  SECTION("no daemon and no queue") {
+    app.parse("summary");
+    CHECK(run() == 1);
+  }
+  SECTION("what contradicts itself or is missing") {
+    CHECK_THROWS_AS(app.parse("delete --sender a --yes --dry-run"), CLI::ParseError);
+    CHECK_THROWS_AS(app.parse("show"), CLI::ParseError);
+    CHECK_THROWS_AS(app.parse(""), CLI::ParseError);
+  }
 }

@@ -1,0 +1,127 @@
+#include "mta/cli/queue_options.h"
+
+#include <iostream>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "mta/cli/queue_commands.h"
+
+namespace rockdove::cli {
+
+using base::Result;
+
+namespace {
+
+// What was given; lives as long as the command's function.
+struct QueueOptions {
+  FilterOptions filter;
+  std::vector<std::string> ids;
+  std::string address;
+  bool json = false;
+  bool dry_run = false;
+  bool yes = false;
+
+  [[nodiscard]] Confirmation confirmation() const {
+    if (dry_run) return Confirmation::DryRun;
+    return yes ? Confirmation::Yes : Confirmation::Missing;
+  }
+};
+
+void add_filters(CLI::App& app, FilterOptions& filter) {
+  app.add_option("--sender", filter.sender, "The envelope sender; \"*@example.com\" is a domain");
+  app.add_option("--recipient", filter.recipient, "A recipient; \"*@example.com\" is a domain");
+  app.add_option("--destination", filter.destination, "A domain, or route:NAME");
+  app.add_option("--state", filter.state, "waiting, held or deleted");
+  app.add_option("--older-than", filter.older_than, "Accepted longer ago than this, as 4h or 2d");
+  app.add_option("--reason", filter.reason, "Part of the last reply, or of why it is on hold");
+}
+
+using Run = std::function<Ended(QueueSource&, const QueueOptions&, const Output&)>;
+
+int run_on_queue(const QueueEnvironment& environment, const QueueOptions& options, const Run& run) {
+  const Output output{std::cout, std::cerr, base::read_clocks().wall,
+                      options.json ? Show::Json : Show::Table};
+  const Result<QueuePaths> paths = environment.find_paths();
+  if (!paths) {
+    std::cerr << "rockdove: " << paths.error().text() << '\n';
+    return static_cast<int>(Ended::Failed);
+  }
+  Result<std::unique_ptr<QueueSource>> source = open_queue_source(*paths, environment.open_rows);
+  if (!source) {
+    std::cerr << "rockdove: " << source.error().text() << '\n';
+    return static_cast<int>(Ended::Failed);
+  }
+  return static_cast<int>(run(*source.value(), options, output));
+}
+
+Ended run_act(admin::Act act, QueueSource& source, const QueueOptions& options,
+              const Output& output) {
+  return run_queue_act(source, act, options.ids, options.filter, options.confirmation(), output);
+}
+
+void add_act_options(CLI::App& app, QueueOptions& options) {
+  app.add_option("ID", options.ids, "Messages or deliveries");
+  add_filters(app, options.filter);
+  CLI::Option* dry_run = app.add_flag("--dry-run", options.dry_run, "Only count what matches");
+  app.add_flag("--yes", options.yes, "Act on all that matches")->excludes(dry_run);
+}
+
+}  // namespace
+
+std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environment) {
+  app.require_subcommand(1);
+  const auto options = std::make_shared<QueueOptions>();
+  std::vector<std::pair<CLI::App*, Run>> commands;
+  CLI::App* list = app.add_subcommand("list", "Each message, its recipients and why they wait");
+  add_filters(*list, options->filter);
+  commands.emplace_back(list, [](QueueSource& source, const QueueOptions& given, const Output& to) {
+    return run_queue_list(source, given.filter, to);
+  });
+  CLI::App* show = app.add_subcommand("show", "All that is known about messages");
+  show->add_option("ID", options->ids, "Messages or deliveries")->required();
+  commands.emplace_back(show, [](QueueSource& source, const QueueOptions& given, const Output& to) {
+    return run_queue_show(source, given.ids, to);
+  });
+  CLI::App* summary = app.add_subcommand("summary", "Counts by state and destination");
+  commands.emplace_back(summary, [](QueueSource& source, const QueueOptions&, const Output& to) {
+    return run_queue_summary(source, to);
+  });
+  CLI::App* retry = app.add_subcommand("retry", "Try again now, by id or by filter");
+  add_act_options(*retry, *options);
+  commands.emplace_back(retry,
+                        [](QueueSource& source, const QueueOptions& given, const Output& to) {
+                          return run_act(admin::Act::Retry, source, given, to);
+                        });
+  CLI::App* remove = app.add_subcommand("delete", "Take out of the queue, by id or by filter");
+  add_act_options(*remove, *options);
+  commands.emplace_back(remove,
+                        [](QueueSource& source, const QueueOptions& given, const Output& to) {
+                          return run_act(admin::Act::Delete, source, given, to);
+                        });
+  for (const auto& [command, run] : commands) {
+    command->add_flag("--json", options->json, "One JSON object a line");
+  }
+  return [environment = std::move(environment), options, commands = std::move(commands)] {
+    for (const auto& [command, run] : commands) {
+      if (command->parsed()) return run_on_queue(environment, *options, run);
+    }
+    return static_cast<int>(Ended::Usage);
+  };
+}
+
+std::function<int()> add_route_options(CLI::App& app, QueueEnvironment environment) {
+  const auto options = std::make_shared<QueueOptions>();
+  app.add_option("ADDRESS", options->address, "Where would mail to it go?")->required();
+  app.add_flag("--json", options->json, "One JSON object");
+  return [environment = std::move(environment), options] {
+    return run_on_queue(environment, *options,
+                        [](QueueSource& source, const QueueOptions& given, const Output& to) {
+                          return run_route(source, given.address, to);
+                        });
+  };
+}
+
+}  // namespace rockdove::cli
