@@ -1,0 +1,210 @@
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "mta/cli/commands.h"
+#include "mta/daemon/config_target.h"
+#include "mta/daemon/configuration.h"
+
+namespace rockdove::cli {
+namespace {
+
+using daemon::Configuration;
+using daemon::Problem;
+using daemon::Severity;
+
+struct Options {
+  std::string config;
+  bool json = false;
+  bool reference = false;
+};
+
+std::string joined(const std::vector<std::string>& words, std::string_view none) {
+  if (words.empty()) return std::string(none);
+  std::string text;
+  for (const std::string& word : words) {
+    if (!text.empty()) text += ", ";
+    text += word;
+  }
+  return text;
+}
+
+std::vector<std::string> sorted(const std::unordered_set<std::string>& names) {
+  std::vector<std::string> words(names.begin(), names.end());
+  std::sort(words.begin(), words.end());
+  return words;
+}
+
+std::vector<std::string> formatted(const std::vector<base::IpNetwork>& networks) {
+  std::vector<std::string> words;
+  for (const base::IpNetwork& network : networks) words.push_back(base::format_ip_network(network));
+  return words;
+}
+
+std::vector<std::string> formatted(const std::vector<base::SocketAddress>& addresses) {
+  std::vector<std::string> words;
+  for (const base::SocketAddress& address : addresses) {
+    words.push_back(base::format_socket_address(address));
+  }
+  return words;
+}
+
+std::string_view name_of(inbound::LineEndings line_endings) {
+  switch (line_endings) {
+    case inbound::LineEndings::Reject:
+      return "reject";
+    case inbound::LineEndings::Fix:
+      return "fix";
+  }
+  return "";
+}
+
+std::string_view name_of(inbound::RecipientCheck check) {
+  switch (check) {
+    case inbound::RecipientCheck::Ask:
+      return "ask";
+    case inbound::RecipientCheck::File:
+      return "file";
+    case inbound::RecipientCheck::Any:
+      return "any";
+  }
+  return "";
+}
+
+bool is_shared(const outbound::Target& target) {
+  const auto* hosts = std::get_if<outbound::ToHosts>(&target);
+  return hosts != nullptr && hosts->order == outbound::ToHosts::Order::Share;
+}
+
+// "*@a.example from *@b.example by listener lan", or "everything".
+std::string conditions(const outbound::Route& route) {
+  std::string text;
+  if (!route.recipient.empty()) text.append(" to ").append(route.recipient);
+  if (!route.sender.empty()) text.append(" from ").append(route.sender);
+  if (!route.client.empty()) text.append(" of ").append(joined(formatted(route.client), ""));
+  if (!route.listener.empty()) text.append(" by listener ").append(route.listener);
+  return text.empty() ? "everything" : "mail" + text;
+}
+
+void line(std::string_view name, const std::string& value) {
+  std::printf("  %-18s %s\n", std::string(name).c_str(), value.c_str());
+}
+
+void print(const Configuration& configuration) {
+  std::printf("%s\n", configuration.path.c_str());
+  line("hostname", configuration.hostname);
+  line("postmaster", configuration.postmaster.empty() ? "none" : configuration.postmaster);
+  line("state_dir", configuration.state_dir);
+  line("runtime_dir", configuration.runtime_dir);
+  line("user", configuration.user);
+  line("log",
+       configuration.log.to + ", level " + std::string(base::level_name(configuration.log.level)));
+  for (const inbound::ListenerSettings& listener : configuration.inbound.listeners) {
+    std::printf("listener %s\n", listener.name.c_str());
+    line("address", joined(formatted(listener.addresses), "none"));
+    line("may relay", joined(formatted(listener.relay_from), "nobody"));
+    line("tls", "off");
+    line("auth", "off");
+    line("line_endings", std::string(name_of(listener.line_endings)));
+    line("max_message_size", base::format_size(listener.max_message_size));
+    line("max_recipients", std::to_string(listener.max_recipients));
+    line("rate", base::format_rate(listener.rate) + " messages a client address");
+    line("connections", std::to_string(listener.connections) + " a client address");
+  }
+  const inbound::RelaySettings& relay = configuration.inbound.relay;
+  std::printf("from anyone\n");
+  line("relay.domains", joined(sorted(relay.domains), "none"));
+  if (!relay.domains.empty()) line("relay.recipients", std::string(name_of(relay.check)));
+  line("local.domains", joined(sorted(configuration.inbound.local.domains), "none"));
+  line("aliases", std::to_string(configuration.inbound.local.aliases.size()));
+  std::printf("routes, the first that matches\n");
+  for (const outbound::Route& route : configuration.outbound.routes) {
+    line(route.name, conditions(route) + " → " + daemon::format_target(route.target) +
+                         (is_shared(route.target) ? " (shared)" : ""));
+  }
+  line("otherwise", "by MX");
+}
+
+nlohmann::json to_json(const Configuration& configuration) {
+  nlohmann::json listeners = nlohmann::json::array();
+  for (const inbound::ListenerSettings& listener : configuration.inbound.listeners) {
+    listeners.push_back({{"name", listener.name},
+                         {"address", formatted(listener.addresses)},
+                         {"relay_from", formatted(listener.relay_from)},
+                         {"tls", "off"},
+                         {"auth", "off"},
+                         {"line_endings", name_of(listener.line_endings)},
+                         {"max_message_size", listener.max_message_size},
+                         {"max_recipients", listener.max_recipients},
+                         {"rate", base::format_rate(listener.rate)},
+                         {"connections", listener.connections}});
+  }
+  nlohmann::json routes = nlohmann::json::array();
+  for (const outbound::Route& route : configuration.outbound.routes) {
+    routes.push_back({{"name", route.name},
+                      {"recipient", route.recipient},
+                      {"sender", route.sender},
+                      {"client", formatted(route.client)},
+                      {"listener", route.listener},
+                      {"to", daemon::format_target(route.target)},
+                      {"order", is_shared(route.target) ? "share" : "first"}});
+  }
+  const inbound::InboundSettings& inbound = configuration.inbound;
+  return {
+      {"hostname", configuration.hostname},
+      {"postmaster", configuration.postmaster},
+      {"state_dir", configuration.state_dir},
+      {"runtime_dir", configuration.runtime_dir},
+      {"user", configuration.user},
+      {"threads", configuration.threads},
+      {"listeners", listeners},
+      {"relay",
+       {{"domains", sorted(inbound.relay.domains)}, {"recipients", name_of(inbound.relay.check)}}},
+      {"local", {{"domains", sorted(inbound.local.domains)}, {"aliases", inbound.local.aliases}}},
+      {"routes", routes}};
+}
+
+void print_json(const daemon::ParsedConfiguration& parsed) {
+  nlohmann::json problems = nlohmann::json::array();
+  for (const Problem& problem : parsed.problems) {
+    problems.push_back({{"severity", problem.severity == Severity::Error ? "error" : "warning"},
+                        {"file", problem.file},
+                        {"line", problem.at.line},
+                        {"column", problem.at.column},
+                        {"text", problem.text}});
+  }
+  nlohmann::json all = {{"valid", parsed.configuration.has_value()}, {"problems", problems}};
+  if (parsed.configuration) all["configuration"] = to_json(*parsed.configuration);
+  const auto replace = nlohmann::json::error_handler_t::replace;
+  std::puts(all.dump(-1, ' ', /*ensure_ascii=*/false, replace).c_str());
+}
+
+int check(const Options& options) {
+  if (options.reference) {
+    std::fputs(daemon::configuration_reference().c_str(), stdout);
+    return kDone;
+  }
+  const daemon::ParsedConfiguration parsed =
+      daemon::load_configuration(daemon::configuration_path(options.config));
+  if (options.json) {
+    print_json(parsed);
+  } else {
+    for (const Problem& problem : parsed.problems) {
+      std::fprintf(stderr, "%s\n", daemon::format_problem(problem).c_str());
+    }
+    if (parsed.configuration) print(*parsed.configuration);
+  }
+  return parsed.configuration ? kDone : kFailed;
+}
+
+}  // namespace
+
+Action add_check(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  add_config_option(app, options->config);
+  app.add_flag("--json", options->json, "Print an object");
+  app.add_flag("--reference", options->reference, "Print all keys with their defaults instead");
+  return [options] { return check(*options); };
+}
+
+}  // namespace rockdove::cli

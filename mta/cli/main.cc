@@ -1,0 +1,50 @@
+#include <array>
+
+#include <CLI/CLI.hpp>
+
+#include "mta/cli/commands.h"
+
+namespace rockdove::cli {
+namespace {
+
+constexpr std::array kCommands = {
+    Command{"check", "Validate the configuration and print what it means", add_check},
+    Command{"send", "Submit one message to any server, as a test", add_send},
+    Command{"sink", "Accept all mail into a directory, for tests and staging", add_sink},
+    Command{"version", "Print the version", add_version},
+};
+
+}  // namespace
+
+void add_config_option(CLI::App& app, std::string& path) {
+  app.add_option("--config", path,
+                 "The configuration; default: $ROCKDOVE_CONFIG, else /etc/rockdove/rockdove.toml")
+      ->type_name("FILE");
+}
+
+int run(int count, char** arguments) {
+  CLI::App app("Rockdove, a mail transfer agent", "rockdove");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "rockdove " ROCKDOVE_VERSION);
+  std::array<Action, kCommands.size()> actions;
+  std::array<CLI::App*, kCommands.size()> apps{};
+  for (std::size_t i = 0; i < kCommands.size(); ++i) {
+    apps[i] = app.add_subcommand(kCommands[i].name, kCommands[i].help);
+    actions[i] = kCommands[i].add(*apps[i]);
+  }
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;  // --help and --version end here, too
+  }
+  for (std::size_t i = 0; i < kCommands.size(); ++i) {
+    if (apps[i]->parsed()) return actions[i]();
+  }
+  return kUsage;
+}
+
+}  // namespace rockdove::cli
+
+int main(int count, char** arguments) {
+  return rockdove::cli::run(count, arguments);
+}

@@ -1,0 +1,261 @@
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <netdb.h>
+#include <random>
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+
+#include "mta/base/text.h"
+#include "mta/cli/commands.h"
+#include "mta/cli/mime.h"
+#include "mta/cli/send_session.h"
+#include "mta/mail/address.h"
+#include "mta/net/uv_loop.h"
+#include "mta/net/uv_network.h"
+
+namespace rockdove::cli {
+namespace {
+
+constexpr std::uint16_t kSmtpPort = 25;
+constexpr std::size_t kFileOctetsMax = 1'000'000'000;
+
+struct Options {
+  std::string server = "127.0.0.1:25";
+  std::string from;
+  std::vector<std::string> to;
+  std::string subject;
+  std::string body;
+  std::string body_file;
+  std::vector<std::string> attachments;
+  std::vector<std::string> headers;
+  std::string helo;
+  bool verbose = false;
+  bool json = false;
+};
+
+int complain(int status, const std::string& text) {
+  std::fprintf(stderr, "rockdove send: %s\n", text.c_str());
+  return status;
+}
+
+// "-" is standard input.
+base::Result<std::string> read_whole(const std::string& path) {
+  const bool is_input = path == "-";
+  const int file = is_input ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return base::Error::system("opening " + path, errno);
+  std::string text;
+  std::array<char, 65536> part{};
+  int failed = 0;
+  while (text.size() <= kFileOctetsMax) {
+    const ssize_t octets = ::read(file, part.data(), part.size());
+    if (octets < 0 && errno == EINTR) continue;
+    if (octets < 0) failed = errno;
+    if (octets <= 0) break;
+    text.append(part.data(), static_cast<std::size_t>(octets));
+  }
+  if (!is_input) ::close(file);
+  if (failed != 0) return base::Error::system("reading " + path, failed);
+  if (text.size() > kFileOctetsMax) return base::Error(path + " is larger than 1G");
+  return text;
+}
+
+// What HOST:PORT, [ADDRESS]:PORT or HOST stands for.
+base::Result<std::vector<base::SocketAddress>> look_up(const std::string& server) {
+  std::string host = server;
+  std::uint16_t port = kSmtpPort;
+  const std::size_t colon = server.rfind(':');
+  const bool is_bare_v6 = server.find(':') != colon && !server.starts_with('[');
+  if (colon != std::string::npos && !is_bare_v6 && !server.ends_with(']')) {
+    const char* end = server.data() + server.size();
+    const auto parsed = std::from_chars(server.data() + colon + 1, end, port);
+    if (parsed.ec != std::errc() || parsed.ptr != end || port == 0)
+      return base::Error("--server wants HOST:PORT");
+    host.resize(colon);
+  }
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (const auto ip = base::parse_ip_address(host))
+    return std::vector<base::SocketAddress>{{*ip, port}};
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int failed = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  if (failed != 0)
+    return base::Error("looking up " + base::printable(host, 80) + ": " + ::gai_strerror(failed));
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+  std::vector<base::SocketAddress> addresses;
+  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    if (entry->ai_family == AF_INET) {
+      std::array<std::uint8_t, 4> octets{};
+      sockaddr_in in = {};
+      std::memcpy(&in, entry->ai_addr, sizeof(in));
+      std::memcpy(octets.data(), &in.sin_addr, octets.size());
+      addresses.push_back({base::IpAddress::v4(octets), port});
+    } else if (entry->ai_family == AF_INET6) {
+      std::array<std::uint8_t, 16> octets{};
+      sockaddr_in6 in = {};
+      std::memcpy(&in, entry->ai_addr, sizeof(in));
+      std::memcpy(octets.data(), &in.sin6_addr, octets.size());
+      addresses.push_back({base::IpAddress::v6(octets), port});
+    }
+  }
+  return addresses;
+}
+
+std::string own_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0 || !mail::is_valid_domain(name.data()))
+    return "localhost";
+  return name.data();
+}
+
+// An unguessable word for boundary and Message-ID.
+std::string random_word() {
+  std::random_device device;
+  std::array<char, 40> text{};
+  const int octets = std::snprintf(text.data(), text.size(), "rockdove-%08x%08x%08x", device(),
+                                   device(), device());
+  return std::string(text.data(), static_cast<std::size_t>(octets));
+}
+
+base::Result<std::string> compose(const Options& options, const std::string& hostname) {
+  NewMessage message;
+  message.from = options.from;
+  message.to = options.to;
+  message.subject = options.subject;
+  message.headers = options.headers;
+  message.hostname = hostname;
+  message.text = options.body;
+  if (!options.body_file.empty()) {
+    base::Result<std::string> text = read_whole(options.body_file);
+    if (!text) return text.error();
+    message.text = *std::move(text);
+  }
+  for (const std::string& path : options.attachments) {
+    base::Result<std::string> content = read_whole(path);
+    if (!content) return content.error();
+    message.attachments.push_back({path.substr(path.rfind('/') + 1), *std::move(content)});
+  }
+  return write_message(message, base::read_clocks().wall, random_word());
+}
+
+SendOutcome deliver(const SendJob& job, const base::SocketAddress& address) {
+  SendOutcome outcome;
+  net::UvLoop loop(0);
+  net::UvNetwork network(loop);
+  net::ConnectRequest request;
+  request.to = address;
+  network.connect(request, std::make_unique<SendSession>(job, outcome, [&loop] { loop.stop(); }));
+  loop.run();
+  return outcome;
+}
+
+bool is_accepted(const smtp::RecipientResult& result) {
+  return result.reply.is_success();
+}
+
+std::string reply_text(const smtp::RecipientResult& result) {
+  return result.reply.is_none() ? "no reply" : smtp::one_line(result.reply);
+}
+
+int report(const Options& options, const SendOutcome& outcome) {
+  bool all_accepted = outcome.ended && outcome.failure.empty();
+  for (std::size_t i = 0; i < options.to.size(); ++i) {
+    all_accepted = all_accepted && i < outcome.results.size() && is_accepted(outcome.results[i]);
+  }
+  if (options.json) {
+    nlohmann::json recipients = nlohmann::json::array();
+    for (std::size_t i = 0; i < outcome.results.size() && i < options.to.size(); ++i) {
+      recipients.push_back({{"recipient", options.to[i]},
+                            {"accepted", is_accepted(outcome.results[i])},
+                            {"stage", smtp::stage_name(outcome.results[i].stage)},
+                            {"reply", reply_text(outcome.results[i])}});
+    }
+    const nlohmann::json all = {
+        {"accepted", all_accepted}, {"failure", outcome.failure}, {"recipients", recipients}};
+    const auto replace = nlohmann::json::error_handler_t::replace;
+    std::puts(all.dump(-1, ' ', /*ensure_ascii=*/false, replace).c_str());
+  } else {
+    for (std::size_t i = 0; i < outcome.results.size() && i < options.to.size(); ++i) {
+      std::printf("%s: %s\n", options.to[i].c_str(), reply_text(outcome.results[i]).c_str());
+    }
+    if (!outcome.failure.empty()) return complain(kFailed, outcome.failure);
+  }
+  return all_accepted ? kDone : kFailed;
+}
+
+int send(Options& options) {
+  for (std::string& recipient : options.to) {
+    const base::Result<mail::Address> address = mail::parse_mailbox(recipient);
+    if (!address)
+      return complain(kUsage,
+                      "--to " + base::printable(recipient, 80) + ": " + address.error().text());
+    recipient = mail::format_address(*address);
+  }
+  if (!options.from.empty()) {
+    const base::Result<mail::Address> address = mail::parse_mailbox(options.from);
+    if (!address)
+      return complain(
+          kUsage, "--from " + base::printable(options.from, 80) + ": " + address.error().text());
+    options.from = mail::format_address(*address);
+  }
+  SendJob job;
+  job.options.hostname = options.helo.empty() ? own_name() : options.helo;
+  base::Result<std::string> content = compose(options, job.options.hostname);
+  if (!content) return complain(kUsage, content.error().text());
+  job.content = *std::move(content);
+  job.envelope.sender = options.from;
+  job.envelope.recipients = options.to;
+  job.envelope.octets = job.content.size();
+  job.shows_dialogue = options.verbose;
+
+  const base::Result<std::vector<base::SocketAddress>> addresses = look_up(options.server);
+  if (!addresses) return complain(kFailed, addresses.error().text());
+  SendOutcome outcome;
+  for (const base::SocketAddress& address : *addresses) {
+    outcome = deliver(job, address);
+    if (outcome.connected) break;
+    outcome.failure = base::format_socket_address(address) + ": " + outcome.failure;
+  }
+  return report(options, outcome);
+}
+
+}  // namespace
+
+Action add_send(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("--server", options->server, "Where to; port 25 unless named")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  app.add_option("--from", options->from, "Sender; \"\" is the null sender")
+      ->type_name("ADDRESS")
+      ->required();
+  app.add_option("--to", options->to, "Recipient; may be given several times")
+      ->type_name("ADDRESS")
+      ->required();
+  app.add_option("--subject", options->subject, "Subject");
+  auto* body = app.add_option("--body", options->body, "The text");
+  app.add_option("--body-file", options->body_file, "A file with the text; - is standard input")
+      ->type_name("FILE")
+      ->excludes(body);
+  app.add_option("--attach", options->attachments, "A file; may be given several times")
+      ->type_name("FILE")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--header", options->headers, "\"Name: value\"; may be given several times")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--helo", options->helo, "What we call ourselves; default: the machine's name")
+      ->type_name("NAME");
+  app.add_flag("-v,--verbose", options->verbose, "Print the dialogue on standard error");
+  app.add_flag("--json", options->json, "Print the result as an object");
+  return [options] { return send(*options); };
+}
+
+}  // namespace rockdove::cli

@@ -1,0 +1,172 @@
+#include "mta/cli/send_session.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "mta/base/text.h"
+
+namespace rockdove::cli {
+namespace {
+
+constexpr std::size_t kPartOctets = 64 * 1024;
+constexpr std::size_t kShownLineOctetsMax = 2048;
+
+std::string describe(const smtp::SessionFailed& failed) {
+  std::string text = "at " + std::string(smtp::stage_name(failed.stage)) + ": ";
+  switch (failed.kind) {
+    case smtp::FailKind::Refused:
+      text += "refused";
+      break;
+    case smtp::FailKind::TimedOut:
+      text += "timed out";
+      break;
+    case smtp::FailKind::Lost:
+      text += "the server closed the connection";
+      break;
+    case smtp::FailKind::Malformed:
+      text += "the server said what is no reply";
+      break;
+    case smtp::FailKind::Abandoned:
+      text += "given up";
+      break;
+    case smtp::FailKind::BadBody:
+      text += "the message has bare line ends";
+      break;
+  }
+  if (failed.reply) text += ": " + smtp::one_line(*failed.reply);
+  if (!failed.detail.empty()) text += " (" + failed.detail + ")";
+  return text;
+}
+
+}  // namespace
+
+void SendSession::connected(net::Wire& /*wire*/, const net::ConnectionInfo& /*info*/,
+                            base::Now now) {
+  outcome_.connected = true;
+  session_.emplace(job_.options, now.instant);
+  pump(now);
+}
+
+void SendSession::receive(std::string_view bytes, base::Now now) {
+  if (job_.shows_dialogue) show('S', bytes, server_line_);
+  session_->receive(bytes, now.instant);
+  pump(now);
+}
+
+void SendSession::peer_closed(base::Now now) {
+  session_->peer_closed(now.instant);
+  pump(now);
+}
+
+void SendSession::lost(const net::Loss& loss, base::Now now) {
+  if (!session_) {
+    outcome_.failure = net::describe(loss);
+    return finish();
+  }
+  session_->lost(now.instant);
+  pump(now);
+  finish();
+}
+
+void SendSession::deadline_reached(base::Now now) {
+  session_->deadline_reached(now.instant);
+  pump(now);
+}
+
+std::string_view SendSession::output() const {
+  return session_ ? session_->output() : std::string_view();
+}
+
+void SendSession::output_sent(std::size_t octets, base::Now now) {
+  const std::size_t of_content = std::min(octets, content_unsent_);
+  content_unsent_ -= of_content;
+  if (job_.shows_dialogue) {
+    show('C', session_->output().substr(of_content, octets - of_content), client_line_);
+  }
+  session_->output_sent(octets, now.instant);
+  pump(now);
+}
+
+base::Instant SendSession::deadline() const {
+  return session_ ? session_->deadline() : base::kNever;
+}
+
+bool SendSession::wants_input() const {
+  return session_ && session_->wants_input();
+}
+
+bool SendSession::is_over() const {
+  return session_ && session_->is_over();
+}
+
+void SendSession::pump(base::Now now) {
+  bool progressed = true;
+  while (progressed) {
+    progressed = false;
+    while (const std::optional<smtp::ClientEvent> event = session_->next_event(now.instant)) {
+      progressed = true;
+      if (std::holds_alternative<smtp::Greeted>(*event)) {
+        session_->start(job_.envelope, now.instant);
+      } else if (const auto* ended = std::get_if<smtp::TransactionEnded>(&*event)) {
+        on(*ended, now);
+      } else if (const auto* failed = std::get_if<smtp::SessionFailed>(&*event)) {
+        on(*failed);
+      } else {
+        finish();  // SessionClosed
+      }
+    }
+    if (!session_->wants_body()) continue;
+    const std::string_view part =
+        std::string_view(job_.content).substr(content_given_, kPartOctets);
+    const bool is_first = content_given_ == 0;
+    content_given_ += part.size();
+    const bool is_last = content_given_ == job_.content.size();
+    const std::size_t before = session_->output().size();
+    session_->body(part, is_last ? smtp::BodyLast::Yes : smtp::BodyLast::No, now.instant);
+    content_unsent_ += session_->output().size() - before;
+    if (job_.shows_dialogue && is_first)
+      std::fprintf(stderr, "C: [message, %zu octets]\n", job_.content.size());
+    if (job_.shows_dialogue && is_last) std::fputs("C: .\n", stderr);
+    progressed = true;
+  }
+}
+
+void SendSession::on(const smtp::TransactionEnded& ended, base::Now now) {
+  outcome_.ended = true;
+  outcome_.results = ended.results;
+  if (ended.uncertain)
+    outcome_.failure =
+        "the connection ended after the final dot; the server may or may not have the message";
+  session_->quit(now.instant);
+}
+
+void SendSession::on(const smtp::SessionFailed& failed) {
+  // What goes wrong after the message was answered, as a QUIT without reply, changes nothing.
+  if (!outcome_.ended) {
+    outcome_.failure = describe(failed);
+    if (failed.past_final_dot) outcome_.failure += "; the server may or may not have the message";
+    outcome_.results = failed.results;
+  }
+  finish();
+}
+
+void SendSession::finish() {
+  if (!std::exchange(finished_, true)) done_();
+}
+
+void SendSession::show(char who, std::string_view text, std::string& line) const {
+  for (const char c : text) {
+    if (c != '\n') {
+      if (line.size() < kShownLineOctetsMax) line += c;
+      continue;
+    }
+    if (line.ends_with('\r')) line.pop_back();
+    std::string shown;
+    base::append_printable(shown, line, kShownLineOctetsMax);
+    std::fprintf(stderr, "%c: %s\n", who, shown.c_str());
+    line.clear();
+  }
+}
+
+}  // namespace rockdove::cli

@@ -1,0 +1,68 @@
+// The connection of `rockdove send`: hands over one message, then says QUIT.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mta/base/unique_function.h"
+#include "mta/net/protocol.h"
+#include "mta/smtp/client_session.h"
+
+namespace rockdove::cli {
+
+struct SendJob {
+  smtp::ClientOptions options;
+  smtp::OutgoingMessage envelope;
+  std::string content;          // with CRLF line ends
+  bool shows_dialogue = false;  // on standard error
+};
+
+struct SendOutcome {
+  bool connected = false;
+  bool ended = false;                          // the transaction came to its end
+  std::vector<smtp::RecipientResult> results;  // one a recipient, when there was a transaction
+  std::string failure;                         // what else went wrong; "": nothing
+};
+
+class SendSession : public net::Protocol {
+ public:
+  // Both outlive it; `done` is called once, when the outcome is known and the session is over.
+  SendSession(const SendJob& job, SendOutcome& outcome, base::UniqueFunction<void()> done)
+      : job_(job), outcome_(outcome), done_(std::move(done)) {}
+
+  void connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) override;
+  void receive(std::string_view bytes, base::Now now) override;
+  void peer_closed(base::Now now) override;
+  void lost(const net::Loss& loss, base::Now now) override;
+  void deadline_reached(base::Now now) override;
+
+  void turn(base::Now now) override { pump(now); }
+
+  [[nodiscard]] std::string_view output() const override;
+  void output_sent(std::size_t octets, base::Now now) override;
+  [[nodiscard]] base::Instant deadline() const override;
+  [[nodiscard]] bool wants_input() const override;
+  [[nodiscard]] bool is_over() const override;
+
+ private:
+  void pump(base::Now now);
+  void on(const smtp::TransactionEnded& ended, base::Now now);
+  void on(const smtp::SessionFailed& failed);
+  void finish();
+  void show(char who, std::string_view text, std::string& line) const;
+
+  const SendJob& job_;
+  SendOutcome& outcome_;
+  base::UniqueFunction<void()> done_;
+  std::optional<smtp::ClientSession> session_;
+  std::size_t content_given_ = 0;
+  std::size_t content_unsent_ = 0;  // octets of output() that are the message
+  std::string client_line_;         // shown when it is whole
+  std::string server_line_;
+  bool finished_ = false;
+};
+
+}  // namespace rockdove::cli
