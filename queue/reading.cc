@@ -14,6 +14,8 @@ namespace rockdove::queue {
 namespace {
 
 constexpr std::uint32_t kHistoryStepsMax = 1000;
+// Rows that one load looks at; bounds its time when most are skipped.
+constexpr std::uint32_t kScannedMax = 20'000;
 
 // The message of this row; null: there is none, or it is damaged.
 Result<std::shared_ptr<Message>> read_message(const RowView& view, MessageId id, Damaged& damaged) {
@@ -64,11 +66,18 @@ class QueueLoader {
     for (row->seek(start); row->is_valid(); row->next()) {
       const std::optional<WaitingPlace> place = parse_waiting_place(row->key());
       if (!place) continue;
-      if (place->due > request_.due_until || taken_ >= request_.deliveries_max) {
+      const bool is_due = place->due <= request_.due_until;
+      if (!is_due || taken_ >= request_.deliveries_max || scanned_ >= kScannedMax) {
         loaded_.next_due = place->due;
+        loaded_.more = is_due;
         break;
       }
+      ++scanned_;
       loaded_.reached = {place->due, place->delivery};
+      if (request_.accepted_before &&
+          place->delivery.message.made_at() >= *request_.accepted_before) {
+        continue;
+      }
       if (Result<void> added = add(*place); !added) return added.error();
     }
     if (const Result<void> read = row->status(); !read) return read.error();
@@ -134,6 +143,7 @@ class QueueLoader {
   Damaged& damaged_;
   std::size_t octets_left_;
   std::uint32_t taken_ = 0;
+  std::uint32_t scanned_ = 0;
   LoadedQueue loaded_;
   std::shared_ptr<Message> message_;
   WallTime due_;

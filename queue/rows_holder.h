@@ -1,0 +1,48 @@
+// The one place that owns the rows in use, because a failed instance is closed and replaced while
+// other threads read: whoever reads holds them for that long, whoever replaces them waits.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
+
+#include "queue/rows.h"
+
+namespace rockdove::queue {
+
+class RowsHolder {
+ public:
+  // Calls `use(Rows*)`, with null while there are none, and gives back what it returns. Not within
+  // itself.
+  template <typename Use>
+  auto with(Use&& use) const {
+    std::unique_lock turn(turnstile_);
+    const std::shared_lock lock(mutex_);
+    turn.unlock();
+    return std::forward<Use>(use)(rows_.get());
+  }
+
+  // False while the rows are being replaced. Never waits.
+  [[nodiscard]] bool is_stalled() const {
+    const std::shared_lock lock(mutex_, std::try_to_lock);
+    return lock.owns_lock() && rows_ != nullptr && rows_->is_stalled();
+  }
+
+  // Closes what was there once the last reader is done with it. By the writer's thread.
+  void replace(std::unique_ptr<Rows> rows) {
+    const std::lock_guard turn(turnstile_);
+    const std::unique_lock lock(mutex_);
+    rows_ = std::move(rows);
+  }
+
+  // For the writer's thread only, which is the one that replaces them.
+  [[nodiscard]] Rows* writers() { return rows_.get(); }
+
+ private:
+  mutable std::mutex turnstile_;  // whoever waits holds it, so that readers cannot starve replace()
+  mutable std::shared_mutex mutex_;
+  std::unique_ptr<Rows> rows_;
+};
+
+}  // namespace rockdove::queue

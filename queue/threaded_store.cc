@@ -1,0 +1,181 @@
+#include "queue/threaded_store.h"
+
+#include <utility>
+
+#include "mta/base/assert.h"
+
+namespace rockdove::queue {
+
+ThreadedStore::ThreadedStore(StoreSettings settings)
+    : settings_(std::move(settings)), committer_(settings_, rows_) {}
+
+Result<std::unique_ptr<ThreadedStore>> ThreadedStore::start(StoreSettings settings) {
+  std::unique_ptr<ThreadedStore> store(new ThreadedStore(std::move(settings)));
+  if (Result<void> opened = store->committer_.open(); !opened) return opened.error();
+  for (std::thread& reader : store->readers_) {
+    reader = std::thread([self = store.get()] { self->run_reader(); });
+  }
+  store->committer_.start([self = store.get()](Rows::Urgency urgency) { self->collect(urgency); });
+  return store;
+}
+
+ThreadedStore::~ThreadedStore() {
+  committer_.stop();
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+  }
+  has_jobs_.notify_all();
+  for (std::thread& reader : readers_) {
+    if (reader.joinable()) reader.join();
+  }
+}
+
+ThreadedStore::Outbox& ThreadedStore::outbox_of(base::Loop& loop) {
+  Outbox& outbox = outboxes_.at(loop.index());
+  if (!outbox.will_hand_over) {
+    outbox.will_hand_over = true;
+    loop.at_turn_end([this, &outbox] {
+      outbox.will_hand_over = false;
+      committer_.hand_over(outbox.commits, outbox.chunks);
+    });
+  }
+  return outbox;
+}
+
+void ThreadedStore::commit(base::Loop& loop, Change change, Done<void> done) {
+  outbox_of(loop).commits.push_back(
+      {&loop, std::move(change), std::move(done), loop.now().instant});
+}
+
+void ThreadedStore::write_chunk(base::Loop& loop, MessageId id, std::uint32_t index,
+                                std::shared_ptr<const std::string> octets, Done<void> done) {
+  MTA_ASSERT(octets != nullptr && octets->size() <= kBodyChunkOctets);
+  outbox_of(loop).chunks.push_back({&loop, id, index, std::move(octets), std::move(done)});
+}
+
+void ThreadedStore::drop_chunks(MessageId id, std::uint32_t) {
+  // The id says which loop made it, and only that loop has chunks of it to hand over first.
+  constexpr unsigned kCounterBits = 14;
+  Outbox& outbox = outboxes_.at((id.value >> kCounterBits) & (base::kLoopsMax - 1));
+  Committer::Chunk drop{nullptr, id, 0, nullptr, {}};
+  if (outbox.will_hand_over) {
+    outbox.chunks.push_back(std::move(drop));
+    return;
+  }
+  std::vector<Committer::Commit> none;
+  std::vector<Committer::Chunk> chunks;
+  chunks.push_back(std::move(drop));
+  committer_.hand_over(none, chunks);
+}
+
+void ThreadedStore::add_job(base::Task job) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  has_jobs_.notify_one();
+}
+
+void ThreadedStore::run_reader() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    has_jobs_.wait(lock, [this] { return is_stopping_ || !jobs_.empty(); });
+    if (is_stopping_) return;
+    {
+      base::Task job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+    }
+    lock.lock();
+  }
+}
+
+// Reads on a reader's thread and hands the answer to the loop.
+template <typename T, typename Read>
+void ThreadedStore::read(base::Loop& loop, Done<T> done, Read read) {
+  add_job([this, &loop, done = std::move(done), read = std::move(read)]() mutable {
+    Damaged damaged;
+    Result<T> result = rows_.with([&](const Rows* rows) -> Result<T> {
+      if (rows == nullptr) return Error("the queue is being reopened");
+      return read(*rows, damaged);
+    });
+    tell(damaged);
+    loop.post([done = std::move(done), result = std::move(result)]() mutable {
+      done(std::move(result));
+    });
+  });
+}
+
+void ThreadedStore::tell(const Damaged& damaged) const {
+  if (!settings_.warn) return;
+  for (const Error& error : damaged) settings_.warn(error.text());
+}
+
+void ThreadedStore::collect(Rows::Urgency urgency) {
+  if (is_collecting_.exchange(true)) return;
+  add_job([this, urgency] {
+    const Result<void> collected = rows_.with([&](Rows* rows) {
+      return rows == nullptr ? Result<void>() : rows->collect_garbage(urgency);
+    });
+    if (!collected && settings_.warn) settings_.warn(collected.error().text());
+    is_collecting_ = false;
+  });
+}
+
+void ThreadedStore::read_chunk(base::Loop& loop, MessageId id, std::uint32_t index,
+                               Done<std::shared_ptr<const std::string>> done) {
+  read<std::shared_ptr<const std::string>>(loop, std::move(done), [=](const Rows& rows, Damaged&) {
+    return queue::read_chunk(rows, id, index);
+  });
+}
+
+void ThreadedStore::load(base::Loop& loop, LoadRequest request, Done<LoadedQueue> done) {
+  read<LoadedQueue>(loop, std::move(done),
+                    [request = std::move(request)](const Rows& rows, Damaged& damaged) {
+                      return queue::load(rows, request, damaged);
+                    });
+}
+
+void ThreadedStore::find_queues(base::Loop& loop, unsigned loops,
+                                Done<std::vector<FoundQueue>> done) {
+  read<std::vector<FoundQueue>>(loop, std::move(done),
+                                [index = loop.index(), loops](const Rows& rows, Damaged&) {
+                                  return queue::find_queues(rows, index, loops);
+                                });
+}
+
+void ThreadedStore::list(base::Loop& loop, ListRequest request, Done<ListedPage> done) {
+  read<ListedPage>(loop, std::move(done),
+                   [request = std::move(request)](const Rows& rows, Damaged& damaged) {
+                     return queue::list(rows, request, damaged);
+                   });
+}
+
+void ThreadedStore::summarise(base::Loop& loop, Done<QueueSummary> done) {
+  read<QueueSummary>(loop, std::move(done),
+                     [](const Rows& rows, Damaged&) { return queue::summarise(rows); });
+}
+
+void ThreadedStore::view(base::Loop& loop, MessageId id, Done<MessageView> done) {
+  read<MessageView>(loop, std::move(done), [id](const Rows& rows, Damaged& damaged) {
+    return view_message(rows, id, damaged);
+  });
+}
+
+void ThreadedStore::read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) {
+  read<ReportState>(loop, std::move(done), [id](const Rows& rows, Damaged&) {
+    return queue::read_report_state(rows, id);
+  });
+}
+
+void ThreadedStore::read_notes(base::Loop& loop, std::string kind,
+                               Done<std::vector<NotedRow>> done) {
+  read<std::vector<NotedRow>>(loop, std::move(done),
+                              [kind = std::move(kind)](const Rows& rows, Damaged&) {
+                                return queue::read_notes(rows, kind);
+                              });
+}
+
+}  // namespace rockdove::queue

@@ -1,0 +1,95 @@
+// The real store: one committer thread writes (queue/committer.h), two reader threads read
+// (queue/reading.h). Loops hand over what a turn brought at the turn's end, with one lock and one
+// wake-up, and hear back in one post a group.
+//
+// Destroyed after the loops' last turn, which still refers to it, and before the Loop objects,
+// which it still posts to. commit(), write_chunk() and drop_chunks() are called on the thread of
+// the loop that they name, or that made the id.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "queue/committer.h"
+#include "queue/reading.h"
+#include "queue/store.h"
+
+namespace rockdove::queue {
+
+class ThreadedStore final : public Store {
+ public:
+  // Opens the rows, which may replay a log, and starts the threads.
+  [[nodiscard]] static Result<std::unique_ptr<ThreadedStore>> start(StoreSettings settings);
+  // Writes what was handed over first.
+  ~ThreadedStore() override;
+  ThreadedStore(const ThreadedStore&) = delete;
+  ThreadedStore& operator=(const ThreadedStore&) = delete;
+
+  // For base::IdGenerator, as of the start.
+  [[nodiscard]] MessageId highest_id() const { return committer_.highest_id(); }
+
+  // Called on the committer's thread after the rows were replaced, when they take writes again:
+  // loops then look for their queues anew. Set before the first commit.
+  void on_reopened(std::function<void()> reopened) { committer_.on_reopened(std::move(reopened)); }
+
+  [[nodiscard]] StoreStatistics statistics() const { return committer_.statistics(); }
+
+  // Frees history of messages accepted before then, as far as that is cheap.
+  void trim_history(WallTime older_than) { committer_.trim_history(older_than); }
+
+  [[nodiscard]] Readiness readiness() const override { return committer_.readiness(); }
+
+  void commit(base::Loop& loop, Change change, Done<void> done) override;
+  void write_chunk(base::Loop& loop, MessageId id, std::uint32_t index,
+                   std::shared_ptr<const std::string> octets, Done<void> done) override;
+  void drop_chunks(MessageId id, std::uint32_t chunks) override;
+  void read_chunk(base::Loop& loop, MessageId id, std::uint32_t index,
+                  Done<std::shared_ptr<const std::string>> done) override;
+  void load(base::Loop& loop, LoadRequest request, Done<LoadedQueue> done) override;
+  void find_queues(base::Loop& loop, unsigned loops, Done<std::vector<FoundQueue>> done) override;
+  void list(base::Loop& loop, ListRequest request, Done<ListedPage> done) override;
+  void summarise(base::Loop& loop, Done<QueueSummary> done) override;
+  void view(base::Loop& loop, MessageId id, Done<MessageView> done) override;
+  void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) override;
+  void read_notes(base::Loop& loop, std::string kind, Done<std::vector<NotedRow>> done) override;
+
+ private:
+  static constexpr std::size_t kReaders = 2;
+
+  // What a loop's turn has brought so far; its thread's own.
+  struct Outbox {
+    std::vector<Committer::Commit> commits;
+    std::vector<Committer::Chunk> chunks;
+    bool will_hand_over = false;
+  };
+
+  explicit ThreadedStore(StoreSettings settings);
+
+  [[nodiscard]] Outbox& outbox_of(base::Loop& loop);
+  template <typename T, typename Read>
+  void read(base::Loop& loop, Done<T> done, Read read);
+  void add_job(base::Task job);
+  void run_reader();
+  void collect(Rows::Urgency urgency);
+  void tell(const Damaged& damaged) const;
+
+  const StoreSettings settings_;
+  RowsHolder rows_;
+  Committer committer_;
+  std::array<Outbox, base::kLoopsMax> outboxes_;
+
+  std::mutex mutex_;
+  std::condition_variable has_jobs_;
+  std::deque<base::Task> jobs_;
+  bool is_stopping_ = false;
+  std::atomic<bool> is_collecting_ = false;
+  std::array<std::thread, kReaders> readers_;
+};
+
+}  // namespace rockdove::queue
