@@ -210,6 +210,6 @@ def body_of(octets):
     return pieces + [LINE * ((octets % len(block)) // len(LINE) + 1)]
 
 
-def largest_number(text):
-    """The largest whole number in JSON text, however deep."""
-    return max((int(number) for number in re.findall(r"(?<![\w.\"-])\d+(?![\w.\"])", text)), default=0)
+def deliveries_in(summary):
+    """How many deliveries `queue summary --json` counts, over all of its lines."""
+    return sum(json.loads(line).get("deliveries", 0) for line in summary.splitlines() if line.strip())
