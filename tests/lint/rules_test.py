@@ -83,7 +83,7 @@ class Rules(unittest.TestCase):
     def test_headers_open_with_a_comment(self):
         self.passes("header-comments", dns__a_h=COMMENT)
         self.complains("header-comments", "opens with 0", dns__a_h="#pragma once\n" + COMMENT)
-        self.complains("header-comments", "opens with 17", dns__a_h="// line\n" * 17)
+        self.complains("header-comments", "opens with 21", dns__a_h="// line\n" * 21)
 
     def test_headers_have_pragma_once(self):
         self.passes("pragma-once", dns__a_h=COMMENT)
