@@ -96,6 +96,7 @@ void ClientSession::start(const OutgoingMessage& message, Instant now) {
   if (current_.phase == Phase::Dot) previous_ = std::exchange(current_, Transaction());
   progress_ = now;
   current_.results.resize(message.recipients.size());
+  current_.recipients_only = message.extent == Extent::RecipientsOnly;
   if (std::optional<Reply> refusal = refuse_locally(message)) {
     current_.phase = Phase::Decided;
     decide_open(current_, *refusal, Stage::Mail);
@@ -113,7 +114,7 @@ void ClientSession::start(const OutgoingMessage& message, Instant now) {
   if (!peer_.pipelining) return;
   // RFC 2920 §3.1: DATA is the last of its group.
   for (const std::string& recipient : message.recipients) send_rcpt(recipient);
-  send("DATA", Due::Data);
+  if (!current_.recipients_only) send("DATA", Due::Data);
 }
 
 std::optional<Reply> ClientSession::refuse_locally(const OutgoingMessage& message) const {
@@ -144,7 +145,7 @@ void ClientSession::send(std::string_view command, Due due) {
 void ClientSession::send_mail(const OutgoingMessage& message) {
   std::string& line = output_.back();
   line.append("MAIL FROM:<").append(message.sender).append(">");
-  if (peer_.size) {
+  if (peer_.size && message.extent == Extent::Message) {
     line.append(" SIZE=");
     append_number(line, message.octets);
   }
@@ -380,11 +381,12 @@ void ClientSession::on_rcpt(Reply reply) {
   RecipientResult& result = current_.results[current_.answered++];
   // Without a sender the reply says nothing about the recipient.
   if (current_.mail_accepted && reply.is_success()) ++current_.accepted;
-  if (current_.mail_accepted && !reply.is_success()) result = {Stage::Rcpt, std::move(reply)};
-  if (peer_.pipelining) return;
-  if (current_.answered < current_.results.size())
-    return send_rcpt(current_.message.recipients[current_.answered]);
-  if (current_.accepted > 0) return send("DATA", Due::Data);
+  const bool decides = current_.recipients_only || !reply.is_success();
+  if (current_.mail_accepted && decides) result = {Stage::Rcpt, std::move(reply)};
+  const bool is_last = current_.answered == current_.results.size();
+  if (peer_.pipelining && !(is_last && current_.recipients_only)) return;
+  if (!is_last) return send_rcpt(current_.message.recipients[current_.answered]);
+  if (!current_.recipients_only && current_.accepted > 0) return send("DATA", Due::Data);
   reset_needed_ = true;
   end_transaction(current_);
 }
@@ -442,7 +444,8 @@ void ClientSession::decide_open(Transaction& transaction, const Reply& reply, St
 
 void ClientSession::end_transaction(Transaction& transaction) {
   Stage stage = transaction.stage;
-  if (transaction.mail_accepted && transaction.accepted == 0) stage = Stage::Rcpt;
+  if (transaction.mail_accepted && (transaction.accepted == 0 || transaction.recipients_only))
+    stage = Stage::Rcpt;
   events_.push_back(TransactionEnded{std::move(transaction.results), stage, /*uncertain=*/false});
   transaction = Transaction();
 }

@@ -61,11 +61,19 @@ struct PeerCapabilities {
   bool starttls = false;
 };
 
+// How far a transaction goes.
+enum class Extent : std::uint8_t {
+  Message,
+  // MAIL and RCPT, to learn whether the peer knows its recipients; nothing is sent to them.
+  RecipientsOnly,
+};
+
 struct OutgoingMessage {
   std::string sender;                   // without <>; empty: the null sender
   std::vector<std::string> recipients;  // without <>; at least one
   std::uint64_t octets = 0;             // of the content, for SIZE=
   bool eight_bit = false;               // it has octets above 127
+  Extent extent = Extent::Message;
 };
 
 struct RecipientResult {
@@ -132,6 +140,8 @@ class ClientSession {
   // Only when is_ready() or can_start_next(). A message that this peer cannot take (larger than its
   // SIZE: 552 5.3.4; 8-bit without 8BITMIME: 554 5.6.3; an address with control characters: 553
   // 5.1.3) ends at once with results of our own making, at Stage::Mail, without a word to the peer.
+  // With Extent::RecipientsOnly it ends after the last reply to RCPT, at Stage::Rcpt: each result
+  // is what the peer said, 2yz included; RSET goes before the next transaction, if there is one.
   void start(const OutgoingMessage& message, Instant now);
   // Content, with CRLF line ends and not stuffed; only when wants_body(). The last part, maybe
   // empty, adds the final dot.
@@ -193,6 +203,7 @@ class ClientSession {
     std::size_t answered = 0;  // recipients whose RCPT has a reply
     std::size_t accepted = 0;
     bool mail_accepted = false;
+    bool recipients_only = false;
     bool lone_dot = false;  // 354 though nobody was accepted
     bool dot_left = false;
     Stage stage = Stage::Mail;

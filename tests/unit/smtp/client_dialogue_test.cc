@@ -9,7 +9,8 @@
 namespace rockdove::smtp {
 namespace {
 
-// "start SENDER RECIPIENT,RECIPIENT [OCTETS] [8bit]"; "<>" is the null sender.
+// "start SENDER RECIPIENT,RECIPIENT [OCTETS] [8bit]"; "<>" is the null sender. "probe" is the same
+// without a message.
 OutgoingMessage message_of(const std::vector<std::string>& words) {
   OutgoingMessage message;
   if (words.at(1) != "<>") message.sender = unescape(words[1]);
@@ -19,6 +20,7 @@ OutgoingMessage message_of(const std::vector<std::string>& words) {
     message.recipients.push_back(unescape(recipients.substr(0, end)));
     recipients.erase(0, end + 1);
   }
+  if (words[0] == "probe") message.extent = Extent::RecipientsOnly;
   if (words.size() > 3) message.octets = std::stoul(words[3]);
   message.eight_bit = words.size() > 4;
   return message;
@@ -27,7 +29,7 @@ OutgoingMessage message_of(const std::vector<std::string>& words) {
 void act(ClientScript& script, const std::string& text) {
   const std::vector<std::string> words = words_of(text);
   ClientSession& session = script.session();
-  if (words[0] == "start") {
+  if (words[0] == "start" || words[0] == "probe") {
     session.start(message_of(words), script.now());
   } else if (words[0] == "body") {
     session.body(unescape(text.substr(5)), BodyLast::No, script.now());
