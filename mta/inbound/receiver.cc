@@ -232,7 +232,8 @@ void Receiver::on(const smtp::RecipientOffered& event, base::Now now) {
   reception_.probe.ask(
       address, [self = self_, address, offered = event.recipient](const smtp::Reply& reply) {
         Receiver* receiver = *self;
-        if (receiver == nullptr) return;
+        // Without a transaction the connection was lost, and only the end of it is still to come.
+        if (receiver == nullptr || receiver->incoming_ == nullptr) return;
         const base::Now later = receiver->reception_.loop.now();
         if (reply.is_success()) {
           receiver->take_recipient(offered, {address}, later);
@@ -399,7 +400,8 @@ void Receiver::commit(base::Now now) {
   std::shared_ptr<const std::string> rest = incoming_->take_rest();
   if (chunks_ > 0) {
     if (rest != nullptr) write_chunk(std::move(rest));
-    message->body_chunks = chunks_;
+    // The store's from now on: a reset of the next transaction must not drop them.
+    message->body_chunks = std::exchange(chunks_, 0);
   } else {
     message->body_chunks = rest != nullptr ? 1 : 0;
     message->body = std::move(rest);
