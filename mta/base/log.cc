@@ -178,6 +178,7 @@ Log::~Log() {
 }
 
 void Log::flush() {
+  told_ = false;
   if (buffer_.empty()) return;
   sink_.write(buffer_);
   buffer_.clear();
@@ -255,7 +256,11 @@ void Log::end_line(Level level) {
   if (format_ == LogFormat::Json) buffer_ += '}';
   buffer_ += '\n';
   line_open_ = false;
-  if (level == Level::Error || buffer_.size() >= kBufferOctetsMax) flush();
+  if (level == Level::Error || buffer_.size() >= kBufferOctetsMax) return flush();
+  if (lines_wait_ && !told_) {
+    told_ = true;
+    lines_wait_();
+  }
 }
 
 LogLine::~LogLine() {

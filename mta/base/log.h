@@ -154,6 +154,9 @@ class Log {
 
   [[nodiscard]] bool wants(Level level) const { return level <= level_; }
 
+  // `callback` runs each time a first line waits to be flushed: the owner plans a flush().
+  void when_lines_wait(UniqueFunction<void()> callback) { lines_wait_ = std::move(callback); }
+
   [[nodiscard]] bool has_unflushed() const { return !buffer_.empty(); }
 
   // One write() for what has gathered; nothing when nothing has.
@@ -176,6 +179,8 @@ class Log {
   Clock clock_;
   std::string buffer_;
   bool line_open_ = false;
+  bool told_ = false;  // that lines wait
+  UniqueFunction<void()> lines_wait_;
   // The second that was formatted last, "2026-11-21T20:46:05."; lines of one second share it.
   std::chrono::sys_seconds second_ = std::chrono::sys_seconds::max();
   std::string second_text_;

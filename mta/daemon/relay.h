@@ -26,6 +26,10 @@
 #include "queue/settings.h"
 #include "queue/store.h"
 
+namespace rockdove::outbound {
+class Dispatcher;
+}
+
 namespace rockdove::daemon {
 
 // What one loop brings. All of it outlives the relay.

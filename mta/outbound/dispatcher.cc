@@ -10,8 +10,8 @@ constexpr std::size_t kToldRoomMax = 50'000;
 
 }  // namespace
 
-Dispatcher::Dispatcher(Environment environment)
-    : env_(std::move(environment)),
+Dispatcher::Dispatcher(const Environment& environment)
+    : env_(environment),
       context_{env_.loop,
                env_.network,
                env_.store,
@@ -208,6 +208,23 @@ void Dispatcher::tell_room(const queue::QueueName& queue, const std::string& acc
   told = room;
   env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
                [queue, room](Dispatcher& dispatcher) { dispatcher.home_.set_room(queue, room); });
+}
+
+void Dispatcher::act(Home::Act act, const queue::QueueName& queue, base::DeliveryId delivery,
+                     Home::ActDone done) {
+  home_.act(act, queue, delivery,
+            [this, act, delivery, done = std::move(done)](Home::ActOutcome outcome) mutable {
+              if (outcome == Home::ActOutcome::BeingSent && act == Home::Act::Retry) {
+                // It waits in memory, perhaps for the end of its site's pause.
+                for (unsigned loop = 0; loop < env_.loop_count(); ++loop) {
+                  env_.on_loop(
+                      loop, [delivery](Dispatcher& peer) { peer.end_pauses_of(delivery.message); });
+                }
+                outcome = Home::ActOutcome::Done;
+              }
+              done(outcome);
+            });
+  want_pass();
 }
 
 void Dispatcher::end_pauses_of(base::MessageId message) {

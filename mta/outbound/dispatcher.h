@@ -24,7 +24,7 @@ namespace rockdove::outbound {
 class Dispatcher final : public SessionListener {
  public:
   // The environment and all it refers to outlive the dispatcher.
-  explicit Dispatcher(Environment environment);
+  explicit Dispatcher(const Environment& environment);
   ~Dispatcher() override;
 
   // Looks into the store for what waits there. Also after the store was reopened.
@@ -52,11 +52,19 @@ class Dispatcher final : public SessionListener {
   void released(const queue::QueueName& queue, const std::vector<Release>& releases);
   void found_row(const queue::QueueName& queue, base::WallTime due);
 
+  // A person acts on a delivery whose queue has its home here.
+  void act(Home::Act act, const queue::QueueName& queue, base::DeliveryId delivery,
+           Home::ActDone done);
+
   [[nodiscard]] Settler& settler() { return settler_; }
 
   [[nodiscard]] Home& home() { return home_; }
 
   [[nodiscard]] const queue::Scheduler& scheduler() const { return scheduler_; }
+
+  [[nodiscard]] const Environment& environment() const { return env_; }
+
+  [[nodiscard]] base::Now now() const { return env_.now(); }
 
   // A person wants this message tried now: the pauses that hold it back end.
   void end_pauses_of(base::MessageId message);
@@ -75,7 +83,7 @@ class Dispatcher final : public SessionListener {
   void tell_room(const queue::QueueName& queue, const std::string& account);
   void forget(SessionKey key);
 
-  const Environment env_;
+  const Environment& env_;
   SessionContext context_;
   Settler settler_;
   Home home_;

@@ -1,0 +1,159 @@
+#include "mta/daemon/relay.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mta/daemon/route_report.h"
+#include "mta/inbound/access.h"
+#include "mta/outbound/dispatcher.h"
+#include "mta/outbound/verifier.h"
+
+namespace rockdove::daemon {
+
+// What belongs to one loop. Members are in the order in which they need each other.
+struct Relay::Shard {
+  Shard(Relay& relay, const LoopParts& parts, queue::MessageId highest, std::uint64_t seed,
+        base::Now start);
+
+  base::IdGenerator ids;
+  base::Random random;
+  queue::ClockWatch clocks;
+  outbound::Environment environment;
+  outbound::Dispatcher dispatcher;
+  std::unique_ptr<smtp::RecipientProbe> verifier;
+  inbound::Reception reception;
+};
+
+Relay::Shard::Shard(Relay& relay, const LoopParts& parts, queue::MessageId highest,
+                    std::uint64_t seed, base::Now start)
+    : ids(parts.loop.index(), highest),
+      random(seed + parts.loop.index()),
+      clocks(start),
+      environment{parts.loop,
+                  parts.network,
+                  parts.resolver,
+                  relay.store_,
+                  relay.settings_.outbound,
+                  relay.settings_.queue,
+                  relay.settings_.ourselves,
+                  relay.settings_.hosts_file,
+                  relay.connection_budget_,
+                  relay.memory_,
+                  parts.log,
+                  ids,
+                  random,
+                  clocks,
+                  [&relay](std::string_view address) {
+                    return inbound::expand_address(relay.settings_.inbound, address);
+                  },
+                  relay.dispatchers_,
+                  relay.loops_},
+      dispatcher(environment),
+      verifier(outbound::make_verifier(environment)),
+      reception{parts.loop,
+                relay.store_,
+                relay.settings_.inbound,
+                relay.memory_,
+                relay.clients_,
+                relay.inbound_connections_,
+                parts.log,
+                ids,
+                *verifier,
+                [&relay](std::string_view recipient, std::string_view sender,
+                         std::string_view listener, const base::IpAddress& client) {
+                  return outbound::destination_of(relay.settings_.outbound,
+                                                  {recipient, sender, listener, client});
+                },
+                [this](queue::MessagePointer message, std::vector<queue::Delivery> deliveries) {
+                  dispatcher.hand_in(message, std::move(deliveries));
+                },
+                relay.held_clients_} {
+  reception.greeting_pause = relay.settings_.greeting_pause;
+  parts.log.when_lines_wait(
+      [&loop = parts.loop, &log = parts.log] { loop.at_turn_end([&log] { log.flush(); }); });
+}
+
+Relay::Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts> loops,
+             queue::MessageId highest, std::uint64_t seed, base::Now start)
+    : settings_(std::move(settings)),
+      store_(store),
+      connection_budget_(settings_.connections_out),
+      memory_(settings_.queue.memory) {
+  MTA_ASSERT(!loops.empty() && loops.size() <= base::kLoopsMax);
+  for (const inbound::ListenerSettings& listener : settings_.inbound.listeners) {
+    listeners_.push_back(inbound::make_listener_context(settings_.inbound, listener));
+  }
+  for (const LoopParts& parts : loops) {
+    MTA_ASSERT(parts.loop.index() == loops_.size());
+    loops_.push_back(&parts.loop);
+  }
+  for (const LoopParts& parts : loops) {
+    shards_.push_back(std::make_unique<Shard>(*this, parts, highest, seed, start));
+    dispatchers_.push_back(&shards_.back()->dispatcher);
+  }
+}
+
+Relay::~Relay() = default;
+
+void Relay::hold_clients(std::unordered_set<base::IpAddress> clients) {
+  held_clients_ = std::move(clients);
+}
+
+void Relay::find_queues(unsigned loop) {
+  shards_[loop]->dispatcher.find_queues();
+}
+
+std::unique_ptr<net::Protocol> Relay::accept(unsigned loop, std::size_t listener,
+                                             const net::ConnectionInfo& info) {
+  return inbound::make_receiver(shards_[loop]->reception, listeners_[listener], info);
+}
+
+void Relay::stop(unsigned loop) {
+  shards_[loop]->reception.stopping = true;
+  shards_[loop]->dispatcher.stop();
+}
+
+bool Relay::is_drained(unsigned loop) const {
+  return shards_[loop]->dispatcher.is_drained();
+}
+
+void Relay::act(admin::Act act, base::DeliveryId id, admin::QueueActs::Done done) {
+  base::Loop& loop = *loops_.front();
+  store_.view(
+      loop, id.message,
+      [this, act, id, done = std::move(done)](base::Result<queue::MessageView> view) mutable {
+        if (!view) return done(view.error());
+        const auto row = std::find_if(
+            view->deliveries.begin(), view->deliveries.end(),
+            [id](const queue::Delivery& delivery) { return delivery.number == id.number; });
+        if (row == view->deliveries.end()) return done(admin::ActOutcome::NotFound);
+        const queue::QueueName queue = queue::queue_of(*row);
+        const unsigned home =
+            queue::home_loop(queue.destination, static_cast<unsigned>(loops_.size()));
+        loops_[home]->post([this, home, act, queue, id, done = std::move(done)]() mutable {
+          const auto what =
+              act == admin::Act::Retry ? outbound::Home::Act::Retry : outbound::Home::Act::Delete;
+          dispatchers_[home]->act(
+              what, queue, id,
+              [this, done = std::move(done)](outbound::Home::ActOutcome outcome) mutable {
+                loops_.front()->post([outcome, done = std::move(done)]() mutable {
+                  switch (outcome) {
+                    case outbound::Home::ActOutcome::Done:
+                      return done(admin::ActOutcome::Done);
+                    case outbound::Home::ActOutcome::BeingSent:
+                      return done(admin::ActOutcome::BeingSent);
+                    case outbound::Home::ActOutcome::Gone:
+                      return done(admin::ActOutcome::NotFound);
+                  }
+                });
+              });
+        });
+      });
+}
+
+void Relay::explain(std::string address, admin::RouteExplainer::Done done) {
+  explain_route(shards_.front()->environment, settings_.inbound, std::move(address),
+                std::move(done));
+}
+
+}  // namespace rockdove::daemon
