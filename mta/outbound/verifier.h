@@ -12,7 +12,19 @@
 
 namespace rockdove::outbound {
 
-// The environment outlives it.
-[[nodiscard]] std::unique_ptr<smtp::RecipientProbe> make_verifier(const Environment& environment);
+struct VerifierLimits {
+  std::size_t questions_max = 50;  // under way at once; the same question twice is one
+  std::size_t answers_max = 100'000;
+  base::Duration keep_yes = std::chrono::hours(1);
+  base::Duration keep_no = std::chrono::minutes(10);
+  // From ask() to the answer. The client waits in RCPT meanwhile, for at least 5 minutes (RFC 5321
+  // §4.5.3.2.3).
+  base::Duration question_time = std::chrono::seconds(30);
+  unsigned connects_max = 3;  // servers tried for one question
+};
+
+// The environment outlives it. Questions that are under way when it is destroyed get no answer.
+[[nodiscard]] std::unique_ptr<smtp::RecipientProbe> make_verifier(
+    const Environment& environment, const VerifierLimits& limits = {});
 
 }  // namespace rockdove::outbound
