@@ -26,7 +26,7 @@ class HandConnection final : public net::Wire {
   [[nodiscard]] bool is_gone() const { return protocol_ == nullptr; }
 
   // What it has said since this was asked last.
-  [[nodiscard]] std::string take_said() { return std::exchange(said_, {}); }
+  std::string take_said() { return std::exchange(said_, {}); }
 
   [[nodiscard]] base::Instant deadline() const {
     return protocol_ == nullptr ? base::kNever : protocol_->deadline();
