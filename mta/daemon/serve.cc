@@ -1,0 +1,370 @@
+#include "mta/daemon/serve.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+
+#include "dns/cache.h"
+#include "dns/cares_resolver.h"
+#include "dns/hosts_file.h"
+#include "mta/admin/control_server.h"
+#include "mta/base/text.h"
+#include "mta/daemon/crashes.h"
+#include "mta/daemon/lock.h"
+#include "mta/daemon/notify.h"
+#include "mta/daemon/privileges.h"
+#include "mta/daemon/relay.h"
+#include "mta/daemon/working.h"
+#include "mta/net/uv_loop.h"
+#include "mta/net/uv_network.h"
+#include "queue/rocks_rows.h"
+#include "queue/threaded_store.h"
+
+namespace rockdove::daemon {
+namespace {
+
+using base::Error;
+using base::Result;
+
+constexpr base::Duration kDrainTime = std::chrono::seconds(30);
+constexpr base::Duration kHistoryKept = std::chrono::hours(24 * 30);
+constexpr std::uint64_t kDescriptorsForOurselves = 200;  // files of the queue, sockets that listen
+
+// Everything of one loop that touches the world.
+struct LoopWorld {
+  LoopWorld(unsigned index, base::LogSink& sink, const base::LogSettings& settings)
+      : loop(index), network(loop), log(sink, settings.level, settings.format) {}
+
+  net::UvLoop loop;
+  net::UvNetwork network;
+  std::unique_ptr<dns::Resolver> asker;
+  std::unique_ptr<dns::CachingResolver> resolver;
+  base::Log log;
+  std::thread thread;
+};
+
+// The addresses of this machine at which a listener can be reached.
+std::vector<base::SocketAddress> own_addresses(const inbound::InboundSettings& settings) {
+  std::vector<base::IpAddress> interfaces;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) == 0) {
+    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+      if (entry->ifa_addr == nullptr) continue;
+      if (entry->ifa_addr->sa_family == AF_INET) {
+        std::array<std::uint8_t, 4> octets{};
+        std::memcpy(octets.data(), &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr, 4);
+        interfaces.push_back(base::IpAddress::v4(octets));
+      } else if (entry->ifa_addr->sa_family == AF_INET6) {
+        std::array<std::uint8_t, 16> octets{};
+        std::memcpy(octets.data(), &reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr, 16);
+        interfaces.push_back(base::IpAddress::v6(octets));
+      }
+    }
+    freeifaddrs(list);
+  }
+  std::vector<base::SocketAddress> own;
+  for (const inbound::ListenerSettings& listener : settings.listeners) {
+    for (const base::SocketAddress& address : listener.addresses) {
+      own.push_back(address);
+      if (!address.ip.is_unspecified()) continue;
+      for (const base::IpAddress& ip : interfaces) own.push_back({ip, address.port});
+    }
+  }
+  return own;
+}
+
+Result<void> make_directory(const std::string& path, mode_t mode) {
+  if (mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+  return Error::system("making the directory " + path, errno);
+}
+
+class Server {
+ public:
+  explicit Server(const Configuration& configuration) : configuration_(configuration) {}
+
+  Result<void> start();
+  // Waits for a signal to stop, then ends in order.
+  void run();
+
+ private:
+  struct OpenListener {
+    std::size_t number;  // in the settings
+    std::vector<net::ListeningSocket> sockets;  // one a loop
+  };
+
+  Result<void> open_sockets(unsigned loops);
+  Result<void> open_store();
+  Result<void> make_loops(unsigned loops);
+  void make_relay(std::uint64_t descriptors);
+  void start_loops();
+  void begin_work(std::unordered_set<base::IpAddress> held_clients);
+  void listen(unsigned loop);
+  void stop();
+  [[nodiscard]] bool is_quiet();
+
+  const Configuration& configuration_;
+  std::unique_ptr<StateLock> lock_;
+  std::unique_ptr<WorkingTable> working_;
+  std::unique_ptr<base::LogSink> sink_;
+  std::unique_ptr<base::Log> log_;  // of the main thread
+  std::vector<OpenListener> listeners_;
+  std::optional<net::ListeningSocket> control_socket_;
+  std::unique_ptr<queue::ThreadedStore> store_;
+  std::vector<std::unique_ptr<LoopWorld>> worlds_;
+  std::unique_ptr<Relay> relay_;
+  std::unique_ptr<admin::ControlServer> control_;
+  sigset_t signals_{};
+};
+
+Result<void> Server::start() {
+  const Result<std::uint64_t> descriptors = raise_descriptor_limit();
+  if (!descriptors) return descriptors.error();
+  const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+  const unsigned loops = std::min(configuration_.threads == 0 ? processors : configuration_.threads, base::kLoopsMax);
+  // What needs root comes first: folders below /var and /run, and ports below 1024.
+  for (const auto& [path, mode] : {std::pair{configuration_.state_dir, mode_t{0750}}, std::pair{configuration_.runtime_dir, mode_t{0755}}}) {
+    if (Result<void> made = make_directory(path, mode); !made) return made;
+    if (Result<void> given = give_to_user(path, configuration_.user); !given) return given;
+  }
+  if (Result<void> opened = open_sockets(loops); !opened) return opened;
+  if (Result<void> changed = become_user(configuration_.user); !changed) return changed;
+
+  Result<std::unique_ptr<base::LogSink>> sink = base::LogSink::open(configuration_.log.to);
+  if (!sink) return sink.error();
+  sink_ = std::move(*sink);
+  log_ = std::make_unique<base::Log>(*sink_, configuration_.log.level, configuration_.log.format);
+  Result<std::unique_ptr<StateLock>> lock = StateLock::take_alone(configuration_.state_dir);
+  if (!lock) return lock.error();
+  lock_ = std::move(*lock);
+  Result<std::unique_ptr<WorkingTable>> working = WorkingTable::open(configuration_.state_dir);
+  if (!working) return working.error();
+  working_ = std::move(*working);
+  if (Result<void> installed = install_crash_handlers(); !installed) return installed;
+
+  // Threads inherit the mask, so that signals come to the main thread only.
+  sigemptyset(&signals_);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals_, signal);
+  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  if (Result<void> opened = open_store(); !opened) return opened;
+  if (Result<void> made = make_loops(loops); !made) return made;
+  make_relay(*descriptors);
+  start_loops();
+  return {};
+}
+
+Result<void> Server::open_sockets(unsigned loops) {
+  for (std::size_t number = 0; number < configuration_.inbound.listeners.size(); ++number) {
+    for (const base::SocketAddress& address : configuration_.inbound.listeners[number].addresses) {
+      // Once without SO_REUSEPORT: a stranger on this port is an error, not a partner.
+      Result<net::ListeningSocket> alone = net::open_listening_socket(address, net::ReusePort::No);
+      if (!alone) return alone.error();
+      const base::SocketAddress bound = alone->address();
+      alone->close();
+      OpenListener listener{number, {}};
+      for (unsigned loop = 0; loop < loops; ++loop) {
+        Result<net::ListeningSocket> socket = net::open_listening_socket(
+            bound, loops == 1 ? net::ReusePort::No : net::ReusePort::Yes);
+        if (!socket) return socket.error();
+        listener.sockets.push_back(std::move(*socket));
+      }
+      listeners_.push_back(std::move(listener));
+    }
+  }
+  net::UnixSocketOptions options;
+  options.mode = 0660;
+  const std::string path = configuration_.runtime_dir + "/control.sock";
+  Result<net::ListeningSocket> control = net::open_unix_socket(path, options);
+  if (!control) return control.error();
+  control_socket_ = std::move(*control);
+  return give_to_user(path, configuration_.user);
+}
+
+Result<void> Server::open_store() {
+  queue::StoreSettings settings;
+  const auto warn = [this](std::string_view text) {
+    base::Log log(*sink_, configuration_.log.level, configuration_.log.format);
+    log.line(base::Level::Warning, "queue").field("detail", text);
+  };
+  settings.open = [directory = configuration_.state_dir + "/queue", warn] {
+    return queue::open_rocks_rows({directory, warn});
+  };
+  settings.state_dir = configuration_.state_dir;
+  settings.min_free_disk = configuration_.queue.min_free_disk;
+  settings.warn = warn;
+  Result<std::unique_ptr<queue::ThreadedStore>> store = queue::ThreadedStore::start(std::move(settings));
+  if (!store) return store.error().in("opening the queue in " + configuration_.state_dir);
+  store_ = std::move(*store);
+  return {};
+}
+
+Result<void> Server::make_loops(unsigned loops) {
+  for (unsigned index = 0; index < loops; ++index) {
+    auto world = std::make_unique<LoopWorld>(index, *sink_, configuration_.log);
+    dns::CaresSettings settings;
+    settings.servers = configuration_.dns_servers;
+    Result<std::unique_ptr<dns::Resolver>> asker = dns::make_cares_resolver(world->loop, settings);
+    if (!asker) return asker.error();
+    world->asker = std::move(*asker);
+    world->resolver = std::make_unique<dns::CachingResolver>(world->loop, *world->asker);
+    worlds_.push_back(std::move(world));
+  }
+  return {};
+}
+
+void Server::make_relay(std::uint64_t descriptors) {
+  RelaySettings settings;
+  settings.inbound = configuration_.inbound;
+  settings.outbound = configuration_.outbound;
+  settings.queue = configuration_.queue;
+  settings.ourselves.names = {base::lower_case(configuration_.hostname)};
+  settings.ourselves.listeners = own_addresses(configuration_.inbound);
+  if (Result<dns::HostsFile> hosts = dns::HostsFile::read("/etc/hosts")) settings.hosts_file = std::move(*hosts);
+  const std::uint64_t half = std::max<std::uint64_t>(descriptors, 2 * kDescriptorsForOurselves) / 2;
+  settings.connections_out = configuration_.queue.connections_out > 0
+                                 ? configuration_.queue.connections_out
+                                 : static_cast<std::uint32_t>(std::min<std::uint64_t>(half, 50'000));
+  std::vector<LoopParts> parts;
+  for (const auto& world : worlds_) parts.push_back({world->loop, world->network, *world->resolver, world->log});
+  const std::uint64_t seed = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
+  relay_ = std::make_unique<Relay>(std::move(settings), *store_, std::move(parts), store_->highest_id(), seed,
+                                   base::read_clocks());
+  LoopWorld& first = *worlds_.front();
+  control_ = std::make_unique<admin::ControlServer>(
+      admin::ControlServer::Services{first.loop, *store_, *relay_, *relay_, first.log});
+  store_->on_reopened([this] {
+    for (const auto& world : worlds_) {
+      world->loop.post([this, index = world->loop.index()] { relay_->find_queues(index); });
+    }
+  });
+}
+
+void Server::start_loops() {
+  const std::vector<WorkedOn> found = working_->found();
+  working_->reset();
+  LoopWorld& first = *worlds_.front();
+  first.loop.post([this, found, &first] {
+    count_crashes(*store_, first.loop, first.log, found, [this](std::unordered_set<base::IpAddress> held_clients) {
+      begin_work(std::move(held_clients));
+    });
+  });
+  for (const auto& world : worlds_) {
+    world->thread = std::thread([this, &loop = world->loop] {
+      const std::unique_ptr<WorkingTable::Attachment> attachment = working_->attach(loop.index());
+      loop.run();
+    });
+  }
+}
+
+void Server::begin_work(std::unordered_set<base::IpAddress> held_clients) {
+  relay_->hold_clients(std::move(held_clients));
+  for (const auto& world : worlds_) {
+    world->loop.post([this, index = world->loop.index()] {
+      relay_->find_queues(index);
+      listen(index);
+    });
+  }
+}
+
+void Server::listen(unsigned loop) {
+  LoopWorld& world = *worlds_[loop];
+  for (OpenListener& listener : listeners_) {
+    world.network.listen(std::move(listener.sockets[loop]), [this, loop, number = listener.number](const net::ConnectionInfo& info) {
+      return relay_->accept(loop, number, info);
+    });
+  }
+  if (loop != 0) return;
+  world.network.listen(std::move(*control_socket_), [this](const net::ConnectionInfo& info) { return control_->accept(info); });
+  world.log.line(base::Level::Info, "ready")
+      .field("version", ROCKDOVE_VERSION)
+      .field("hostname", configuration_.hostname)
+      .field("loops", worlds_.size())
+      .field("state_dir", configuration_.state_dir);
+  notify_ready();
+}
+
+void Server::run() {
+  store_->trim_history(base::read_clocks().wall - kHistoryKept);
+  base::Instant trim_at = base::read_clocks().instant + std::chrono::hours(1);
+  while (true) {
+    const timespec wait{60, 0};
+    const int signal = sigtimedwait(&signals_, nullptr, &wait);
+    if (signal == SIGTERM || signal == SIGINT) break;
+    if (signal == SIGHUP) {
+      if (const Result<void> reopened = sink_->reopen(); !reopened) {
+        log_->line(base::Level::Error, "the log file cannot be opened again").field("error", reopened.error().text());
+      }
+      log_->line(base::Level::Warning, "the log file was opened again; a changed configuration needs a restart");
+      log_->flush();
+    }
+    const base::Now now = base::read_clocks();
+    if (now.instant < trim_at) continue;
+    trim_at = now.instant + std::chrono::hours(1);
+    store_->trim_history(now.wall - kHistoryKept);
+  }
+  stop();
+}
+
+bool Server::is_quiet() {
+  std::atomic<std::size_t> waiting{worlds_.size()};
+  std::atomic<bool> quiet{true};
+  for (const auto& world : worlds_) {
+    world->loop.post([&, index = world->loop.index(), &network = world->network] {
+      if (!relay_->is_drained(index) || relay_->inbound_connections() > 0 || network.counts().lingering > 0) quiet = false;
+      waiting.fetch_sub(1);
+      waiting.notify_one();
+    });
+  }
+  for (std::size_t left = waiting.load(); left > 0; left = waiting.load()) waiting.wait(left);
+  return quiet;
+}
+
+void Server::stop() {
+  notify_stopping();
+  log_->line(base::Level::Info, "stopping").field("wait", kDrainTime);
+  log_->flush();
+  for (const auto& world : worlds_) {
+    world->loop.post([this, &world = *world] {
+      world.network.stop_listening();
+      relay_->stop(world.loop.index());
+    });
+  }
+  const base::Instant end = base::read_clocks().instant + kDrainTime;
+  while (!is_quiet() && base::read_clocks().instant < end) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  for (const auto& world : worlds_) world->loop.post([&world = *world] { world.network.close_all(); });
+  // What that still brought is handed to the store before the loops end.
+  static_cast<void>(is_quiet());
+  for (const auto& world : worlds_) world->loop.stop();
+  for (const auto& world : worlds_) world->thread.join();
+  control_.reset();
+  relay_.reset();
+  worlds_.clear();
+  store_.reset();  // writes what was handed over
+  log_->line(base::Level::Info, "stopped");
+  log_->flush();
+}
+
+}  // namespace
+
+int serve(const Configuration& configuration) {
+  Server server(configuration);
+  if (const Result<void> started = server.start(); !started) {
+    std::fprintf(stderr, "rockdove: cannot start: %s\n", started.error().text().c_str());
+    return 1;
+  }
+  server.run();
+  return 0;
+}
+
+}  // namespace rockdove::daemon
