@@ -35,7 +35,10 @@ void add_config_option(CLI::App& app, std::string& path);
 
 // Each in the file of its name.
 Action add_check(CLI::App& app);
+Action add_queue(CLI::App& app);
+Action add_route(CLI::App& app);
 Action add_send(CLI::App& app);
+Action add_serve(CLI::App& app);
 Action add_sink(CLI::App& app);
 Action add_version(CLI::App& app);
 

@@ -8,9 +8,12 @@ namespace rockdove::cli {
 namespace {
 
 constexpr std::array kCommands = {
+    Command{"serve", "Run the relay in the foreground", add_serve},
     Command{"check", "Validate the configuration and print what it means", add_check},
     Command{"send", "Submit one message to any server, as a test", add_send},
     Command{"sink", "Accept all mail into a directory, for tests and staging", add_sink},
+    Command{"queue", "Look at the queue and act on it", add_queue},
+    Command{"route", "Explain where mail to an address would go", add_route},
     Command{"version", "Print the version", add_version},
 };
 

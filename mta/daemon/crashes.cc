@@ -57,20 +57,26 @@ void commit(const CountingPointer& counting, queue::Change change) {
                          [counting](base::Result<void>) { step_done(counting); });
 }
 
-void count_delivery(const CountingPointer& counting, base::DeliveryId id, const queue::MessageView& view) {
-  const auto row = std::find_if(view.deliveries.begin(), view.deliveries.end(),
-                                [id](const queue::Delivery& delivery) { return delivery.number == id.number; });
-  if (view.message == nullptr || row == view.deliveries.end() || row->state != queue::DeliveryState::Waiting) return;
+void count_delivery(const CountingPointer& counting, base::DeliveryId id,
+                    const queue::MessageView& view) {
+  const auto row =
+      std::find_if(view.deliveries.begin(), view.deliveries.end(),
+                   [id](const queue::Delivery& delivery) { return delivery.number == id.number; });
+  if (view.message == nullptr || row == view.deliveries.end() ||
+      row->state != queue::DeliveryState::Waiting)
+    return;
   queue::Delivery after = *row;
   ++after.crashes;
   if (after.crashes >= kCrashesMax) {
     after.state = queue::DeliveryState::Held;
     after.hold_reason = "crash";
   }
-  counting->log.line(base::Level::Error, after.crashes >= kCrashesMax
-                                             ? "the process failed three times while it worked on this delivery; it is on "
-                                               "hold until `rockdove queue retry`"
-                                             : "the process failed while it worked on this delivery")
+  counting->log
+      .line(base::Level::Error,
+            after.crashes >= kCrashesMax
+                ? "the process failed three times while it worked on this delivery; it is on "
+                  "hold until `rockdove queue retry`"
+                : "the process failed while it worked on this delivery")
       .id(id)
       .path("to", row->recipient)
       .field("crashes", after.crashes);
@@ -92,20 +98,26 @@ void count_clients(const CountingPointer& counting, const std::vector<queue::Not
       commit(counting, queue::noted(kClientNotes, row.name, format_note(note)));
     }
     if (note.crashes < kCrashesMax) continue;
-    counting->log.line(base::Level::Error, "the process failed three times in this client's sessions; it is answered 421 for a day")
+    counting->log
+        .line(base::Level::Error,
+              "the process failed three times in this client's sessions; it is answered 421 for a "
+              "day")
         .field("client", row.name);
     counting->held_clients.insert(*client);
   }
   for (const base::IpAddress& client : counting->crashed_clients) {
-    commit(counting, queue::noted(kClientNotes, base::format_ip_address(client), format_note({1, now})));
+    commit(counting,
+           queue::noted(kClientNotes, base::format_ip_address(client), format_note({1, now})));
   }
 }
 
 }  // namespace
 
-void count_crashes(queue::Store& store, base::Loop& loop, base::Log& log, const std::vector<WorkedOn>& found,
+void count_crashes(queue::Store& store, base::Loop& loop, base::Log& log,
+                   const std::vector<WorkedOn>& found,
                    base::UniqueFunction<void(std::unordered_set<base::IpAddress>)> done) {
-  auto counting = std::shared_ptr<Counting>(new Counting{store, loop, log, std::move(done), {}, {}});
+  auto counting =
+      std::shared_ptr<Counting>(new Counting{store, loop, log, std::move(done), {}, {}});
   for (const WorkedOn& worked : found) {
     if (!worked.crashed) continue;
     if (const auto* client = std::get_if<base::IpAddress>(&worked.what)) {
@@ -120,10 +132,11 @@ void count_crashes(queue::Store& store, base::Loop& loop, base::Log& log, const 
     });
   }
   ++counting->open;
-  store.read_notes(loop, std::string(kClientNotes), [counting](base::Result<std::vector<queue::NotedRow>> notes) {
-    if (notes) count_clients(counting, *notes);
-    step_done(counting);
-  });
+  store.read_notes(loop, std::string(kClientNotes),
+                   [counting](base::Result<std::vector<queue::NotedRow>> notes) {
+                     if (notes) count_clients(counting, *notes);
+                     step_done(counting);
+                   });
   step_done(counting);
 }
 

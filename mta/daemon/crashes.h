@@ -19,9 +19,10 @@ namespace rockdove::daemon {
 inline constexpr std::uint32_t kCrashesMax = 3;
 
 // On the loop's thread, before any queue is looked for. `done` runs once all is durable, with the
-// clients that are on hold. Only what is marked as crashed counts; the others were on somebody else's
-// loop, or the process was stopped from outside.
-void count_crashes(queue::Store& store, base::Loop& loop, base::Log& log, const std::vector<WorkedOn>& found,
+// clients that are on hold. Only what is marked as crashed counts; the others were on somebody
+// else's loop, or the process was stopped from outside.
+void count_crashes(queue::Store& store, base::Loop& loop, base::Log& log,
+                   const std::vector<WorkedOn>& found,
                    base::UniqueFunction<void(std::unordered_set<base::IpAddress>)> done);
 
 }  // namespace rockdove::daemon

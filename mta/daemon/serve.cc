@@ -6,13 +6,13 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <ifaddrs.h>
 #include <memory>
 #include <random>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
 
@@ -64,11 +64,13 @@ std::vector<base::SocketAddress> own_addresses(const inbound::InboundSettings& s
       if (entry->ifa_addr == nullptr) continue;
       if (entry->ifa_addr->sa_family == AF_INET) {
         std::array<std::uint8_t, 4> octets{};
-        std::memcpy(octets.data(), &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr, 4);
+        std::memcpy(octets.data(), &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr,
+                    4);
         interfaces.push_back(base::IpAddress::v4(octets));
       } else if (entry->ifa_addr->sa_family == AF_INET6) {
         std::array<std::uint8_t, 16> octets{};
-        std::memcpy(octets.data(), &reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr, 16);
+        std::memcpy(octets.data(),
+                    &reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr, 16);
         interfaces.push_back(base::IpAddress::v6(octets));
       }
     }
@@ -100,7 +102,7 @@ class Server {
 
  private:
   struct OpenListener {
-    std::size_t number;  // in the settings
+    std::size_t number;                         // in the settings
     std::vector<net::ListeningSocket> sockets;  // one a loop
   };
 
@@ -121,10 +123,11 @@ class Server {
   std::unique_ptr<base::Log> log_;  // of the main thread
   std::vector<OpenListener> listeners_;
   std::optional<net::ListeningSocket> control_socket_;
-  std::unique_ptr<queue::ThreadedStore> store_;
   std::vector<std::unique_ptr<LoopWorld>> worlds_;
   std::unique_ptr<Relay> relay_;
   std::unique_ptr<admin::ControlServer> control_;
+  // Ends first of these: what it still answers is posted to the loops and counted in the relay.
+  std::unique_ptr<queue::ThreadedStore> store_;
   sigset_t signals_{};
 };
 
@@ -132,9 +135,11 @@ Result<void> Server::start() {
   const Result<std::uint64_t> descriptors = raise_descriptor_limit();
   if (!descriptors) return descriptors.error();
   const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
-  const unsigned loops = std::min(configuration_.threads == 0 ? processors : configuration_.threads, base::kLoopsMax);
+  const unsigned loops =
+      std::min(configuration_.threads == 0 ? processors : configuration_.threads, base::kLoopsMax);
   // What needs root comes first: folders below /var and /run, and ports below 1024.
-  for (const auto& [path, mode] : {std::pair{configuration_.state_dir, mode_t{0750}}, std::pair{configuration_.runtime_dir, mode_t{0755}}}) {
+  for (const auto& [path, mode] : {std::pair{configuration_.state_dir, mode_t{0750}},
+                                   std::pair{configuration_.runtime_dir, mode_t{0755}}}) {
     if (Result<void> made = make_directory(path, mode); !made) return made;
     if (Result<void> given = give_to_user(path, configuration_.user); !given) return given;
   }
@@ -203,7 +208,8 @@ Result<void> Server::open_store() {
   settings.state_dir = configuration_.state_dir;
   settings.min_free_disk = configuration_.queue.min_free_disk;
   settings.warn = warn;
-  Result<std::unique_ptr<queue::ThreadedStore>> store = queue::ThreadedStore::start(std::move(settings));
+  Result<std::unique_ptr<queue::ThreadedStore>> store =
+      queue::ThreadedStore::start(std::move(settings));
   if (!store) return store.error().in("opening the queue in " + configuration_.state_dir);
   store_ = std::move(*store);
   return {};
@@ -230,16 +236,19 @@ void Server::make_relay(std::uint64_t descriptors) {
   settings.queue = configuration_.queue;
   settings.ourselves.names = {base::lower_case(configuration_.hostname)};
   settings.ourselves.listeners = own_addresses(configuration_.inbound);
-  if (Result<dns::HostsFile> hosts = dns::HostsFile::read("/etc/hosts")) settings.hosts_file = std::move(*hosts);
+  if (Result<dns::HostsFile> hosts = dns::HostsFile::read("/etc/hosts"))
+    settings.hosts_file = std::move(*hosts);
   const std::uint64_t half = std::max<std::uint64_t>(descriptors, 2 * kDescriptorsForOurselves) / 2;
-  settings.connections_out = configuration_.queue.connections_out > 0
-                                 ? configuration_.queue.connections_out
-                                 : static_cast<std::uint32_t>(std::min<std::uint64_t>(half, 50'000));
+  settings.connections_out =
+      configuration_.queue.connections_out > 0
+          ? configuration_.queue.connections_out
+          : static_cast<std::uint32_t>(std::min<std::uint64_t>(half, 50'000));
   std::vector<LoopParts> parts;
-  for (const auto& world : worlds_) parts.push_back({world->loop, world->network, *world->resolver, world->log});
+  for (const auto& world : worlds_)
+    parts.push_back({world->loop, world->network, *world->resolver, world->log});
   const std::uint64_t seed = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
-  relay_ = std::make_unique<Relay>(std::move(settings), *store_, std::move(parts), store_->highest_id(), seed,
-                                   base::read_clocks());
+  relay_ = std::make_unique<Relay>(std::move(settings), *store_, std::move(parts),
+                                   store_->highest_id(), seed, base::read_clocks());
   LoopWorld& first = *worlds_.front();
   control_ = std::make_unique<admin::ControlServer>(
       admin::ControlServer::Services{first.loop, *store_, *relay_, *relay_, first.log});
@@ -255,9 +264,10 @@ void Server::start_loops() {
   working_->reset();
   LoopWorld& first = *worlds_.front();
   first.loop.post([this, found, &first] {
-    count_crashes(*store_, first.loop, first.log, found, [this](std::unordered_set<base::IpAddress> held_clients) {
-      begin_work(std::move(held_clients));
-    });
+    count_crashes(*store_, first.loop, first.log, found,
+                  [this](std::unordered_set<base::IpAddress> held_clients) {
+                    begin_work(std::move(held_clients));
+                  });
   });
   for (const auto& world : worlds_) {
     world->thread = std::thread([this, &loop = world->loop] {
@@ -280,12 +290,14 @@ void Server::begin_work(std::unordered_set<base::IpAddress> held_clients) {
 void Server::listen(unsigned loop) {
   LoopWorld& world = *worlds_[loop];
   for (OpenListener& listener : listeners_) {
-    world.network.listen(std::move(listener.sockets[loop]), [this, loop, number = listener.number](const net::ConnectionInfo& info) {
-      return relay_->accept(loop, number, info);
-    });
+    world.network.listen(std::move(listener.sockets[loop]),
+                         [this, loop, number = listener.number](const net::ConnectionInfo& info) {
+                           return relay_->accept(loop, number, info);
+                         });
   }
   if (loop != 0) return;
-  world.network.listen(std::move(*control_socket_), [this](const net::ConnectionInfo& info) { return control_->accept(info); });
+  world.network.listen(std::move(*control_socket_),
+                       [this](const net::ConnectionInfo& info) { return control_->accept(info); });
   world.log.line(base::Level::Info, "ready")
       .field("version", ROCKDOVE_VERSION)
       .field("hostname", configuration_.hostname)
@@ -303,9 +315,11 @@ void Server::run() {
     if (signal == SIGTERM || signal == SIGINT) break;
     if (signal == SIGHUP) {
       if (const Result<void> reopened = sink_->reopen(); !reopened) {
-        log_->line(base::Level::Error, "the log file cannot be opened again").field("error", reopened.error().text());
+        log_->line(base::Level::Error, "the log file cannot be opened again")
+            .field("error", reopened.error().text());
       }
-      log_->line(base::Level::Warning, "the log file was opened again; a changed configuration needs a restart");
+      log_->line(base::Level::Warning,
+                 "the log file was opened again; a changed configuration needs a restart");
       log_->flush();
     }
     const base::Now now = base::read_clocks();
@@ -321,7 +335,9 @@ bool Server::is_quiet() {
   std::atomic<bool> quiet{true};
   for (const auto& world : worlds_) {
     world->loop.post([&, index = world->loop.index(), &network = world->network] {
-      if (!relay_->is_drained(index) || relay_->inbound_connections() > 0 || network.counts().lingering > 0) quiet = false;
+      if (!relay_->is_drained(index) || relay_->inbound_connections() > 0 ||
+          network.counts().lingering > 0)
+        quiet = false;
       waiting.fetch_sub(1);
       waiting.notify_one();
     });
@@ -341,16 +357,18 @@ void Server::stop() {
     });
   }
   const base::Instant end = base::read_clocks().instant + kDrainTime;
-  while (!is_quiet() && base::read_clocks().instant < end) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  for (const auto& world : worlds_) world->loop.post([&world = *world] { world.network.close_all(); });
+  while (!is_quiet() && base::read_clocks().instant < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  for (const auto& world : worlds_)
+    world->loop.post([&world = *world] { world.network.close_all(); });
   // What that still brought is handed to the store before the loops end.
   static_cast<void>(is_quiet());
   for (const auto& world : worlds_) world->loop.stop();
   for (const auto& world : worlds_) world->thread.join();
+  store_.reset();  // writes what was handed over
   control_.reset();
   relay_.reset();
   worlds_.clear();
-  store_.reset();  // writes what was handed over
   log_->line(base::Level::Info, "stopped");
   log_->flush();
 }

@@ -1,5 +1,5 @@
-// `rockdove serve`: builds everything in order, runs the loops, and ends in order. This is where the
-// adapters to the world are chosen; what they are joined into is daemon::Relay.
+// `rockdove serve`: builds everything in order, runs the loops, and ends in order. This is where
+// the adapters to the world are chosen; what they are joined into is daemon::Relay.
 #pragma once
 
 #include "mta/daemon/configuration.h"

@@ -180,6 +180,12 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
   const std::string host = report.host;
   const queue::QueueName queue = report.queue;
   const queue::MessagePointer message = report.message;
+  if (stopping_) {
+    // What our own stop cut off was no attempt: its row stands as it was.
+    std::erase_if(report.results, [](const DeliveryResult& result) {
+      return result.kind == DeliveryResult::Kind::Defer || result.kind == DeliveryResult::Kind::TryAgainNow;
+    });
+  }
   std::vector<queue::Delivery> again = settler_.settle(std::move(report));
   scheduler_.finished(key.id, finish, after, reason, now);
   if (after == queue::Scheduler::SessionAfter::Gone) placed_.erase(key.id.value);

@@ -1,0 +1,39 @@
+// `rockdove queue …` and `rockdove route`: where they find the daemon and the queue.
+#include "mta/cli/commands.h"
+#include "mta/cli/queue_options.h"
+#include "mta/daemon/configuration.h"
+#include "queue/rocks_rows.h"
+
+namespace rockdove::cli {
+namespace {
+
+base::Result<QueuePaths> find_paths(const std::string& path) {
+  const daemon::ParsedConfiguration parsed =
+      daemon::load_configuration(daemon::configuration_path(path));
+  if (!parsed.configuration) {
+    return base::Error(parsed.problems.empty() ? "the configuration cannot be read"
+                                               : daemon::format_problem(parsed.problems.front()));
+  }
+  return QueuePaths{parsed.configuration->runtime_dir, parsed.configuration->state_dir};
+}
+
+QueueEnvironment environment(CLI::App& app) {
+  auto path = std::make_shared<std::string>();
+  add_config_option(app, *path);
+  return {[path] { return find_paths(*path); },
+          [](const std::string& state_dir) {
+            return queue::open_rocks_rows_read_only({state_dir + "/queue", {}});
+          }};
+}
+
+}  // namespace
+
+Action add_queue(CLI::App& app) {
+  return add_queue_options(app, environment(app));
+}
+
+Action add_route(CLI::App& app) {
+  return add_route_options(app, environment(app));
+}
+
+}  // namespace rockdove::cli
