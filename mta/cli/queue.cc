@@ -20,6 +20,7 @@ base::Result<QueuePaths> find_paths(const std::string& path) {
 QueueEnvironment environment(CLI::App& app) {
   auto path = std::make_shared<std::string>();
   add_config_option(app, *path);
+  app.fallthrough();  // --config may stand behind `list` as well
   return {[path] { return find_paths(*path); },
           [](const std::string& state_dir) {
             return queue::open_rocks_rows_read_only({state_dir + "/queue", {}});
