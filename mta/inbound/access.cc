@@ -30,9 +30,21 @@ NotTaken no_such_user(const InboundSettings& settings, const mail::Address& addr
   return {smtp::make_reply(550, "5.1.1", "no such user here at " + settings.hostname)};
 }
 
+// "user%other.example" and its kin: a next hop that trusts us may read them as a way to another
+// domain, so that a stranger would relay through both of us.
+bool has_routing(const mail::Address& address) {
+  return address.local.find_first_of("%!@") != std::string::npos;
+}
+
 RecipientDecision decide_relay_domain(const InboundSettings& settings,
                                       const mail::Address& recipient) {
   std::string address = mail::format_address(recipient);
+  const bool is_listed = settings.relay.check == RecipientCheck::File &&
+                         settings.relay.recipients.contains(base::lower_case(address));
+  if (has_routing(recipient) && !is_listed) {
+    return NotTaken{smtp::make_reply(
+        550, "5.7.1", "relaying denied: no routes within the local part (%, ! or @), please")};
+  }
   switch (settings.relay.check) {
     case RecipientCheck::Any:
       return Taken{{std::move(address)}};
@@ -41,8 +53,7 @@ RecipientDecision decide_relay_domain(const InboundSettings& settings,
       if (mail::is_postmaster(recipient)) return Taken{{std::move(address)}};
       return AskNextHop{std::move(address)};
     case RecipientCheck::File: {
-      const bool is_known = mail::is_postmaster(recipient) ||
-                            settings.relay.recipients.contains(base::lower_case(address)) ||
+      const bool is_known = is_listed || mail::is_postmaster(recipient) ||
                             settings.relay.recipients.contains("@" + recipient.domain);
       if (is_known) return Taken{{std::move(address)}};
       return NotTaken{smtp::make_reply(550, "5.1.1", "no such user in this domain")};

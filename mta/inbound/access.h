@@ -2,7 +2,7 @@
 //
 // Everything that is not allowed by a rule is refused (RFC 5321 §3.6.2: relaying is a choice):
 // clients of `relay_from` may send anywhere; anybody may send to our local domains and to
-// relay.domains.
+// relay.domains, though not by way of them ("user%other@ours").
 #pragma once
 
 #include <string>
