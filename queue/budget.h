@@ -22,7 +22,7 @@ class ConnectionBudget {
   explicit ConnectionBudget(std::uint32_t connections_max) : max_(std::max(connections_max, 1U)) {}
 
   [[nodiscard]] bool try_take(Standing standing) {
-    if (standing == Standing::Unproven && !add_below(unproven_, std::max(max_ / 2, 1U)))
+    if (standing == Standing::Unproven && !add_below(unproven_, unproven_max()))
       return false;
     if (add_below(open_, max_)) return true;
     if (standing == Standing::Unproven) unproven_.fetch_sub(1, std::memory_order_relaxed);
@@ -35,9 +35,20 @@ class ConnectionBudget {
     if (standing == Standing::Unproven) unproven_.fetch_sub(1, std::memory_order_relaxed);
   }
 
+  // A connection that was taken Unproven had a success: from now on it counts, and is given back,
+  // as Proven.
+  void prove() { unproven_.fetch_sub(1, std::memory_order_relaxed); }
+
+  // Whether the unproven have all that they may have: only an end among them helps another.
+  [[nodiscard]] bool is_unproven_full() const {
+    return unproven_.load(std::memory_order_relaxed) >= unproven_max();
+  }
+
   [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
 
  private:
+  [[nodiscard]] std::uint32_t unproven_max() const { return std::max(max_ / 2, 1U); }
+
   static bool add_below(std::atomic<std::uint32_t>& count, std::uint32_t limit) {
     std::uint32_t seen = count.load(std::memory_order_relaxed);
     while (seen < limit) {

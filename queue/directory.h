@@ -5,15 +5,22 @@
 // became of it, after that is durable. Everything that is not out is found again by its row: at or
 // behind the queue's mark, and not before the queue's earliest time. Memory holds only what is due.
 //
+// A queue whose out deliveries fill its room waits on disk; when memory as a whole fills up, the
+// room of each shrinks, so that no number of dead destinations keeps a living one out. Rows that
+// stand further ahead than any wait puts them (the clock was wrong when they were written) are
+// looked for after a start and when the clock was set back, and count as due.
+//
 // Pure: no store, no timer. next_load() says what to load, loaded() takes what came.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "mta/base/time.h"
@@ -26,6 +33,12 @@ namespace rockdove::queue {
 class Directory {
  public:
   static constexpr std::uint32_t kRoomMin = 16;
+  static constexpr std::size_t kLoadsMax = 64;  // under way at once
+  // News of an acceptance comes from another loop, and a load may be faster. What a load brought so
+  // soon after its acceptance is remembered so long, because its news must not start it again.
+  static constexpr base::Duration kNewsLate = std::chrono::seconds(10);
+  // When rows on disk have been due so long, what is fresh leaves them half of the room.
+  static constexpr base::Duration kOverdue = std::chrono::seconds(10);
 
   explicit Directory(const QueueSettings& settings) : settings_(settings) {}
 
@@ -37,13 +50,12 @@ class Directory {
                                             std::vector<Delivery> deliveries, Memory memory,
                                             WallTime now);
 
-  // The store says that this queue has rows, the first one due then. After a start and after each
-  // reopening of the store. A row that is further ahead than any retry puts it was written under a
-  // clock that was wrong: it counts as due now, and those behind it as far behind it as they are.
+  // The store says that this queue has rows, the first one due then. After a start, after each
+  // reopening of the store, and when somebody else wrote a row.
   void found(const QueueName& queue, WallTime earliest, WallTime now);
 
-  // The next queue to load from; call until nullopt. Each request is answered by loaded() or
-  // load_failed().
+  // The next queue to load from, the one that has been due longest; call until nullopt. Each
+  // request is answered by loaded() or load_failed(). At most kLoadsMax are under way.
   [[nodiscard]] std::optional<LoadRequest> next_load(WallTime now);
   // What of it is new; it is out from now on.
   [[nodiscard]] std::vector<MessageWithDeliveries> loaded(const QueueName& queue, LoadedQueue rows);
@@ -56,7 +68,8 @@ class Directory {
   // This delivery is no longer out: it ended (nullopt), or its row now stands at `due`.
   void released(const QueueName& queue, DeliveryId delivery, std::optional<WallTime> due);
 
-  // How many deliveries of this queue may be out at once; kRoomMin until somebody says more.
+  // How many deliveries of this queue may be out at once; kRoomMin until somebody says more. Also
+  // for a queue that has nothing at the moment: it is remembered.
   void set_room(const QueueName& queue, std::uint32_t deliveries);
 
   // Nothing of this queue is loaded before then: its destination cannot be resolved at the moment.
@@ -75,31 +88,49 @@ class Directory {
  private:
   struct Queue;
   using Queues = std::unordered_map<QueueName, Queue>;
+  enum class Load : std::uint8_t { None, Due, Strays };
 
   struct Queue {
     WallTime earliest = base::kNeverWall;  // of the rows that are not out
-    WaitingMark mark;                      // rows up to it are out, or have ended
+    WaitingMark mark;                      // rows up to it are out, have ended, or are strays
     std::unordered_set<DeliveryId> out;
     // Released while a load is under way: its view of the rows may be from before that.
     std::unordered_set<DeliveryId> released_meanwhile;
     WallTime earliest_meanwhile = base::kNeverWall;
-    bool loading = false;
+    Load load = Load::None;
+    Load last_load = Load::None;
     std::uint32_t room = kRoomMin;
     WallTime held_back_until{};
-    base::Duration clock_ahead{0};  // of the rows on disk, see found()
+    // Rows behind this moment are strays; looked for from strays_at on.
+    WallTime strays_at = base::kNeverWall;
+    WallTime stray_bound{};
+    WaitingMark stray_mark;
+    bool clock_set_meanwhile = false;  // since the load under way began
     std::multimap<WallTime, const QueueName*>::iterator wake;
     bool has_wake = false;
   };
 
+  Queue& queue_of_name(const QueueName& name);
   void on_disk_from(Queue& queue, WallTime due);
   void plan(const QueueName& name, Queue& queue);
-  void forget_if_empty(const QueueName& name);
-  [[nodiscard]] bool has_room(const Queue& queue) const;
+  void forget_if_empty(Queues::iterator found);
+  void take_out(Queue& queue, DeliveryId delivery);
+  void look_at_clock(WallTime now);
+  void remember_early(DeliveryId delivery);
+  [[nodiscard]] std::uint32_t room_now(const Queue& queue) const;
+  [[nodiscard]] base::Duration longest_wait() const;
+  [[nodiscard]] LoadRequest start_load(const QueueName& name, Queue& queue, Load load,
+                                       WallTime now);
 
   const QueueSettings& settings_;
   Queues queues_;
-  std::multimap<WallTime, const QueueName*> wakes_;  // names live in queues_
+  std::unordered_map<QueueName, std::uint32_t> rooms_;  // of queues that have nothing at the moment
+  std::multimap<WallTime, const QueueName*> wakes_;     // names live in queues_
   std::size_t out_ = 0;
+  std::size_t loads_ = 0;
+  WallTime clock_{};  // as last told
+  std::unordered_set<DeliveryId> early_;
+  std::deque<std::pair<WallTime, DeliveryId>> early_until_;
 };
 
 }  // namespace rockdove::queue

@@ -9,7 +9,8 @@ using smtp::Stage;
 // The peer's enhanced code if it fits its basic code (RFC 3463 §2: the classes agree), else what
 // the basic code says by itself (RFC 5321 §4.2.2, RFC 5248 §2.4).
 EnhancedCode status_of(const smtp::Reply& reply) {
-  const auto digit = static_cast<std::uint8_t>(reply.code / 100);
+  // What failed is reported as a failure, whatever was answered out of place.
+  const std::uint8_t digit = reply.is_permanent() ? 5 : 4;
   if (reply.enhanced && reply.enhanced->status_class == digit) return *reply.enhanced;
   switch (reply.code) {
     case 421:
@@ -35,10 +36,14 @@ EnhancedCode status_of(const smtp::Reply& reply) {
   }
 }
 
+// Our own words for what the peer did not say may carry the code that fits best.
 EnhancedCode status_without_reply(const Failure& failure) {
+  const std::uint8_t digit = failure.cause == Cause::Permanent ? 5 : 4;
+  if (failure.reply.enhanced && failure.reply.enhanced->status_class == digit)
+    return *failure.reply.enhanced;
   switch (failure.cause) {
     case Cause::Permanent:
-      return failure.reply.enhanced.value_or(EnhancedCode{5, 1, 2});
+      return {5, 1, 2};
     case Cause::Temporary:
       return {4, 4, 3};
     case Cause::Unreachable:
@@ -46,6 +51,8 @@ EnhancedCode status_without_reply(const Failure& failure) {
     case Cause::Malformed:
       return {4, 5, 0};
     case Cause::TimedOut:
+      if (failure.stage == Stage::Connect) return {4, 4, 1};
+      return {4, 4, 2};
     case Cause::Lost:
     case Cause::Reply:
       return {4, 4, 2};

@@ -3,9 +3,9 @@
 //
 //   stage            4yz                    5yz                    lost, timed out, garbage
 //   resolve          (temporary: defer and pause the destination; permanent: bounce)
-//   connect          -                      -                      next host; none left: defer,
-//   blame the site banner, EHLO     next host; none left:  next host; none left:  next host; none
-//   left:
+//   connect          -                      -                      next host; none left:
+//                                                                  defer, blame the site
+//   banner, EHLO     next host; none left:  next host; none left:  next host; none left:
 //                    defer, blame the site  bounce                 defer, blame the site
 //   MAIL             defer                  bounce                 defer, blame the site
 //   RCPT             defer that recipient   bounce that recipient  defer, blame the site

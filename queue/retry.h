@@ -31,7 +31,8 @@ class ClockWatch {
 
   explicit ClockWatch(base::Now start) : base_(start), trusted_since_(start.instant + kAgeGrace) {}
 
-  // Compares what both clocks did since the last call. The jump, zero when they agree within kJump.
+  // Compares what both clocks did since the start or the last jump, so that several small steps are
+  // noticed as well. The jump, by how much the wall clock is ahead; zero while they agree to kJump.
   base::Duration observe(base::Now now);
 
   // Whether a failure now may end a delivery because of its age.

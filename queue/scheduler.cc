@@ -9,6 +9,12 @@
 namespace rockdove::queue {
 namespace {
 
+using Connections = ConnectionBudget::Standing;
+
+constexpr std::size_t index_of(Connections standing) {
+  return static_cast<std::size_t>(standing);
+}
+
 // Another loop's sessions may have given connections back: looked at this often while blocked.
 constexpr base::Duration kUnblockEvery = std::chrono::milliseconds(50);
 // While some of an account's sessions work and a new one fails, no further one is tried for so
@@ -45,12 +51,15 @@ struct Scheduler::Account {
   base::Instant no_open_until{};
   std::string pause_reason;
   std::multimap<base::Instant, Account*>::iterator pause;
+  ConnectionBudget::Standing blocked_as = ConnectionBudget::Standing::Unproven;
+  std::list<Account*>::iterator blocked;
 };
 
 struct Scheduler::Session {
   Account* account = nullptr;
   ConnectionBudget::Standing standing = ConnectionBudget::Standing::Unproven;
   std::optional<std::list<SessionId>::iterator> idle;  // set: waits for work
+  std::uint64_t idle_since = 0;                        // counts, for their order
   bool quitting = false;
 };
 
@@ -66,7 +75,8 @@ bool Scheduler::is_proven(const Account& account, base::Now now) {
 }
 
 std::uint32_t Scheduler::window(const Account& account, base::Now now) {
-  return is_proven(account, now) ? std::min(account.window, account.site->connections_max) : 1;
+  if (!is_proven(account, now)) return 1;
+  return std::clamp(account.site->connections_max, 1U, account.window);
 }
 
 Scheduler::Account& Scheduler::account_of(const SitePointer& site) {
@@ -141,11 +151,12 @@ std::optional<Scheduler::Command> Scheduler::next(Recording recording, base::Now
     make_ready(account);
     if (account.job_count == 0) forget_if_idle(account, now);
   }
-  if (recording == Recording::No) return std::nullopt;
   if (now.instant >= unblock_at_) {
-    unblock_at_ = blocked_.empty() ? base::kNever : now.instant + kUnblockEvery;
-    unblock_one();
+    const bool any_blocked = !blocked_[0].empty() || !blocked_[1].empty();
+    unblock_at_ = any_blocked ? now.instant + kUnblockEvery : base::kNever;
+    unblock();
   }
+  if (recording == Recording::No) return std::nullopt;
   while (!ready_.empty()) {
     Account& account = *ready_.front();
     ready_.pop_front();
@@ -166,49 +177,73 @@ std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::N
     account.pause = paused_.emplace(account.paused_until, &account);
     return std::nullopt;
   }
+  // Whatever ends below the window, or closes, makes the account ready again.
+  if (account.sessions - account.idle.size() >= window(account, now)) return std::nullopt;
   if (!account.idle.empty()) {
     const SessionId id = account.idle.back();  // the one used last is the least likely to be closed
     account.idle.pop_back();
     Session& session = sessions_.at(id.value);
-    idle_.erase(*session.idle);
+    idle_[index_of(session.standing)].erase(*session.idle);
     session.idle.reset();
     return Start{id, account.site, take_job(account)};
   }
-  if (account.sessions >= window(account, now))
-    return std::nullopt;  // a finished one comes back here
   if (account.no_open_until > now.instant && account.sessions > 0) return std::nullopt;
-  const auto standing = is_proven(account, now) ? ConnectionBudget::Standing::Proven
-                                                : ConnectionBudget::Standing::Unproven;
+  const Connections standing =
+      is_proven(account, now) ? Connections::Proven : Connections::Unproven;
   if (!budget_.try_take(standing)) {
     account.place = Account::Place::Blocked;
-    blocked_.push_back(&account);
+    account.blocked_as = standing;
+    std::list<Account*>& blocked = blocked_[index_of(standing)];
+    account.blocked = blocked.insert(blocked.end(), &account);
     if (unblock_at_ == base::kNever) unblock_at_ = now.instant + kUnblockEvery;
-    return quit_an_idle_one(account);
+    return quit_an_idle_one(standing);
   }
   const SessionId id{next_session_++};
-  sessions_[id.value] = Session{&account, standing, std::nullopt, false};
+  sessions_[id.value] = Session{&account, standing, std::nullopt, 0, false};
   ++account.sessions;
+  unblock_first_ = standing == Connections::Proven ? Connections::Unproven : Connections::Proven;
+  unblock();  // where one connection was free there may be more; ends with the first that is not
   return Open{id, account.site, take_job(account)};
 }
 
-std::optional<Scheduler::Command> Scheduler::quit_an_idle_one(const Account& needy) {
-  static_cast<void>(needy);
-  if (idle_.empty()) return std::nullopt;
-  const SessionId id = idle_.front();
+// An idle session is given up only where that helps: while the unproven have their half, one more
+// of them waits for an end among them.
+std::optional<Scheduler::Command> Scheduler::quit_an_idle_one(Connections needed) {
+  const std::list<SessionId>& unproven = idle_[index_of(Connections::Unproven)];
+  const std::list<SessionId>& proven = idle_[index_of(Connections::Proven)];
+  const bool any_helps = needed == Connections::Proven || !budget_.is_unproven_full();
+  const std::list<SessionId>* from = &unproven;
+  if (any_helps && !proven.empty() &&
+      (unproven.empty() || sessions_.at(proven.front().value).idle_since <
+                               sessions_.at(unproven.front().value).idle_since)) {
+    from = &proven;
+  }
+  if (from->empty()) return std::nullopt;
+  const SessionId id = from->front();
   Session& session = sessions_.at(id.value);
-  idle_.pop_front();
+  idle_[index_of(session.standing)].pop_front();
   session.idle.reset();
   session.quitting = true;
   std::erase(session.account->idle, id);
   return Quit{id};
 }
 
-void Scheduler::unblock_one() {
-  if (blocked_.empty()) return;
-  Account& account = *blocked_.front();
-  blocked_.pop_front();
+void Scheduler::unblock(Account& account) {
+  MTA_ASSERT(account.place == Account::Place::Blocked);
+  blocked_[index_of(account.blocked_as)].erase(account.blocked);
   account.place = Account::Place::Nowhere;
   make_ready(account);
+}
+
+// One of each standing asks again: that one kind gets nothing says nothing about the other. They
+// take turns at being first, since there may be only one connection.
+void Scheduler::unblock() {
+  const Connections second =
+      unblock_first_ == Connections::Proven ? Connections::Unproven : Connections::Proven;
+  for (const Connections standing : {unblock_first_, second}) {
+    const std::list<Account*>& blocked = blocked_[index_of(standing)];
+    if (!blocked.empty()) unblock(*blocked.front());
+  }
 }
 
 void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::string_view reason,
@@ -218,14 +253,11 @@ void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::s
   Account& account = *found->second.account;
   switch (finish) {
     case Finish::Success:
-      account.window =
-          is_proven(account, now) ? std::min(account.window * 2, account.site->connections_max) : 2;
-      account.last_success = now.instant;
-      account.failures = 0;
-      end_pause(account.name);
+      succeeded(account, found->second, now);
       break;
     case Finish::Refused:
-      break;  // a 550 for one mailbox says nothing about the host
+      account.failures = 0;  // a 550 for one mailbox says nothing about the host, but it answers
+      break;
     case Finish::SiteFailed:
       site_failed(account, reason, now);
       break;
@@ -237,10 +269,26 @@ void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::s
     return;
   }
   if (!found->second.quitting) {
+    std::list<SessionId>& idle = idle_[index_of(found->second.standing)];
     account.idle.push_back(id);
-    found->second.idle = idle_.insert(idle_.end(), id);
+    found->second.idle = idle.insert(idle.end(), id);
+    found->second.idle_since = ++idle_count_;
   }
+  // What waits for a further connection now has one of its own.
+  if (account.place == Account::Place::Blocked) unblock(account);
   make_ready(account);
+}
+
+void Scheduler::succeeded(Account& account, Session& session, base::Now now) {
+  const std::uint32_t limit = std::max(account.site->connections_max, 1U);
+  account.window = is_proven(account, now) ? std::min(account.window * 2, limit) : 2;
+  account.last_success = now.instant;
+  account.failures = 0;
+  if (session.standing == Connections::Unproven) {
+    session.standing = Connections::Proven;
+    budget_.prove();
+  }
+  end_pause(account);
 }
 
 void Scheduler::site_failed(Account& account, std::string_view reason, base::Now now) {
@@ -249,6 +297,7 @@ void Scheduler::site_failed(Account& account, std::string_view reason, base::Now
     account.no_open_until = now.instant + kOpenBackoff;  // the others work: too many, or bad luck
     return;
   }
+  if (account.paused_until > now.instant) return;  // began before that pause, and is part of it
   ++account.failures;
   account.last_success.reset();
   account.window = 1;
@@ -265,13 +314,13 @@ void Scheduler::forget_session(SessionId id, base::Now now) {
   MTA_ASSERT(found != sessions_.end());
   Account& account = *found->second.account;
   if (found->second.idle) {
-    idle_.erase(*found->second.idle);
+    idle_[index_of(found->second.standing)].erase(*found->second.idle);
     std::erase(account.idle, id);
   }
   budget_.give_back(found->second.standing);
   sessions_.erase(found);
   --account.sessions;
-  unblock_one();
+  unblock();
   make_ready(account);
   forget_if_idle(account, now);
 }
@@ -313,17 +362,22 @@ std::uint32_t Scheduler::room(std::string_view name, base::Now now) const {
   return std::max(kRoomProven, 4 * window(*found->second, now));
 }
 
-void Scheduler::end_pause(std::string_view name) {
-  const auto found = accounts_.find(std::string(name));
-  if (found == accounts_.end()) return;
-  Account& account = *found->second;
+void Scheduler::end_pause(Account& account) {
   account.paused_until = {};
   account.pause_reason.clear();
   if (account.place == Account::Place::Paused) {
     paused_.erase(account.pause);
     account.place = Account::Place::Nowhere;
   }
+}
+
+void Scheduler::end_pause(std::string_view name) {
+  const auto found = accounts_.find(std::string(name));
+  if (found == accounts_.end() || found->second->place == Account::Place::Remembered) return;
+  Account& account = *found->second;
+  end_pause(account);
   make_ready(account);
+  if (account.job_count == 0 && account.sessions == 0) accounts_.erase(found);
 }
 
 void Scheduler::end_pauses_of(MessageId message) {

@@ -8,9 +8,11 @@
 //
 // Fairness: accounts take turns, and within one account its queues (destination, tenant, priority).
 // Window: a site without a success in kProvenFor gets one connection; each success doubles it, up
-// to the site's limit; trouble halves it. A site whose only connection fails is paused.
+// to the site's limit; trouble halves it. A site whose only connection fails is paused. The window
+// bounds the sessions at work; those beyond it stay idle until they close.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <list>
@@ -74,7 +76,7 @@ class Scheduler {
     Job job;
   };
 
-  // Close an idle session, because another account needs the connection.
+  // Close an idle session, because another account needs the connection. closed() must follow.
   struct Quit {
     SessionId session;
   };
@@ -138,12 +140,15 @@ class Scheduler {
 
   Account& account_of(const SitePointer& site);
   void make_ready(Account& account);
-  void unblock_one();
+  void unblock();
+  void unblock(Account& account);
   std::optional<Command> start_one(Account& account, base::Now now);
-  std::optional<Command> quit_an_idle_one(const Account& needy);
+  std::optional<Command> quit_an_idle_one(ConnectionBudget::Standing needed);
   Job take_job(Account& account);
   void put_job(Account& account, Job job, bool front);
+  void succeeded(Account& account, Session& session, base::Now now);
   void site_failed(Account& account, std::string_view reason, base::Now now);
+  void end_pause(Account& account);
   void forget_session(SessionId id, base::Now now);
   void forget_if_idle(Account& account, base::Now now);
   [[nodiscard]] static bool is_proven(const Account& account, base::Now now);
@@ -154,11 +159,16 @@ class Scheduler {
   base::Random& random_;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
   std::unordered_map<std::uint64_t, Session> sessions_;
-  std::deque<Account*> ready_;    // has jobs and, as far as known, room for one more
-  std::deque<Account*> blocked_;  // has jobs and a window, but the budget had no connection
+  std::deque<Account*> ready_;  // has jobs and, as far as known, room for one more
+  // Has jobs and a window, but the budget had no connection of that standing; by standing, because
+  // those that are unproven must not stand in the way of the others.
+  std::array<std::list<Account*>, 2> blocked_;
+  ConnectionBudget::Standing unblock_first_ = ConnectionBudget::Standing::Proven;
   std::multimap<base::Instant, Account*> paused_;
-  std::list<SessionId> idle_;  // all accounts, the longest idle first
+  // All accounts' idle sessions by the standing they count with, the longest idle first.
+  std::array<std::list<SessionId>, 2> idle_;
   std::uint64_t next_session_ = 1;
+  std::uint64_t idle_count_ = 0;
   base::Instant unblock_at_ = base::kNever;
 };
 

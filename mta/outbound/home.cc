@@ -271,8 +271,11 @@ void Home::act(Act act, const queue::QueueName& queue, base::DeliveryId id, ActD
   env_.store.view(env_.loop, id.message,
                   [this, act, queue, id,
                    done = std::move(done)](base::Result<queue::MessageView> view) mutable {
-                    act_on_row(act, queue, id, view ? *view : queue::MessageView{},
-                               std::move(done));
+                    if (!view) {  // its row is still there, nobody knows where: look from the front
+                      directory_.released(queue, id, base::WallTime{});
+                      return done(ActOutcome::Gone);
+                    }
+                    act_on_row(act, queue, id, *view, std::move(done));
                   });
 }
 

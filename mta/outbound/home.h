@@ -48,7 +48,11 @@ class Home {
   // Loads what is due. Called once a turn after anything happened.
   void pump();
 
-  [[nodiscard]] base::WallTime wake_at() const { return directory_.wake_at(); }
+  // While the store is being replaced there is nothing to wake for: find_queues() comes behind it.
+  [[nodiscard]] base::WallTime wake_at() const {
+    return env_.store.readiness() == queue::Readiness::Failed ? base::kNeverWall
+                                                              : directory_.wake_at();
+  }
 
   [[nodiscard]] std::size_t out() const { return directory_.out(); }
 

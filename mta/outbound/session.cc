@@ -21,6 +21,7 @@ bool is_no_route(const net::Loss& loss) {
 Cause cause_of(const smtp::SessionFailed& failed) {
   switch (failed.kind) {
     case smtp::FailKind::Refused:
+    case smtp::FailKind::BadBody:  // our own 554: the message's fault, not the site's
       return Cause::Reply;
     case smtp::FailKind::TimedOut:
       return Cause::TimedOut;
@@ -28,7 +29,6 @@ Cause cause_of(const smtp::SessionFailed& failed) {
       return Cause::Malformed;
     case smtp::FailKind::Lost:
     case smtp::FailKind::Abandoned:
-    case smtp::FailKind::BadBody:
       return Cause::Lost;
   }
   MTA_ASSERT(false);
