@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 #include <utility>
 
@@ -106,6 +107,7 @@ void Committer::trim_history(WallTime older_than) {
 }
 
 void Committer::run() {
+  ::pthread_setname_np(::pthread_self(), "committer");
   for (;;) {
     const bool is_idle = commits_.empty() && chunks_.empty();
     const Work work = take_work(is_idle ? settings_.housekeeping : base::Duration(0));

@@ -3,8 +3,6 @@
 namespace rockdove::queue {
 namespace {
 
-constexpr std::size_t kPlaceOctets = 8 + 8 + 4;  // due time, message id, number
-
 template <typename Number>
 void append_big_endian(std::string& key, Number number) {
   char octets[sizeof(Number)];
@@ -92,7 +90,7 @@ Key delivery_key(DeliveryId id) {
 
 Key waiting_key(MessageId id, const Delivery& delivery) {
   Key key;
-  key.reserve(delivery.destination.size() + delivery.tenant.size() + 4 + kPlaceOctets);
+  key.reserve(delivery.destination.size() + delivery.tenant.size() + 4 + kWaitingPlaceOctets);
   append_queue(key, delivery.state, delivery.destination, delivery.tenant, delivery.priority);
   append_time(key, delivery.due);
   append_delivery(key, {id, delivery.number});
@@ -150,7 +148,7 @@ std::optional<WaitingKey> parse_waiting_key(std::string_view key) {
   const std::optional<std::string_view> destination = take_string(key);
   if (!destination) return std::nullopt;
   const std::optional<std::string_view> tenant = take_string(key);
-  if (!tenant || key.size() != 1 + kPlaceOctets) return std::nullopt;
+  if (!tenant || key.size() != 1 + kWaitingPlaceOctets) return std::nullopt;
   parsed.queue = {std::string(*destination), std::string(*tenant),
                   static_cast<std::uint8_t>(key.front())};
   parsed.due = read_time(key.substr(1));
@@ -159,8 +157,8 @@ std::optional<WaitingKey> parse_waiting_key(std::string_view key) {
 }
 
 std::optional<WaitingPlace> parse_waiting_place(std::string_view key) {
-  if (key.size() < kPlaceOctets) return std::nullopt;
-  key.remove_prefix(key.size() - kPlaceOctets);
+  if (key.size() < kWaitingPlaceOctets) return std::nullopt;
+  key.remove_prefix(key.size() - kWaitingPlaceOctets);
   return WaitingPlace{read_time(key), read_delivery(key.substr(8))};
 }
 

@@ -25,6 +25,8 @@ using Key = std::string;
 [[nodiscard]] Key body_key(MessageId id, std::uint32_t chunk);
 [[nodiscard]] Key delivery_key(DeliveryId id);
 
+// Due time, message id and number: the end of each key in `waiting`.
+inline constexpr std::size_t kWaitingPlaceOctets = 8 + 8 + 4;
 // Zero octets in a string would end it early; what stands behind one is left out of the key.
 [[nodiscard]] Key waiting_key(MessageId id, const Delivery& delivery);
 // What all rows of a queue of waiting deliveries start with.

@@ -116,15 +116,16 @@ Result<void> Ledger::check(const Change& change) const {
 
 Result<void> Ledger::apply(std::span<const Change* const> changes) {
   removals_.clear();
-  batch_.clear();
+  gone_.clear();
+  order_rows(changes);
   for (const Change* change : changes) {
-    batch_.push_back(&change->rows());
     if (const std::optional<Change::Begins>& begins = change->begins()) {
       if (begins->deliveries > 1) remaining_[begins->message] = begins->deliveries;
     }
     if (!change->ends()) continue;
-    if (Result<void> counted = count_ends(*change, removals_); !counted) return counted;
+    if (Result<void> counted = count_ends(*change); !counted) return counted;
   }
+  remove_gone();
   if (!removals_.is_empty()) batch_.push_back(&removals_);
   if (Result<void> written = rows_.write(batch_, Sync::Yes); !written) return written;
   for (const Change* change : changes) {
@@ -136,7 +137,39 @@ Result<void> Ledger::apply(std::span<const Change* const> changes) {
   return {};
 }
 
-Result<void> Ledger::count_ends(const Change& change, RowOperations& removals) {
+// New messages first and by their ids: nothing comes before a message's acceptance, so the changes
+// of each keep their order, and rows go into RocksDB's tables from one end to the other, not to and
+// fro.
+void Ledger::order_rows(std::span<const Change* const> changes) {
+  batch_.clear();
+  begun_.clear();
+  for (const Change* change : changes) {
+    if (change->kind() == Change::Kind::Acceptance && change->begins()) begun_.push_back(change);
+  }
+  std::sort(begun_.begin(), begun_.end(), [](const Change* one, const Change* other) {
+    return one->begins()->message < other->begins()->message;
+  });
+  for (const Change* change : begun_) batch_.push_back(&change->rows());
+  for (const Change* change : changes) {
+    if (change->kind() == Change::Kind::Acceptance && change->begins()) continue;
+    batch_.push_back(&change->rows());
+  }
+}
+
+// What goes with the last deliveries of messages, by their ids for the same reason.
+void Ledger::remove_gone() {
+  std::sort(gone_.begin(), gone_.end(),
+            [](const Gone& one, const Gone& other) { return one.message < other.message; });
+  for (const Gone& gone : gone_) {
+    removals_.remove_single(Family::Messages, message_key(gone.message));
+    remove_chunks(removals_, gone.message, gone.body_chunks);
+    if (gone.may_have_report_state) {
+      removals_.remove(Family::Deliveries, delivery_key({gone.message, 0}));
+    }
+  }
+}
+
+Result<void> Ledger::count_ends(const Change& change) {
   const Change::Ends& ends = *change.ends();
   if (ends.deliveries < ends.recipients) {
     auto found = remaining_.find(ends.message);
@@ -151,11 +184,8 @@ Result<void> Ledger::count_ends(const Change& change, RowOperations& removals) {
     }
   }
   remaining_.erase(ends.message);
-  removals.remove_single(Family::Messages, message_key(ends.message));
-  remove_chunks(removals, ends.message, ends.body_chunks);
-  if (ends.recipients > 1 || change.has_report_state()) {
-    removals.remove(Family::Deliveries, delivery_key({ends.message, 0}));
-  }
+  gone_.push_back(
+      {ends.message, ends.body_chunks, ends.recipients > 1 || change.has_report_state()});
   return {};
 }
 

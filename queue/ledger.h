@@ -62,9 +62,18 @@ class Ledger {
   [[nodiscard]] Result<void> check_format();
   [[nodiscard]] Result<void> find_highest_id();
   [[nodiscard]] Result<void> drop_partial();
-  [[nodiscard]] Result<void> count_ends(const Change& change, RowOperations& removals);
+  void order_rows(std::span<const Change* const> changes);
+  [[nodiscard]] Result<void> count_ends(const Change& change);
+  void remove_gone();
   [[nodiscard]] Result<std::uint32_t> count_deliveries(MessageId id) const;
   void trim_remaining();
+
+  // A message whose last delivery ends in this group.
+  struct Gone {
+    MessageId message;
+    std::uint32_t body_chunks;
+    bool may_have_report_state;
+  };
 
   Rows& rows_;
   MessageId highest_id_;
@@ -73,7 +82,10 @@ class Ledger {
   // beyond kRemainingMax.
   std::unordered_map<MessageId, std::uint32_t> remaining_;
   std::unordered_map<MessageId, std::uint32_t> chunks_written_;
+  // Of the group that is being applied; kept, so that their memory is.
   RowOperations removals_;
+  std::vector<Gone> gone_;
+  std::vector<const Change*> begun_;
   std::vector<const RowOperations*> batch_;
 };
 

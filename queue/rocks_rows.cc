@@ -16,11 +16,13 @@
 #include <rocksdb/env.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include "mta/base/assert.h"
 #include "queue/keys.h"
+#include "queue/rocks_checksum.h"
 
 namespace rockdove::queue {
 namespace {
@@ -99,6 +101,22 @@ class Health final : public rocksdb::EventListener {
   std::set<std::string> stopped_;
   std::atomic<bool> has_failed_ = false;
   std::atomic<bool> is_stalled_ = false;
+};
+
+// What rows of one queue have in common, so that the place in the memory table where the queue's
+// last row went is where the next one is looked for: with many queues in one table the search from
+// its top was the committer's largest part.
+class WaitingQueues final : public rocksdb::SliceTransform {
+ public:
+  [[nodiscard]] const char* Name() const override { return "rockdove.waiting_queues"; }
+
+  [[nodiscard]] rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    return {key.data(), key.size() - kWaitingPlaceOctets};
+  }
+
+  [[nodiscard]] bool InDomain(const rocksdb::Slice& key) const override {
+    return key.size() > kWaitingPlaceOctets;
+  }
 };
 
 class RocksCursor final : public RowCursor {
@@ -356,6 +374,9 @@ rocksdb::ColumnFamilyOptions family_options(std::string_view name,
   table.block_size = 8 * 1024;
   table.cache_index_and_filter_blocks = true;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  if (name == family_name(Family::Waiting)) {
+    options.memtable_insert_with_hint_prefix_extractor = std::make_shared<WaitingQueues>();
+  }
   if (name == family_name(Family::Bodies)) {
     options.write_buffer_size = 32 * kMebi;
     options.enable_blob_files = true;  // compaction moves keys only
@@ -391,6 +412,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(const rocksdb::DBOptions& 
 }  // namespace
 
 Result<std::unique_ptr<Rows>> open_rocks_rows(const RocksSettings& settings) {
+  MTA_ASSERT(rocks_checksum(0, "123456789") == 0xE3069283U);
   const auto health = std::make_shared<Health>();
   const rocksdb::DBOptions options = database_options(settings, health);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;

@@ -1,5 +1,6 @@
 #include "queue/threaded_store.h"
 
+#include <pthread.h>
 #include <utility>
 
 #include "mta/base/assert.h"
@@ -78,6 +79,7 @@ void ThreadedStore::add_job(base::Task job) {
 }
 
 void ThreadedStore::run_reader() {
+  ::pthread_setname_np(::pthread_self(), "reader");
   std::unique_lock lock(mutex_);
   for (;;) {
     has_jobs_.wait(lock, [this] { return is_stopping_ || !jobs_.empty(); });
