@@ -34,6 +34,7 @@ std::uint32_t Directory::room_now(const Queue& queue) const {
 
 Directory::Queue& Directory::queue_of_name(const QueueName& name) {
   const auto [at, is_new] = queues_.try_emplace(name);
+  if (is_new) at->second.last_release = releases_;
   if (is_new && !rooms_.empty()) {
     if (const auto known = rooms_.find(name); known != rooms_.end()) {
       at->second.room = known->second;
@@ -235,6 +236,12 @@ bool Directory::claim(const QueueName& name, DeliveryId delivery) {
   return true;
 }
 
+std::uint64_t Directory::last_release(const QueueName& name) const {
+  const auto found = queues_.find(name);
+  // A queue that was forgotten meanwhile had releases before that.
+  return found == queues_.end() ? releases_ : found->second.last_release;
+}
+
 void Directory::released(const QueueName& name, DeliveryId delivery, std::optional<WallTime> due) {
   const auto found = queues_.find(name);
   MTA_ASSERT(found != queues_.end());
@@ -242,6 +249,7 @@ void Directory::released(const QueueName& name, DeliveryId delivery, std::option
   const std::size_t erased = queue.out.erase(delivery);
   MTA_ASSERT(erased == 1);
   --out_;
+  queue.last_release = ++releases_;
   if (queue.load != Load::None) queue.released_meanwhile.insert(delivery);
   if (due) on_disk_from(queue, *due);
   if (due || !queue.has_wake) plan(name, queue);

@@ -65,6 +65,10 @@ class Directory {
   // For one that is not there after all, say so by released(…, nullopt).
   [[nodiscard]] bool claim(const QueueName& queue, DeliveryId delivery);
 
+  // Changes with each release: rows of this queue that were read between two equal answers are as
+  // they were read, as far as they are not out.
+  [[nodiscard]] std::uint64_t last_release(const QueueName& queue) const;
+
   // This delivery is no longer out: it ended (nullopt), or its row now stands at `due`.
   void released(const QueueName& queue, DeliveryId delivery, std::optional<WallTime> due);
 
@@ -108,6 +112,7 @@ class Directory {
     bool clock_set_meanwhile = false;  // since the load under way began
     std::multimap<WallTime, const QueueName*>::iterator wake;
     bool has_wake = false;
+    std::uint64_t last_release = 0;  // counted over all queues
   };
 
   Queue& queue_of_name(const QueueName& name);
@@ -126,6 +131,7 @@ class Directory {
   Queues queues_;
   std::unordered_map<QueueName, std::uint32_t> rooms_;  // of queues that have nothing at the moment
   std::multimap<WallTime, const QueueName*> wakes_;     // names live in queues_
+  std::uint64_t releases_ = 0;
   std::size_t out_ = 0;
   std::size_t loads_ = 0;
   WallTime clock_{};  // as last told

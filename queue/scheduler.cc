@@ -61,6 +61,9 @@ struct Scheduler::Session {
   std::optional<std::list<SessionId>::iterator> idle;  // set: waits for work
   std::uint64_t idle_since = 0;                        // counts, for their order
   bool quitting = false;
+  std::optional<std::list<SessionId>::iterator> trial;  // set: works, and is unproven
+  base::Instant trial_since{};
+  bool giving_up = false;
 };
 
 Scheduler::Scheduler(const QueueSettings& settings, ConnectionBudget& budget, base::Random& random)
@@ -155,6 +158,12 @@ std::optional<Scheduler::Command> Scheduler::next(Recording recording, base::Now
     const bool any_blocked = !blocked_[0].empty() || !blocked_[1].empty();
     unblock_at_ = any_blocked ? now.instant + kUnblockEvery : base::kNever;
     unblock();
+    look_for_patience_spent(now);
+  }
+  if (!to_give_up_.empty()) {
+    const SessionId id = to_give_up_.front();
+    to_give_up_.pop_front();
+    return GiveUp{id};
   }
   if (recording == Recording::No) return std::nullopt;
   while (!ready_.empty()) {
@@ -185,6 +194,7 @@ std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::N
     Session& session = sessions_.at(id.value);
     idle_[index_of(session.standing)].erase(*session.idle);
     session.idle.reset();
+    begin_trial(id, session, now);
     return Start{id, account.site, take_job(account)};
   }
   if (account.no_open_until > now.instant && account.sessions > 0) return std::nullopt;
@@ -199,7 +209,10 @@ std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::N
     return quit_an_idle_one(standing);
   }
   const SessionId id{next_session_++};
-  sessions_[id.value] = Session{&account, standing, std::nullopt, 0, false};
+  Session& session = sessions_[id.value];
+  session.account = &account;
+  session.standing = standing;
+  begin_trial(id, session, now);
   ++account.sessions;
   unblock_first_ = standing == Connections::Proven ? Connections::Unproven : Connections::Proven;
   unblock();  // where one connection was free there may be more; ends with the first that is not
@@ -242,7 +255,41 @@ void Scheduler::unblock() {
       unblock_first_ == Connections::Proven ? Connections::Unproven : Connections::Proven;
   for (const Connections standing : {unblock_first_, second}) {
     const std::list<Account*>& blocked = blocked_[index_of(standing)];
-    if (!blocked.empty()) unblock(*blocked.front());
+    if (blocked.empty()) continue;
+    // A newcomer among the unproven is more likely to work than those that have waited because all
+    // before them did not: every other time the newest is first.
+    const bool newest = standing == Connections::Unproven && newest_first_;
+    if (standing == Connections::Unproven) newest_first_ = !newest_first_;
+    unblock(newest ? *blocked.back() : *blocked.front());
+  }
+}
+
+void Scheduler::begin_trial(SessionId id, Session& session, base::Now now) {
+  if (session.standing == Connections::Proven) return;
+  session.trial = trials_.insert(trials_.end(), id);
+  session.trial_since = now.instant;
+}
+
+void Scheduler::end_trial(Session& session) {
+  if (session.trial) trials_.erase(*session.trial);
+  session.trial.reset();
+}
+
+void Scheduler::look_for_patience_spent(base::Now now) {
+  std::size_t wanted = blocked_[index_of(Connections::Unproven)].size();
+  if (!budget_.is_unproven_full() || giving_up_ >= wanted) return;
+  wanted -= giving_up_;
+  for (auto trial = trials_.begin(); trial != trials_.end() && wanted > 0;) {
+    const SessionId id = *trial++;
+    Session& session = sessions_.at(id.value);
+    const auto doublings = std::min(session.account->failures, 6U);
+    const base::Duration patience = std::min(kPatience * (1U << doublings), kPatienceMax);
+    if (now.instant - session.trial_since < patience) continue;
+    end_trial(session);
+    session.giving_up = true;
+    ++giving_up_;
+    --wanted;
+    to_give_up_.push_back(id);
   }
 }
 
@@ -251,6 +298,8 @@ void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::s
   const auto found = sessions_.find(id.value);
   MTA_ASSERT(found != sessions_.end() && !found->second.idle);
   Account& account = *found->second.account;
+  end_trial(found->second);
+  if (std::exchange(found->second.giving_up, false)) --giving_up_;
   switch (finish) {
     case Finish::Success:
       succeeded(account, found->second, now);
@@ -317,6 +366,8 @@ void Scheduler::forget_session(SessionId id, base::Now now) {
     idle_[index_of(found->second.standing)].erase(*found->second.idle);
     std::erase(account.idle, id);
   }
+  end_trial(found->second);
+  if (found->second.giving_up) --giving_up_;
   budget_.give_back(found->second.standing);
   sessions_.erase(found);
   --account.sessions;

@@ -61,6 +61,11 @@ struct SessionId {
 class Scheduler {
  public:
   static constexpr base::Duration kProvenFor = std::chrono::minutes(10);
+  // While sites wait for a connection, an unproven one has so long to show that it works; twice as
+  // long after each failure in a row, so that a slow one gets its time in the end. Without others
+  // waiting, the time-outs of RFC 5321 §4.5.3.2 hold alone.
+  static constexpr base::Duration kPatience = std::chrono::seconds(5);
+  static constexpr base::Duration kPatienceMax = std::chrono::minutes(5);
 
   // Open a connection to the site and give it the job.
   struct Open {
@@ -81,7 +86,14 @@ class Scheduler {
     SessionId session;
   };
 
-  using Command = std::variant<Open, Start, Quit>;
+  // This session has kept a connection that others wait for, longer than kPatience, without a
+  // success: end its attempt, unless its final dot has left (then only the peer knows what became
+  // of it).
+  struct GiveUp {
+    SessionId session;
+  };
+
+  using Command = std::variant<Open, Start, Quit, GiveUp>;
 
   // How a job came back.
   enum class Finish : std::uint8_t {
@@ -149,6 +161,9 @@ class Scheduler {
   void succeeded(Account& account, Session& session, base::Now now);
   void site_failed(Account& account, std::string_view reason, base::Now now);
   void end_pause(Account& account);
+  void begin_trial(SessionId id, Session& session, base::Now now);
+  void end_trial(Session& session);
+  void look_for_patience_spent(base::Now now);
   void forget_session(SessionId id, base::Now now);
   void forget_if_idle(Account& account, base::Now now);
   [[nodiscard]] static bool is_proven(const Account& account, base::Now now);
@@ -167,6 +182,10 @@ class Scheduler {
   std::multimap<base::Instant, Account*> paused_;
   // All accounts' idle sessions by the standing they count with, the longest idle first.
   std::array<std::list<SessionId>, 2> idle_;
+  std::list<SessionId> trials_;       // unproven sessions with a job, the longest first
+  std::deque<SessionId> to_give_up_;  // to be said by next()
+  std::size_t giving_up_ = 0;         // said, and not gone yet
+  bool newest_first_ = false;         // of the blocked and unproven, the next time
   std::uint64_t next_session_ = 1;
   std::uint64_t idle_count_ = 0;
   base::Instant unblock_at_ = base::kNever;

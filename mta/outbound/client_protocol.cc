@@ -9,7 +9,7 @@ ClientProtocol::~ClientProtocol() = default;
 void ClientProtocol::connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) {
   static_cast<void>(info);
   wire_ = &wire;
-  smtp_.emplace(context_.options, now.instant);
+  smtp_.emplace(*options_, now.instant);
   if (session_ == nullptr) dropped_ = true;  // given up while the handshake was under way
   after_change(now);
 }

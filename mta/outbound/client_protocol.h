@@ -14,7 +14,7 @@ namespace rockdove::outbound {
 class ClientProtocol final : public net::Protocol {
  public:
   ClientProtocol(Session& session, SessionContext& context)
-      : session_(&session), context_(context) {}
+      : session_(&session), options_(context.options) {}
 
   ~ClientProtocol() override;
 
@@ -49,7 +49,7 @@ class ClientProtocol final : public net::Protocol {
   void after_change(base::Now now);
 
   Session* session_;  // null: detached
-  SessionContext& context_;
+  const std::shared_ptr<const smtp::ClientOptions> options_;
   net::Wire* wire_ = nullptr;
   std::optional<smtp::ClientSession> smtp_;
   base::Instant idle_until_ = base::kNever;

@@ -12,10 +12,9 @@ constexpr std::size_t kToldRoomMax = 50'000;
 
 Dispatcher::Dispatcher(const Environment& environment)
     : env_(environment),
-      context_{env_.loop,
-               env_.network,
-               env_.store,
-               {env_.outbound.hostname, {}},
+      context_{env_.loop, env_.network, env_.store,
+               std::make_shared<const smtp::ClientOptions>(
+                   smtp::ClientOptions{env_.outbound.hostname, {}}),
                env_.queue.messages_per_connection},
       settler_(env_),
       home_(env_, settler_),
@@ -115,6 +114,11 @@ void Dispatcher::run(queue::Scheduler::Command command) {
                   job = std::move(start->job)](Dispatcher& dispatcher) mutable {
                    dispatcher.start(key, std::move(site), std::move(job));
                  });
+  } else if (auto* give_up = std::get_if<queue::Scheduler::GiveUp>(&command)) {
+    env_.on_loop(placed_.at(give_up->session.value),
+                 [key = SessionKey{self, give_up->session}](Dispatcher& dispatcher) {
+                   dispatcher.give_up(key);
+                 });
   } else if (auto* quit = std::get_if<queue::Scheduler::Quit>(&command)) {
     env_.on_loop(
         placed_.at(quit->session.value),
@@ -138,6 +142,11 @@ void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::
                  dispatcher.scheduler_.give_back(std::move(job), site, dispatcher.env_.now());
                  dispatcher.want_pass();
                });
+}
+
+void Dispatcher::give_up(SessionKey key) {
+  const auto found = sessions_.find(key);
+  if (found != sessions_.end()) found->second->give_up(env_.now());
 }
 
 void Dispatcher::quit(SessionKey key) {
@@ -183,7 +192,8 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
   if (stopping_) {
     // What our own stop cut off was no attempt: its row stands as it was.
     std::erase_if(report.results, [](const DeliveryResult& result) {
-      return result.kind == DeliveryResult::Kind::Defer || result.kind == DeliveryResult::Kind::TryAgainNow;
+      return result.kind == DeliveryResult::Kind::Defer ||
+             result.kind == DeliveryResult::Kind::TryAgainNow;
     });
   }
   std::vector<queue::Delivery> again = settler_.settle(std::move(report));

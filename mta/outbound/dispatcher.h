@@ -45,6 +45,7 @@ class Dispatcher final : public SessionListener {
   void offer(queue::Job job, const std::shared_ptr<const Site>& site);
   void open(SessionKey key, std::shared_ptr<const Site> site, queue::Job job);
   void start(SessionKey key, std::shared_ptr<const Site> site, queue::Job job);
+  void give_up(SessionKey key);
   void quit(SessionKey key);
   void owner_job_done(SessionKey key, const std::shared_ptr<const Site>& site, JobReport report,
                       queue::Scheduler::SessionAfter after);

@@ -79,6 +79,8 @@ void Home::pump() {
 
 void Home::load(queue::LoadRequest request) {
   const queue::QueueName name = request.queue;
+  if (!env_.memory.has_room_to_keep())
+    request.octets_max = 0;  // bodies are read when they are sent
   env_.store.load(env_.loop, std::move(request),
                   [this, name](base::Result<queue::LoadedQueue> rows) {
                     if (rows) {
@@ -108,7 +110,7 @@ void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
         dispatch(std::exchange(job, queue::Job{message, {}, name}));
       }
     }
-    if (!failed.empty()) settler_.fail(message, name, std::move(failed));
+    if (!failed.empty()) settler_.fail(message, std::move(failed));
     if (!job.deliveries.empty()) dispatch(std::move(job));
   }
 }
@@ -238,32 +240,41 @@ void Home::sweep_over_age(const queue::QueueName& name, queue::WaitingMark from,
                           base::WallTime failed_at, const std::string& host,
                           const std::string& reply) {
   if (!env_.clocks.may_expire(env_.now()) || stopping_) return;
+  if (!sweeping_.insert(name).second) return;  // one at a time; the next failure sweeps again
   queue::LoadRequest request;
   request.queue = name;
   request.from = from;
   request.due_until = failed_at;
   request.deliveries_max = kSweepStep;
+  request.octets_max = 0;
   request.accepted_before = failed_at - env_.queue.lifetime;
   env_.store.load(env_.loop, std::move(request),
-                  [this, name, failed_at, host, reply](base::Result<queue::LoadedQueue> rows) {
-                    if (!rows) return;  // the next failure sweeps again
+                  [this, name, failed_at, host, reply,
+                   seen = directory_.last_release(name)](base::Result<queue::LoadedQueue> rows) {
+                    sweeping_.erase(name);
+                    // Rows that moved while they were read may not be ended by what was read.
+                    if (!rows || directory_.last_release(name) != seen) return;
                     for (const queue::MessageWithDeliveries& loaded : rows->messages) {
-                      std::vector<FailedDelivery> failed;
-                      for (const queue::Delivery& delivery : loaded.deliveries) {
-                        if (!delivery.failed_status.empty()) continue;
-                        if (!directory_.claim(name, {loaded.message->id, delivery.number}))
-                          continue;
-                        queue::Delivery after = delivery;
-                        after.last = {failed_at, host, reply};
-                        after.failed_status = "4.4.7";  // RFC 3463 §3.5: delivery time expired
-                        failed.push_back({std::move(after), delivery});
-                      }
-                      if (!failed.empty())
-                        settler_.fail(queue::counted(loaded.message, env_.memory), name,
-                                      std::move(failed));
+                      end_over_age(loaded, name, failed_at, host, reply);
                     }
                     if (rows->more) sweep_over_age(name, rows->reached, failed_at, host, reply);
                   });
+}
+
+void Home::end_over_age(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
+                        base::WallTime failed_at, const std::string& host,
+                        const std::string& reply) {
+  std::vector<FailedDelivery> failed;
+  for (const queue::Delivery& delivery : loaded.deliveries) {
+    if (!delivery.failed_status.empty()) continue;
+    if (!directory_.claim(name, {loaded.message->id, delivery.number})) continue;
+    queue::Delivery after = delivery;
+    after.last = {failed_at, host, reply};
+    after.failed_status = "4.4.7";  // RFC 3463 §3.5: delivery time expired
+    failed.push_back({std::move(after), delivery});
+  }
+  if (!failed.empty())
+    settler_.fail(queue::counted(loaded.message, env_.memory), std::move(failed));
 }
 
 void Home::act(Act act, const queue::QueueName& queue, base::DeliveryId id, ActDone done) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "mta/outbound/environment.h"
@@ -79,6 +80,8 @@ class Home {
   void to_owner(queue::Job job, const std::shared_ptr<const Site>& site);
   void sweep_over_age(const queue::QueueName& queue, queue::WaitingMark from,
                       base::WallTime failed_at, const std::string& host, const std::string& reply);
+  void end_over_age(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
+                    base::WallTime failed_at, const std::string& host, const std::string& reply);
   void act_on_row(Act act, const queue::QueueName& queue, base::DeliveryId id,
                   const queue::MessageView& view, ActDone done);
 
@@ -87,7 +90,7 @@ class Home {
   Router router_;
   queue::Directory directory_;
   std::unordered_map<std::string, Destination> destinations_;
-  base::Duration clock_shift_{0};
+  std::unordered_set<queue::QueueName> sweeping_;  // queues that sweep_over_age() is reading
   bool stopping_ = false;
 };
 

@@ -114,6 +114,25 @@ void Session::quit(base::Now now) {
   detach();
 }
 
+void Session::give_up(base::Now now) {
+  if (!job_ || protocol_ == nullptr) return;
+  const bool is_connected = protocol_->is_connected();
+  const smtp::Stage stage = is_connected ? protocol_->smtp().stage() : smtp::Stage::Connect;
+  if (stage == smtp::Stage::FinalDot) return;
+  const auto waited = std::chrono::duration_cast<base::Duration>(now.instant - job_started_);
+  const smtp::Reply reply =
+      smtp::make_reply(451, "4.4.2",
+                       host_ + " did not get ahead in " + base::format_duration(waited) +
+                           " (stage: " + std::string(smtp::stage_name(stage)) +
+                           "), and other sites waited for the connection");
+  std::exchange(protocol_, nullptr)->drop(now);
+  const std::vector<smtp::RecipientResult> results(job_->deliveries.size(),
+                                                   smtp::RecipientResult{stage, {}});
+  reused_ = false;
+  finish_job(make_report(results, Cause::TimedOut, reply, /*past_final_dot=*/false),
+             Scheduler::SessionAfter::Gone);
+}
+
 void Session::detach() {
   if (protocol_ == nullptr) return;
   protocol_->detach();
@@ -220,6 +239,7 @@ void Session::pump(base::Now now) {
     } else if (const auto* failed = std::get_if<smtp::SessionFailed>(&*event)) {
       return session_failed(*failed, now);
     } else if (job_) {  // closed by a 421 between transactions, with a job that has not begun
+      reused_ = true;
       detach();
       return finish_job(
           make_report(std::vector<smtp::RecipientResult>(job_->deliveries.size()), Cause::Lost,

@@ -60,7 +60,8 @@ struct SessionContext {
   base::Loop& loop;
   net::Network& network;
   queue::Store& store;
-  smtp::ClientOptions options;
+  // Shared with protocols that outlive their session, to say QUIT.
+  std::shared_ptr<const smtp::ClientOptions> options;
   std::uint32_t messages_per_connection = 100;
   base::Duration connect_timeout = std::chrono::seconds(30);
   base::Duration idle_timeout = std::chrono::seconds(5);
@@ -92,6 +93,10 @@ class Session {
   void start(queue::Job job, base::Now now);
   // Says QUIT and is gone, without a session_gone(). Only when idle.
   void quit(base::Now now);
+
+  // Ends the running attempt, because others wait for its connection; not when the final dot has
+  // left, or when there is none.
+  void give_up(base::Now now);
 
   [[nodiscard]] SessionKey key() const { return key_; }
 

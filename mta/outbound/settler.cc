@@ -128,13 +128,11 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
   }
   if (!delivered.empty()) add(queue::ended(message, delivered, queue::Outcome::Delivered, attempt));
   if (change) commit(std::move(*change), report.queue, std::move(releases));
-  if (!failed.empty()) fail(report.message, report.queue, std::move(failed));
+  if (!failed.empty()) fail(report.message, std::move(failed));
   return again;
 }
 
-void Settler::fail(const queue::MessagePointer& message, const queue::QueueName& queue,
-                   std::vector<FailedDelivery> failed) {
-  static_cast<void>(queue);
+void Settler::fail(const queue::MessagePointer& message, std::vector<FailedDelivery> failed) {
   if (message->recipients == 1) return report(message, std::move(failed), std::nullopt, [] {});
   env_.on_loop(desk_loop(message->id, env_.loop_count()),
                [message, failed = std::move(failed)](Dispatcher& dispatcher) mutable {

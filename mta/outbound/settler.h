@@ -44,8 +44,7 @@ class Settler {
   [[nodiscard]] std::vector<queue::Delivery> settle(JobReport report);
 
   // Deliveries that failed for good, of one message; on any loop.
-  void fail(const queue::MessagePointer& message, const queue::QueueName& queue,
-            std::vector<FailedDelivery> failed);
+  void fail(const queue::MessagePointer& message, std::vector<FailedDelivery> failed);
 
   // The same, on the loop of the message's desk.
   void fail_at_desk(const queue::MessagePointer& message, std::vector<FailedDelivery> failed);
