@@ -85,6 +85,19 @@ void add_hosts(Site& site, const std::vector<dns::Host>& hosts, std::uint16_t po
   }
 }
 
+// How many addresses stand at the front of the set's addresses with the best preference. Those of
+// one host alone keep their order, which begins with IPv6.
+std::size_t count_equals(const std::vector<dns::Host>& hosts) {
+  std::size_t addresses = 0;
+  std::size_t equal_hosts = 0;
+  for (const dns::Host& host : hosts) {
+    if (host.preference != hosts.front().preference) break;
+    addresses += host.addresses.size();
+    ++equal_hosts;
+  }
+  return equal_hosts > 1 ? addresses : 1;
+}
+
 }  // namespace
 
 std::string describe(const HostAddress& host) {
@@ -172,6 +185,7 @@ void Router::resolve(std::string_view destination, Done done) {
         site->account = "mx:" + found.site + (port == kSmtpPort ? "" : ":" + std::to_string(port));
         site->connections_max = limit;
         add_hosts(*site, found.hosts, port);
+        site->equals = count_equals(found.hosts);
         done(Resolved{std::move(site), std::clamp(found.ttl, kKeepMin, kKeepMax)});
       });
 }
@@ -179,6 +193,7 @@ void Router::resolve(std::string_view destination, Done done) {
 struct Router::HostsWanted {
   Done done;
   std::shared_ptr<Site> site;
+  bool shared = false;
   std::vector<std::uint16_t> ports;
   std::vector<dns::MailHosts> found;  // by host, in the route's order
   std::size_t missing = 0;
@@ -190,8 +205,7 @@ void Router::resolve_route(const Route& route, const ToHosts& hosts, Done done) 
   wanted->site = std::make_shared<Site>();
   wanted->site->account = std::string(kRoutePrefix) + route.name;
   wanted->site->connections_max = queue_settings_.route_connections;
-  wanted->site->order =
-      hosts.order == ToHosts::Order::Share ? Site::Order::Shared : Site::Order::InOrder;
+  wanted->shared = hosts.order == ToHosts::Order::Share;
   wanted->missing = hosts.hosts.size();
   wanted->found.resize(hosts.hosts.size());
   MTA_ASSERT(!hosts.hosts.empty());
@@ -222,6 +236,7 @@ void Router::host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t i
     first.status = dns::MailHosts::Status::TemporaryFailure;
     return wanted->done(not_resolved(first, queue::Cause::Temporary));
   }
+  if (wanted->shared) wanted->site->equals = wanted->site->hosts.size();
   wanted->done(Resolved{std::move(wanted->site), std::clamp(keep_for, kKeepMin, kKeepMax)});
 }
 

@@ -80,7 +80,8 @@ Session::Session(SessionKey key, std::shared_ptr<const Site> site, SessionContex
       listener_(listener),
       self_(std::make_shared<Session*>(this)) {
   MTA_ASSERT(!site_->hosts.empty());
-  if (site_->order == Site::Order::Shared) first_host_ = context_.connections % site_->hosts.size();
+  MTA_ASSERT(site_->equals > 0 && site_->equals <= site_->hosts.size());
+  first_host_ = context_.sessions++ % site_->equals;
 }
 
 Session::~Session() {
@@ -141,7 +142,7 @@ void Session::detach() {
 
 std::optional<HostAddress> Session::next_host(base::Now now) const {
   for (std::size_t i = tried_; i < site_->hosts.size(); ++i) {
-    const HostAddress& host = site_->hosts[(first_host_ + i) % site_->hosts.size()];
+    const HostAddress& host = site_->host(first_host_, i);
     if (host.address.ip.is_v4() || context_.no_ipv6_until <= now.instant) return host;
   }
   return std::nullopt;
@@ -163,11 +164,9 @@ void Session::connect(base::Now now) {
     no_route_ = true;
     return host_failed(std::move(failure), now);
   }
-  while (site_->hosts[(first_host_ + tried_) % site_->hosts.size()].address != host->address)
-    ++tried_;
+  while (site_->host(first_host_, tried_).address != host->address) ++tried_;
   ++tried_;
   ++connects_;
-  ++context_.connections;
   host_ = describe(*host);
   messages_ = 0;
   net::ConnectRequest request;
@@ -180,8 +179,7 @@ void Session::connect(base::Now now) {
 
 void Session::on_not_connected(const net::Loss& loss, base::Now now) {
   protocol_ = nullptr;  // the network destroys it
-  const bool is_v6 =
-      !site_->hosts[(first_host_ + tried_ - 1) % site_->hosts.size()].address.ip.is_v4();
+  const bool is_v6 = !site_->host(first_host_, tried_ - 1).address.ip.is_v4();
   if (is_v6 && is_no_route(loss)) {
     context_.no_ipv6_until = now.instant + kNoIpv6For;
     --connects_;  // nothing was tried

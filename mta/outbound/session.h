@@ -67,7 +67,7 @@ struct SessionContext {
   base::Duration idle_timeout = std::chrono::seconds(5);
   // Until then IPv6 addresses are passed over: there was no route (ENETUNREACH).
   base::Instant no_ipv6_until{};
-  std::uint64_t connections = 0;  // made so far; spreads shared sites
+  std::uint64_t sessions = 0;  // begun so far; spreads the load over equal hosts
 };
 
 class SessionListener {

@@ -19,13 +19,16 @@ struct HostAddress {
 [[nodiscard]] std::string describe(const HostAddress& host);
 
 struct Site : queue::SiteSpec {
-  enum class Order : std::uint8_t {
-    InOrder,  // as they stand: MX preference, or a route's order = "first"
-    Shared,   // each new connection begins at another one
-  };
+  // In the order of trying, at least one.
+  std::vector<HostAddress> hosts;
+  // So many at the front are equals, as MX hosts of one preference and a route's with order =
+  // "share" are: each new connection begins at another of them (RFC 5321 §5.1).
+  std::size_t equals = 1;
 
-  std::vector<HostAddress> hosts;  // at least one
-  Order order = Order::InOrder;
+  // Which of `hosts` is the `tried`-th to try, from 0 on, on a connection that begins at `first`.
+  [[nodiscard]] const HostAddress& host(std::size_t first, std::size_t tried) const {
+    return hosts[tried < equals ? (first + tried) % equals : tried];
+  }
 };
 
 }  // namespace rockdove::outbound

@@ -170,9 +170,7 @@ void Verifier::resolved(std::uint64_t number, const Resolution& resolution) {
   }
   Question& question = found->second;
   question.site = std::get<Resolved>(resolution).site;
-  if (question.site->order == Site::Order::Shared) {
-    question.first_host = connections_ % question.site->hosts.size();
-  }
+  question.first_host = connections_ % question.site->equals;
   question.failure = "this machine has no IPv6 route, and " + question.site->hosts.front().host +
                      " has no IPv4 address";
   try_next_host(number, env_.now());
@@ -180,9 +178,9 @@ void Verifier::resolved(std::uint64_t number, const Resolution& resolution) {
 
 // Null: there is none, or this question has had its share.
 const HostAddress* Verifier::next_host(Question& question, base::Now now) const {
-  const std::vector<HostAddress>& hosts = question.site->hosts;
-  while (question.connects < limits_.connects_max && question.tried < hosts.size()) {
-    const HostAddress& host = hosts[(question.first_host + question.tried++) % hosts.size()];
+  const std::size_t hosts = question.site->hosts.size();
+  while (question.connects < limits_.connects_max && question.tried < hosts) {
+    const HostAddress& host = question.site->host(question.first_host, question.tried++);
     if (host.address.ip.is_v4() || no_ipv6_until_ <= now.instant) return &host;
   }
   return nullptr;
@@ -223,9 +221,7 @@ void Verifier::asked(std::uint64_t number, AskedServer result, base::Now now) {
   Question& question = found->second;
   question.conversation = nullptr;
   if (result.how != How::Answered) {
-    const HostAddress& host =
-        question.site
-            ->hosts[(question.first_host + question.tried - 1) % question.site->hosts.size()];
+    const HostAddress& host = question.site->host(question.first_host, question.tried - 1);
     if (result.how == How::NoRoute && !host.address.ip.is_v4()) {
       no_ipv6_until_ = now.instant + kNoIpv6For;
       --question.connects;  // nothing was tried

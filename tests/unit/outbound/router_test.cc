@@ -120,8 +120,26 @@ TEST_CASE("a domain goes to its MX hosts by preference, at port 25") {
                                     "b.x.example[192.0.2.2]:25"});
   CHECK(resolved.site->account == "mx:a.x.example,b.x.example");
   CHECK(resolved.site->connections_max == 7);
-  CHECK(resolved.site->order == Site::Order::InOrder);
+  CHECK(resolved.site->equals == 1);
   CHECK(resolved.keep_for == 5min);
+}
+
+TEST_CASE("MX hosts of the best preference are equals, each connection begins at another") {
+  Bench bench;
+  for (const auto& [name, preference, address] :
+       {std::tuple{"a", 10, "192.0.2.1"}, {"b", 10, "192.0.2.2"}, {"c", 20, "192.0.2.3"}}) {
+    const std::string host = std::string(name) + ".x.example";
+    bench.resolver.mx("x.example", static_cast<std::uint16_t>(preference), host);
+    bench.resolver.address(host, address);
+  }
+  const Resolved resolved = bench.found("x.example");
+  const Site& site = *resolved.site;
+  REQUIRE(site.hosts.size() == 3);
+  CHECK(site.equals == 2);
+  CHECK(&site.host(0, 0) == &site.hosts[0]);
+  CHECK(&site.host(1, 0) == &site.hosts[1]);
+  CHECK(&site.host(1, 1) == &site.hosts[0]);
+  CHECK(&site.host(1, 2) == &site.hosts[2]);
 }
 
 TEST_CASE("a destination's port is part of its account") {
@@ -190,8 +208,8 @@ TEST_CASE("a route goes to its hosts, in order or shared, whatever their MX reco
                                  "in-hosts.example[192.0.2.77]:2525"});
   CHECK(first.site->account == "route:first");
   CHECK(first.site->connections_max == 9);
-  CHECK(first.site->order == Site::Order::InOrder);
-  CHECK(bench.found("route:share").site->order == Site::Order::Shared);
+  CHECK(first.site->equals == 1);
+  CHECK(bench.found("route:share").site->equals == 3);
 }
 
 TEST_CASE("a route goes on with the hosts that have an address; without any, mail waits") {
