@@ -416,8 +416,9 @@ void Receiver::commit(base::Now now) {
                             Receiver* receiver = *self;
                             if (receiver != nullptr) receiver->committed(result, shared->id);
                             if (!result) return;
-                            base::LogLine line = reception.log.line(base::Level::Info, "accepted");
-                            line.id(shared->id)
+                            // The line ends before hand_in(), which may write lines, too.
+                            reception.log.line(base::Level::Info, "accepted")
+                                .id(shared->id)
                                 .path("from", shared->sender)
                                 .path("to", deliveries.front().recipient)
                                 .field("recipients", deliveries.size())
