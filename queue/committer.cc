@@ -325,18 +325,37 @@ Result<void> Committer::try_reopen() {
   return write_kept();
 }
 
+// The failed group, and then the results that came meanwhile, so that whoever hears that the rows
+// are back finds no delivery in them whose result is known.
 Result<void> Committer::write_kept() {
+  for (;;) {
+    if (Result<void> settled = settle_group(); !settled) return settled;
+    if (commits_.empty()) return {};
+    take_group();
+  }
+}
+
+// Writes the results of `group_` unless the group is there already. What fails here stays in
+// `group_`, and is then exactly what may or may not be there the next time: a result that was
+// applied twice would count its delivery twice.
+Result<void> Committer::settle_group() {
   std::vector<const Change*> changes;
   for (const Commit& commit : group_) changes.push_back(&commit.change);
   const Result<bool> is_there = ledger_->is_applied(changes);
   if (!is_there) return is_there.error();
   std::size_t octets = 0;
   if (!*is_there) {
+    std::erase_if(group_, [&octets](const Commit& commit) {
+      const bool was_refused = commit.change.kind() == Change::Kind::Acceptance;
+      if (was_refused) octets += commit.change.octets();
+      return was_refused;
+    });
+    inbox_octets_.fetch_sub(std::exchange(octets, 0), std::memory_order_relaxed);
     changes.clear();
-    for (const Commit& commit : group_) {
-      if (commit.change.kind() == Change::Kind::Result) changes.push_back(&commit.change);
+    for (const Commit& commit : group_) changes.push_back(&commit.change);
+    if (!changes.empty()) {
+      if (Result<void> applied = ledger_->apply(changes); !applied) return applied;
     }
-    if (Result<void> applied = ledger_->apply(changes); !applied) return applied;
   }
   for (Commit& commit : group_) {
     octets += commit.change.octets();

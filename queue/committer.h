@@ -101,6 +101,7 @@ class Committer {
   void replace_rows(const Error& why);
   [[nodiscard]] Result<void> try_reopen();
   [[nodiscard]] Result<void> write_kept();
+  [[nodiscard]] Result<void> settle_group();
   [[nodiscard]] Result<void> write_probe() const;
   void refuse_waiting(const Error& why);
   void answer(base::Loop* loop, Done<void> done, std::optional<Error> error);

@@ -108,9 +108,19 @@ Result<void> MemoryRows::write(std::span<const RowOperations* const> batch, queu
   MTA_ASSERT(!has_failed_);  // "takes no more writes" is the caller's duty
   if (disk_.writes_left_ == 0) {
     has_failed_ = true;
+    if (disk_.failed_write_ == MemoryDisk::FailedWrite::IsThere) apply(batch);
     return Error("No space left on device");
   }
   if (disk_.writes_left_ != std::numeric_limits<std::size_t>::max()) --disk_.writes_left_;
+  apply(batch);
+  if (sync == queue::Sync::Yes) {
+    disk_.unsynced_.clear();
+    ++disk_.syncs_;
+  }
+  return {};
+}
+
+void MemoryRows::apply(std::span<const RowOperations* const> batch) {
   MemoryDisk::UndoWrite& undo = disk_.unsynced_.emplace_back();
   for (const RowOperations* operations : batch) {
     operations->for_each([&](const RowOperations::Row& row) {
@@ -126,11 +136,6 @@ Result<void> MemoryRows::write(std::span<const RowOperations* const> batch, queu
       }
     });
   }
-  if (sync == queue::Sync::Yes) {
-    disk_.unsynced_.clear();
-    ++disk_.syncs_;
-  }
-  return {};
 }
 
 std::unique_ptr<queue::RowView> MemoryRows::view() const {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <map>
 #include <memory>
@@ -29,12 +30,22 @@ class MemoryDisk {
   // engine may be using the disk.
   void crash(std::size_t unsynced_kept = 0);
 
+  // What is found of a write that failed: its outcome is unknown to who wrote.
+  enum class FailedWrite : std::uint8_t { Lost, IsThere };
+
   // From now on, after `more` further writes, each fails as on a full disk, until free_space().
-  void fill_after(std::size_t more) { writes_left_ = more; }
+  void fill_after(std::size_t more, FailedWrite outcome = FailedWrite::Lost) {
+    const std::unique_lock lock(mutex_);
+    writes_left_ = more;
+    failed_write_ = outcome;
+  }
 
-  void free_space() { writes_left_ = std::numeric_limits<std::size_t>::max(); }
+  void free_space() { fill_after(std::numeric_limits<std::size_t>::max()); }
 
-  [[nodiscard]] bool is_full() const { return writes_left_ == 0; }
+  [[nodiscard]] bool is_full() const {
+    const std::shared_lock lock(mutex_);
+    return writes_left_ == 0;
+  }
 
   [[nodiscard]] std::size_t syncs() const { return syncs_; }
 
@@ -63,6 +74,7 @@ class MemoryDisk {
   Family families_[queue::kFamilies];
   std::vector<UndoWrite> unsynced_;
   std::size_t writes_left_ = std::numeric_limits<std::size_t>::max();
+  FailedWrite failed_write_ = FailedWrite::Lost;
   std::size_t syncs_ = 0;
 };
 
@@ -82,6 +94,8 @@ class MemoryRows final : public queue::Rows {
   [[nodiscard]] queue::Result<void> trim_history(std::string_view below_key) override;
 
  private:
+  void apply(std::span<const queue::RowOperations* const> batch);
+
   MemoryDisk& disk_;
   bool has_failed_ = false;
 };
