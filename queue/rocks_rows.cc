@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <limits>
@@ -19,6 +20,7 @@
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
+#include <sys/stat.h>
 
 #include "mta/base/assert.h"
 #include "queue/keys.h"
@@ -56,8 +58,10 @@ class Warnings final : public rocksdb::Logger {
   void Logv(const char* format, va_list arguments) override {
     if (!warn_) return;
     std::array<char, 512> text{};
-    const int octets = std::vsnprintf(text.data(), text.size(), format, arguments);
-    if (octets > 0) warn_(std::string_view(text.data()));
+    if (std::vsnprintf(text.data(), text.size(), format, arguments) <= 0) return;
+    std::string_view line(text.data());
+    while (line.ends_with('\n') || line.ends_with(' ')) line.remove_suffix(1);
+    warn_(line);
   }
 
  private:
@@ -417,6 +421,10 @@ Result<std::unique_ptr<Rows>> open_rocks_rows(const RocksSettings& settings) {
   const rocksdb::DBOptions options = database_options(settings, health);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
+  // RocksDB would make it as well, but complain in the log that it was not there.
+  if (mkdir(settings.directory.c_str(), 0750) != 0 && errno != EEXIST) {
+    return Error::system("making the directory " + settings.directory, errno);
+  }
   const rocksdb::Status status = rocksdb::DB::Open(
       options, settings.directory, families(options, settings.directory), &handles, &db);
   if (!status.ok()) return Error(status.ToString()).in("opening the queue " + settings.directory);

@@ -57,9 +57,10 @@ mail::Address address_of(std::string_view text) {
   return address ? *address : mail::Address{std::string(text), {}};
 }
 
-// "mx.example.net" of "mx.example.net[192.0.2.1]:25".
+// "mx.example.net" of "mx.example.net[192.0.2.1]:25", and "[192.0.2.1]" where that has no name.
 std::string host_name(std::string_view host) {
-  return std::string(host.substr(0, host.find('[')));
+  const std::size_t bracket = host.find('[');
+  return std::string(host.substr(0, bracket == 0 ? host.find(']') + 1 : bracket));
 }
 
 mail::ReportedRecipient reported(const queue::Delivery& delivery) {
