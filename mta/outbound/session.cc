@@ -169,6 +169,7 @@ void Session::connect(base::Now now) {
   ++connects_;
   host_ = describe(*host);
   messages_ = 0;
+  reused_ = false;
   net::ConnectRequest request;
   request.to = host->address;
   request.timeout = context_.connect_timeout;
@@ -231,7 +232,8 @@ void Session::pump(base::Now now) {
   smtp::ClientSession& smtp = protocol_->smtp();
   while (std::optional<smtp::ClientEvent> event = smtp.next_event(now.instant)) {
     if (std::holds_alternative<smtp::Greeted>(*event)) {
-      begin_transaction(now);
+      // Not if the peer said more than its reply to EHLO at once: how that ended is the next event.
+      if (smtp.is_ready()) begin_transaction(now);
     } else if (const auto* ended = std::get_if<smtp::TransactionEnded>(&*event)) {
       return transaction_ended(*ended, now);
     } else if (const auto* failed = std::get_if<smtp::SessionFailed>(&*event)) {
