@@ -207,6 +207,9 @@ Result<bool> Ledger::is_applied(std::span<const Change* const> changes) const {
   std::map<std::pair<Family, std::string>, std::optional<std::string>> left;
   for (const Change* change : changes) {
     change->rows().for_each([&](const RowOperations::Row& row) {
+      // A ReportState went with its message if this was the last delivery; the change's other rows
+      // tell as well.
+      if (row.family == Family::Deliveries && parse_delivery_key(row.key)->number == 0) return;
       std::optional<std::string>& value = left[{row.family, std::string(row.key)}];
       if (row.operation == RowOperations::Operation::Put) {
         value = std::string(row.value);
