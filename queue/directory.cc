@@ -91,12 +91,15 @@ std::vector<Delivery> Directory::fresh(const QueueName& name, MessageId message,
     const bool is_overdue = queue.earliest <= now && now - queue.earliest >= kOverdue;
     const std::uint32_t room = is_overdue ? room_now(queue) / 2 : room_now(queue);
     // Another loop's clock may have been read a moment later than ours.
-    const bool is_due = delivery.due <= now + std::chrono::seconds(1);
+    // And a clock that was set back since it was accepted makes it a stray.
+    const bool is_stray = delivery.due > now + longest_wait();
+    const bool is_due = delivery.due <= now + std::chrono::seconds(1) || is_stray;
     if (may_start && is_due && queue.out.size() < room && out_ < settings_.loaded_max) {
       take_out(queue, id);
       start.push_back(std::move(delivery));
     } else {
       on_disk_from(queue, delivery.due);
+      if (is_stray) queue.strays_at = std::min(queue.strays_at, now + kStraysLater);
       left_any = true;
     }
   }

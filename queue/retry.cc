@@ -14,11 +14,16 @@ base::Duration retry_wait(const QueueSettings& settings, std::uint32_t attempts,
   return wait + base::Duration(static_cast<std::int64_t>(random.below(jitter_max)));
 }
 
-base::Duration ClockWatch::observe(base::Now now) {
+base::Duration ClockWatch::jump_at(base::Now now) const {
   const auto run = std::chrono::duration_cast<base::Duration>(now.instant - base_.instant);
   const base::Duration wall = now.wall - base_.wall;
   const base::Duration jump = wall - run;
-  if (jump < kJump && jump > -kJump) return base::Duration::zero();
+  return jump < kJump && jump > -kJump ? base::Duration::zero() : jump;
+}
+
+base::Duration ClockWatch::observe(base::Now now) {
+  const base::Duration jump = jump_at(now);
+  if (jump == base::Duration::zero()) return jump;
   base_ = now;
   trusted_since_ = now.instant + kAgeGrace;
   return jump;

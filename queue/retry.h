@@ -35,10 +35,15 @@ class ClockWatch {
   // noticed as well. The jump, by how much the wall clock is ahead; zero while they agree to kJump.
   base::Duration observe(base::Now now);
 
-  // Whether a failure now may end a delivery because of its age.
-  [[nodiscard]] bool may_expire(base::Now now) const { return now.instant >= trusted_since_; }
+  // Whether a failure now may end a delivery because of its age. Not behind a jump either that
+  // observe() has not seen yet.
+  [[nodiscard]] bool may_expire(base::Now now) const {
+    return now.instant >= trusted_since_ && jump_at(now) == base::Duration::zero();
+  }
 
  private:
+  [[nodiscard]] base::Duration jump_at(base::Now now) const;
+
   base::Now base_;
   base::Instant trusted_since_;
 };

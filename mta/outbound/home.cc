@@ -264,6 +264,9 @@ void Home::sweep_over_age(const queue::QueueName& name, queue::WaitingMark from,
 void Home::end_over_age(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
                         base::WallTime failed_at, const std::string& host,
                         const std::string& reply) {
+  // The id, by which they were chosen, may be older, and the clock may have been set meanwhile.
+  if (!env_.clocks.may_expire(env_.now())) return;
+  if (!queue::is_over_age(env_.queue, loaded.message->accepted, failed_at)) return;
   std::vector<FailedDelivery> failed;
   for (const queue::Delivery& delivery : loaded.deliveries) {
     if (!delivery.failed_status.empty()) continue;

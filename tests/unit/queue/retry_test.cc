@@ -68,10 +68,17 @@ TEST_CASE("a clock set forward or back is noticed once, and ages wait ten minute
     ClockWatch watch(at({}, {}));
     REQUIRE(watch.observe(at(1h, 1h)) == Duration::zero());
     CHECK(watch.observe(at(2h, 2h + jump)) == jump);
-    CHECK_FALSE(watch.may_expire(at(2h + 9min, {})));
-    CHECK(watch.may_expire(at(2h + 10min, {})));
+    CHECK_FALSE(watch.may_expire(at(2h + 9min, 2h + 9min + jump)));
+    CHECK(watch.may_expire(at(2h + 10min, 2h + 10min + jump)));
     CHECK(watch.observe(at(3h, 3h + jump)) == Duration::zero());
   }
+}
+
+TEST_CASE("behind a jump that nobody has noticed yet no age is believed") {
+  const ClockWatch watch(at({}, {}));
+  CHECK(watch.may_expire(at(1h, 1h)));
+  CHECK_FALSE(watch.may_expire(at(1h, 25h)));
+  CHECK_FALSE(watch.may_expire(at(1h, -24h)));
 }
 
 TEST_CASE("several small steps that add up to a jump are one") {
