@@ -20,7 +20,6 @@ struct BounceRequest {
   queue::MessageKind kind = queue::MessageKind::Report;
   base::MessageId id;  // of the report
   base::WallTime now;
-  bool is_last = false;  // no further report follows; it stands for all of `failed`
 };
 
 // Header block, body and envelope of the report; recipients is left to the caller.

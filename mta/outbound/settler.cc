@@ -133,7 +133,7 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
 }
 
 void Settler::fail(const queue::MessagePointer& message, std::vector<FailedDelivery> failed) {
-  if (message->recipients == 1) return report(message, std::move(failed), std::nullopt, [] {});
+  if (message->recipients == 1) return report(message, {std::move(failed), {}, {}}, [] {});
   env_.on_loop(desk_loop(message->id, env_.loop_count()),
                [message, failed = std::move(failed)](Dispatcher& dispatcher) mutable {
                  dispatcher.settler().fail_at_desk(message, std::move(failed));
@@ -153,48 +153,43 @@ void Settler::fail_at_desk(const queue::MessagePointer& message,
 
 void Settler::desk_go_on(base::MessageId id) {
   env_.store.read_report_state(env_.loop, id, [this, id](base::Result<queue::ReportState> state) {
-    const queue::ReportState known = state ? *state : queue::ReportState{};
-    if (known.reports + 1 < kReportsMax) return desk_decide(id, known, std::nullopt);
-    env_.store.view(env_.loop, id, [this, id, known](base::Result<queue::MessageView> view) {
-      desk_decide(id, known, view ? std::optional(std::move(*view)) : queue::MessageView{});
-    });
+    // The store is being replaced: how many reports there were must be known.
+    if (!state) return park(desks_.at(id), env_.now().wall + kReportsApart);
+    if (state->reports + 1 != kReportsMax) return desk_decide(id, *state, {});
+    env_.store.view(env_.loop, id,
+                    [this, id, known = *state](base::Result<queue::MessageView> view) {
+                      if (!view) return park(desks_.at(id), env_.now().wall + kReportsApart);
+                      desk_decide(id, known, view->deliveries);
+                    });
   });
 }
 
 void Settler::desk_decide(base::MessageId id, const queue::ReportState& state,
-                          const std::optional<queue::MessageView>& view) {
+                          const std::vector<queue::Delivery>& in_queue) {
   Desk& desk = desks_.at(id);
   const base::Now now = env_.now();
+  const bool is_last = state.reports + 1 == kReportsMax;
   const base::WallTime next = state.reports == 0 ? base::WallTime{} : state.last + kReportsApart;
-  if (next > now.wall && next - now.wall <= kReportsApart) return park(desk, next);
-  if (view) {
-    // The last report: it stands for all that is left, so it waits until nothing else can fail.
-    const auto still_open = std::count_if(
-        view->deliveries.begin(), view->deliveries.end(), [&desk](const queue::Delivery& delivery) {
-          return delivery.failed_status.empty() &&
-                 std::none_of(desk.waiting.begin(), desk.waiting.end(),
-                              [&delivery](const FailedDelivery& failed) {
-                                return failed.delivery.number == delivery.number;
-                              });
-        });
-    if (still_open > 0) return park(desk, now.wall + kLastReportAsksEvery);
-    // Those that are marked but not here yet come with their own load; they are all due by now.
-    if (desk.waiting.size() < view->deliveries.size() &&
-        view->deliveries.size() <= view->message->recipients) {
-      const bool others_due = std::any_of(
-          view->deliveries.begin(), view->deliveries.end(), [&](const queue::Delivery& delivery) {
-            return delivery.due > now.wall &&
-                   std::none_of(desk.waiting.begin(), desk.waiting.end(),
-                                [&delivery](const FailedDelivery& failed) {
-                                  return failed.delivery.number == delivery.number;
-                                });
-          });
-      if (others_due) return park(desk, now.wall + kReportsApart);
+  const bool are_named = state.reports >= kReportsMax;  // by the last report, see below
+  if (!are_named && next > now.wall && next - now.wall <= kReportsApart) return park(desk, next);
+  // The last report names all that is left, so it waits until nothing else can fail. Those that
+  // wait for it in the queue come here later, each with its own load, and end without another one.
+  Reporting reporting;
+  if (is_last) {
+    for (const queue::Delivery& delivery : in_queue) {
+      const bool is_here = std::any_of(desk.waiting.begin(), desk.waiting.end(),
+                                       [&delivery](const FailedDelivery& failed) {
+                                         return failed.delivery.number == delivery.number;
+                                       });
+      if (is_here) continue;
+      if (delivery.failed_status.empty()) return park(desk, now.wall + kLastReportAsksEvery);
+      reporting.named_too.push_back(delivery);
     }
   }
-  queue::ReportState after{state.reports + 1, now.wall};
-  std::vector<FailedDelivery> failed = std::exchange(desk.waiting, {});
-  report(desk.message, std::move(failed), after, [this, id] { desk_committed(id); });
+  if (!are_named) reporting.state = queue::ReportState{state.reports + 1, now.wall};
+  reporting.failed = std::exchange(desk.waiting, {});
+  reporting.are_named = are_named;
+  report(desk.message, std::move(reporting), [this, id] { desk_committed(id); });
 }
 
 void Settler::park(Desk& desk, base::WallTime due) {
@@ -223,27 +218,27 @@ void Settler::desk_committed(base::MessageId id) {
   env_.loop.at_turn_end([this, id] { desk_go_on(id); });
 }
 
-void Settler::report(const queue::MessagePointer& message, std::vector<FailedDelivery> failed,
-                     std::optional<queue::ReportState> state, base::UniqueFunction<void()> done) {
+void Settler::report(const queue::MessagePointer& message, Reporting reporting,
+                     base::UniqueFunction<void()> done) {
   const bool returns_body =
       message->header_block.size() + message->body_octets <= env_.queue.bounce_returned;
-  if (message->body != nullptr || message->body_chunks == 0 || !returns_body) {
-    return report_with_body(message, std::move(failed), state, std::move(done), message->body);
+  if (message->body != nullptr || message->body_chunks == 0 || !returns_body ||
+      reporting.are_named) {
+    return report_with_body(message, std::move(reporting), std::move(done), message->body);
   }
-  env_.store.read_chunk(env_.loop, message->id, 0,
-                        [this, message, failed = std::move(failed), state, done = std::move(done)](
-                            base::Result<std::shared_ptr<const std::string>> body) mutable {
-                          report_with_body(message, std::move(failed), state, std::move(done),
-                                           body ? std::move(*body) : nullptr);
-                        });
+  env_.store.read_chunk(
+      env_.loop, message->id, 0,
+      [this, message, reporting = std::move(reporting),
+       done = std::move(done)](base::Result<std::shared_ptr<const std::string>> body) mutable {
+        report_with_body(message, std::move(reporting), std::move(done), body ? *body : nullptr);
+      });
 }
 
-void Settler::report_with_body(const queue::MessagePointer& message,
-                               std::vector<FailedDelivery> failed,
-                               std::optional<queue::ReportState> state,
+void Settler::report_with_body(const queue::MessagePointer& message, Reporting reporting,
                                base::UniqueFunction<void()> done,
-                               std::shared_ptr<const std::string> body) {
+                               const std::shared_ptr<const std::string>& body) {
   const base::Now now = env_.now();
+  std::vector<FailedDelivery> failed = std::move(reporting.failed);
   // Nothing that we wrote ourselves, and nothing without a sender, is answered with another report
   // (RFC 5321 §6.1): the postmaster hears of it once.
   const bool to_postmaster = message->sender.empty();
@@ -258,7 +253,7 @@ void Settler::report_with_body(const queue::MessagePointer& message,
       queue::ended(*message, deliveries_of(failed), how, queue::Attempt{now.wall, {}, {}, {}});
   std::shared_ptr<queue::Message> bounce;
   std::vector<queue::Delivery> bounce_deliveries;
-  if (!recipients.empty()) {
+  if (!recipients.empty() && !reporting.are_named) {
     BounceRequest request{
         *message,
         {},
@@ -266,9 +261,10 @@ void Settler::report_with_body(const queue::MessagePointer& message,
         to,
         to_postmaster ? queue::MessageKind::PostmasterReport : queue::MessageKind::Report,
         env_.ids.next(now.wall),
-        now.wall,
-        state && state->reports >= kReportsMax};
+        now.wall};
     request.failed = deliveries_of(failed);
+    std::move(reporting.named_too.begin(), reporting.named_too.end(),
+              std::back_inserter(request.failed));
     bounce = std::make_shared<queue::Message>(make_bounce(env_.queue, request));
     for (const std::string& recipient : recipients) {
       queue::Delivery delivery;
@@ -281,7 +277,7 @@ void Settler::report_with_body(const queue::MessagePointer& message,
     bounce->recipients = static_cast<std::uint32_t>(bounce_deliveries.size());
     change.join(queue::accepted(*bounce, bounce_deliveries, queue::Change::Kind::Result));
   }
-  if (state) change.join(queue::reported(message->id, *state));
+  if (reporting.state) change.join(queue::reported(message->id, *reporting.state));
   for (const FailedDelivery& delivery : failed) {
     log_failed(*message, delivery, how, bounce ? std::optional(bounce->id) : std::nullopt);
   }

@@ -65,16 +65,25 @@ class Settler {
   };
 
   void desk_go_on(base::MessageId id);
+  // `in_queue`: the message's deliveries, when the report that is due is the last one.
   void desk_decide(base::MessageId id, const queue::ReportState& state,
-                   const std::optional<queue::MessageView>& view);
+                   const std::vector<queue::Delivery>& in_queue);
   void park(Desk& desk, base::WallTime due);
   void desk_committed(base::MessageId id);
-  // Ends them with a report to whom it concerns, or as unreturnable.
-  void report(const queue::MessagePointer& message, std::vector<FailedDelivery> failed,
-              std::optional<queue::ReportState> state, base::UniqueFunction<void()> done);
-  void report_with_body(const queue::MessagePointer& message, std::vector<FailedDelivery> failed,
-                        std::optional<queue::ReportState> state, base::UniqueFunction<void()> done,
-                        std::shared_ptr<const std::string> body);
+
+  struct Reporting {
+    std::vector<FailedDelivery> failed;       // these end now
+    std::vector<queue::Delivery> named_too;   // have failed as well; they end later, unreported
+    std::optional<queue::ReportState> state;  // written along
+    bool are_named = false;  // in the last report, which was before: there is none now
+  };
+
+  // Ends what failed with a report to whom it concerns, or as unreturnable.
+  void report(const queue::MessagePointer& message, Reporting reporting,
+              base::UniqueFunction<void()> done);
+  void report_with_body(const queue::MessagePointer& message, Reporting reporting,
+                        base::UniqueFunction<void()> done,
+                        const std::shared_ptr<const std::string>& body);
   void release_all(const queue::MessagePointer& message, const std::vector<FailedDelivery>& failed,
                    std::optional<base::WallTime> due);
   void log_failed(const queue::Message& message, const FailedDelivery& failed, queue::Outcome how,
