@@ -1,0 +1,359 @@
+#include "tests/sim/truth.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "mta/base/assert.h"
+#include "mta/base/ids.h"
+#include "queue/codec.h"
+#include "queue/keys.h"
+#include "queue/retry.h"
+
+namespace rockdove::sim {
+namespace {
+
+constexpr std::string_view kNumberField = "X-Sim: ";
+constexpr unsigned kReportsMax = 10;
+// An address of the relay itself, whose mail goes to the postmaster.
+constexpr std::string_view kPostmasterAlias = "postmaster@relay.example";
+
+// Behind the first header field, which may be folded.
+std::string_view behind_first_field(std::string_view content) {
+  std::size_t at = 0;
+  do {
+    at = content.find("\r\n", at);
+    if (at == std::string_view::npos) return {};
+    at += 2;
+  } while (at < content.size() && (content[at] == ' ' || content[at] == '\t'));
+  return content.substr(at);
+}
+
+std::string_view line_behind(std::string_view text, std::string_view start) {
+  const std::size_t at = text.find(start);
+  if (at == std::string_view::npos) return {};
+  const std::size_t begin = at + start.size();
+  return text.substr(begin, text.find("\r\n", begin) - begin);
+}
+
+std::optional<std::size_t> submission_number(std::string_view content) {
+  const std::string_view text = line_behind(content, kNumberField);
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+void Truth::fail(queue::MessageId id, std::string_view what) {
+  agenda_.fail(base::format_id(id) + ": " + std::string(what));
+}
+
+Submission& Truth::submission(std::string sender, std::vector<std::string> recipients,
+                              std::string_view body) {
+  const std::size_t number = submissions_.size() + 1;
+  Submission& made = submissions_[number];
+  made.number = number;
+  made.content = std::string(kNumberField) + std::to_string(number) +
+                 "\r\nDate: Sat, 21 Nov 2026 00:00:00 +0000\r\nMessage-ID: <" +
+                 std::to_string(number) + "@sim.example>\r\nFrom: <" + sender + ">\r\n\r\n";
+  made.content.append(body);
+  made.sender = std::move(sender);
+  made.recipients = std::move(recipients);
+  return made;
+}
+
+void Truth::accepted(Submission& submission, queue::MessageId id) {
+  submission.told = Submission::Told::Accepted;
+  submission.id = id;
+  const auto found = known_.find(id);
+  if (found == known_.end()) return fail(id, "got a 250 and is not on the disk");
+  if (behind_first_field(found->second.content) != submission.content) {
+    fail(id, "got a 250, and what was stored is not what was sent");
+  }
+}
+
+void Truth::applied(const queue::Change& change) {
+  std::map<queue::MessageId, Known> begun;
+  std::map<queue::DeliveryId, queue::Delivery> deliveries;
+  change.rows().for_each([&](const queue::RowOperations::Row& row) {
+    if (row.operation != queue::RowOperations::Operation::Put) return;
+    if (row.family == queue::Family::Messages) {
+      const auto message = queue::decode_message(*queue::parse_message_key(row.key), row.value);
+      MTA_ASSERT(message.is_ok());
+      Known& known = begun[message->id];
+      known.kind = message->kind;
+      known.sender = message->sender;
+      known.accepted = message->accepted;
+      known.content = message->header_block;
+      for (std::uint32_t chunk = 0; chunk < message->body_chunks; ++chunk) {
+        const auto& bodies = disk_.rows(queue::Family::Bodies);
+        const auto found = bodies.find(queue::body_key(message->id, chunk));
+        if (found == bodies.end()) return fail(message->id, "is stored without its whole body");
+        known.content += found->second;
+      }
+      if (known.content.size() != message->header_block.size() + message->body_octets) {
+        fail(message->id, "says a wrong size of its body");
+      }
+    } else if (row.family == queue::Family::Deliveries) {
+      const queue::DeliveryId id = *queue::parse_delivery_key(row.key);
+      if (id.number == 0) return;
+      const auto delivery = queue::decode_delivery(id, row.value);
+      MTA_ASSERT(delivery.is_ok());
+      deliveries[id] = *delivery;
+    } else if (row.family == queue::Family::History) {
+      const auto key = queue::parse_history_key(row.key);
+      MTA_ASSERT(key.has_value());
+      if (key->kind != queue::HistoryKind::Closing) return;
+      const auto step = queue::decode_step(*key, row.value);
+      MTA_ASSERT(step.is_ok());
+      const auto known = known_.find(key->delivery.message);
+      if (known == known_.end()) return fail(key->delivery.message, "ended and never began");
+      Recipient& recipient = known->second.recipients[key->delivery.number];
+      recipient.outcomes.push_back(step->what);
+      recipient.ended_at = agenda_.instant();
+      if (recipient.outcomes.size() > 1) fail(key->delivery.message, "ended twice");
+    }
+  });
+  for (const auto& [id, delivery] : deliveries) {
+    const auto known = known_.find(id.message);
+    if (known == known_.end() || delivery.failed_status.empty()) continue;
+    Recipient& recipient = known->second.recipients[id.number];
+    if (delivery.failed_status == "4.4.7") check_age(id.message, known->second, recipient);
+    recipient.failed_at = std::min(recipient.failed_at, agenda_.instant());
+  }
+  for (auto& [id, known] : begun) {
+    for (const auto& [delivery_id, delivery] : deliveries) {
+      if (delivery_id.message == id) {
+        known.recipients[delivery_id.number].address = delivery.recipient;
+      }
+    }
+    begins(id, std::move(known));
+  }
+}
+
+void Truth::begins(queue::MessageId id, Known known) {
+  if (known_.contains(id)) return fail(id, "was accepted twice");
+  const Known& kept = known_.emplace(id, std::move(known)).first->second;
+  by_content_[kept.content] = id;
+  check_content(id, kept);
+}
+
+void Truth::check_content(queue::MessageId id, const Known& known) {
+  if (known.kind != queue::MessageKind::Ordinary) return note_report(id, known);
+  const std::optional<std::size_t> number = submission_number(known.content);
+  if (!number || !submissions_.contains(*number)) return fail(id, "is nobody's message");
+  const Submission& submission = submissions_.at(*number);
+  if (behind_first_field(known.content) != submission.content) {
+    fail(id, "was stored otherwise than it was sent");
+  }
+  if (submission.sender != known.sender) fail(id, "has another sender than was said");
+  if (!stored_submissions_.insert(*number).second) fail(id, "was stored before by another number");
+}
+
+void Truth::note_report(queue::MessageId id, const Known& report) {
+  const std::string_view about = line_behind(report.content, "\r\nX-Rockdove-Message: ");
+  const std::optional<queue::MessageId> original_id = base::parse_message_id(about);
+  if (!original_id || !known_.contains(*original_id)) return fail(id, "is a report about nothing");
+  Known& original = known_.at(*original_id);
+  original.reports.push_back(id);
+  if (original.reports.size() > kReportsMax) fail(*original_id, "has more than 10 reports");
+  const bool to_postmaster = original.sender.empty();
+  if (original.kind == queue::MessageKind::PostmasterReport) {
+    fail(id, "is a report about a report to the postmaster");
+  }
+  if (to_postmaster != (report.kind == queue::MessageKind::PostmasterReport)) {
+    fail(id, "is a report of the wrong kind");
+  }
+  const bool is_alias = original.sender == kPostmasterAlias;
+  const std::string& wanted = to_postmaster || is_alias ? postmaster_ : original.sender;
+  for (const auto& [number, recipient] : report.recipients) {
+    if (recipient.address != wanted) fail(id, "goes to " + recipient.address + ", not " + wanted);
+  }
+  // Only the part about delivery status counts; a returned report has such lines, too.
+  std::string_view part =
+      std::string_view(report.content).substr(report.content.find("\r\nX-Rockdove-Message: "));
+  part = part.substr(0, part.find("\r\n--"));
+  constexpr std::string_view kField = "\r\nFinal-Recipient: rfc822; ";
+  for (std::size_t at = part.find(kField); at != std::string_view::npos;
+       at = part.find(kField, at + 1)) {
+    const std::string_view address = line_behind(part.substr(at), kField);
+    const auto named = std::find_if(
+        original.recipients.begin(), original.recipients.end(),
+        [address](const auto& recipient) { return recipient.second.address == address; });
+    if (named == original.recipients.end()) {
+      fail(id, "names " + std::string(address) + ", who is no recipient");
+      continue;
+    }
+    ++named->second.named_in_reports;
+    if (line_behind(part.substr(at), "\r\nStatus: ") == "4.4.7") {
+      check_age(*original_id, original, named->second);
+    }
+  }
+}
+
+// It has just been bounced for its age.
+void Truth::check_age(queue::MessageId id, const Known& known, const Recipient& recipient) {
+  if (recipient.failed_at != base::kNever) return;  // that was decided before, and rightly
+  if (agenda_.instant() < doubtful_since_ + queue::kAgeGrace) {
+    fail(id, "was bounced for its age within 10 minutes of a start or a clock's jump");
+  }
+  if (agenda_.wall() - known.accepted < lifetime_) {
+    fail(id, "was bounced for its age before its time");
+  }
+}
+
+void Truth::arrived(const Arrival& arrival) {
+  const auto found = by_content_.find(arrival.content);
+  if (found == by_content_.end()) {
+    return agenda_.fail("something arrived that is no message of the queue: " +
+                        arrival.content.substr(0, 300));
+  }
+  const queue::MessageId id = found->second;
+  Known& known = known_.at(id);
+  if (known.sender != arrival.sender) fail(id, "arrived from <" + arrival.sender + ">");
+  for (const std::string& address : arrival.recipients) {
+    const auto recipient =
+        std::find_if(known.recipients.begin(), known.recipients.end(),
+                     [&address](const auto& entry) { return entry.second.address == address; });
+    if (recipient == known.recipients.end()) {
+      fail(id, "arrived for " + address + ", who is no recipient");
+      continue;
+    }
+    Recipient& to = recipient->second;
+    if (!to.outcomes.empty() && arrival.connected > to.ended_at) {
+      fail(id, "arrived for " + address + " after it had ended as " + to.outcomes.front());
+    }
+    check_copies(id, recipient->first, to);
+    to.copies.push_back(
+        {arrival.connection, arrival.reply_ends_at, internet_.is_orphaned(arrival.connection)});
+  }
+}
+
+void Truth::check_copies(queue::MessageId id, std::uint32_t number, const Recipient& recipient) {
+  for (const Copy& copy : recipient.copies) {
+    if (copy.crash_since) continue;
+    if (internet_.delivered(copy.connection, 1) >= copy.reply_ends_at) {
+      fail(id, "arrived twice for " + recipient.address + " though the first 250 was read");
+      continue;
+    }
+    if (internet_.is_open(copy.connection)) {
+      fail(id, "arrived for " + recipient.address + " on two connections at once");
+      continue;
+    }
+    const auto& rows = disk_.rows(queue::Family::Deliveries);
+    const auto row = rows.find(queue::delivery_key({id, number}));
+    if (row == rows.end()) continue;  // arrived() has seen that it had ended
+    const auto delivery = queue::decode_delivery({id, number}, row->second);
+    if (!delivery || delivery->uncertain == 0) {
+      fail(id, "arrived twice for " + recipient.address + " and was not marked uncertain");
+    }
+  }
+}
+
+void Truth::crashed() {
+  for (auto& [id, known] : known_) {
+    for (auto& [number, recipient] : known.recipients) {
+      if (!recipient.outcomes.empty()) continue;
+      for (Copy& copy : recipient.copies) copy.crash_since = true;
+    }
+  }
+}
+
+void Truth::check_disk() {
+  const auto& rows = disk_.rows(queue::Family::Deliveries);
+  const auto& messages = disk_.rows(queue::Family::Messages);
+  const auto& waiting = disk_.rows(queue::Family::Waiting);
+  std::size_t deliveries = 0;
+  for (const auto& [id, known] : known_) {
+    std::size_t left = 0;
+    for (const auto& [number, recipient] : known.recipients) {
+      const auto row = rows.find(queue::delivery_key({id, number}));
+      const bool is_there = row != rows.end();
+      if (is_there && !recipient.outcomes.empty()) {
+        fail(id, "is in the queue for " + recipient.address + " though it ended as " +
+                     recipient.outcomes.front());
+      }
+      if (!is_there && recipient.outcomes.empty()) {
+        fail(id, "is lost for " + recipient.address);
+      }
+      if (!is_there) continue;
+      ++left;
+      const auto delivery = queue::decode_delivery({id, number}, row->second);
+      if (!delivery || !waiting.contains(queue::waiting_key(id, *delivery))) {
+        fail(id, "waits for " + recipient.address + " in no queue");
+      }
+    }
+    deliveries += left;
+    if ((left > 0) != messages.contains(queue::message_key(id))) {
+      fail(id, left > 0 ? "is lost, its deliveries are not" : "stays though all of it has ended");
+    }
+  }
+  if (waiting.size() != deliveries) {
+    agenda_.fail("the disk has " + std::to_string(waiting.size()) + " waiting rows for " +
+                 std::to_string(deliveries) + " deliveries");
+  }
+}
+
+void Truth::check_end() {
+  check_disk();
+  for (const auto& [number, submission] : submissions_) {
+    const bool may_be_there = submission.told == Submission::Told::Accepted ||
+                              submission.told == Submission::Told::Unclear;
+    if (!may_be_there && stored_submissions_.contains(number)) {
+      agenda_.fail("submission " + std::to_string(number) + " was not accepted, and was stored");
+    }
+  }
+  for (const auto& [id, known] : known_) {
+    for (const auto& [number, recipient] : known.recipients) {
+      const std::string outcome = recipient.outcomes.empty() ? "" : recipient.outcomes.front();
+      if (outcome == "delivered" && recipient.copies.empty()) {
+        fail(id, "is said to be delivered to " + recipient.address + " and never arrived");
+      }
+      const unsigned reports = outcome == "bounced" ? 1 : 0;
+      if (recipient.named_in_reports != reports) {
+        fail(id, recipient.address + " ended as \"" + outcome + "\" and is named in " +
+                     std::to_string(recipient.named_in_reports) + " reports");
+      }
+    }
+  }
+}
+
+const std::string* Truth::outcome(queue::MessageId id, std::string_view address) const {
+  const auto known = known_.find(id);
+  if (known == known_.end()) return nullptr;
+  for (const auto& [number, recipient] : known->second.recipients) {
+    if (recipient.address == address && !recipient.outcomes.empty())
+      return &recipient.outcomes.front();
+  }
+  return nullptr;
+}
+
+std::size_t Truth::copies(queue::MessageId id, std::string_view address) const {
+  const auto known = known_.find(id);
+  if (known == known_.end()) return 0;
+  for (const auto& [number, recipient] : known->second.recipients) {
+    if (recipient.address == address) return recipient.copies.size();
+  }
+  return 0;
+}
+
+std::vector<queue::MessageId> Truth::reports_about(queue::MessageId id) const {
+  const auto known = known_.find(id);
+  return known == known_.end() ? std::vector<queue::MessageId>() : known->second.reports;
+}
+
+const std::string& Truth::content(queue::MessageId id) const {
+  return known_.at(id).content;
+}
+
+std::vector<queue::MessageId> Truth::accepted_ids() const {
+  std::vector<queue::MessageId> ids;
+  for (const auto& [number, submission] : submissions_) {
+    if (submission.told == Submission::Told::Accepted) ids.push_back(submission.id);
+  }
+  return ids;
+}
+
+}  // namespace rockdove::sim
