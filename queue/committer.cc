@@ -289,8 +289,13 @@ void Committer::replace_rows(const Error& why) {
     }
   }
   refuse_waiting(why);
-  for (;;) {
-    if (const Result<void> reopened = try_reopen(); reopened) break;
+  for (std::string told = why.text();;) {
+    const Result<void> reopened = try_reopen();
+    if (reopened) break;
+    if (reopened.error().text() != told) {
+      told = reopened.error().text();
+      warn("the queue still cannot be written: " + told);
+    }
     const base::Instant again = clock_now() + settings_.housekeeping;
     for (base::Instant now = clock_now(); now < again; now = clock_now()) {
       const auto left = std::chrono::ceil<base::Duration>(again - now);

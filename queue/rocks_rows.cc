@@ -32,6 +32,12 @@ namespace {
 constexpr std::size_t kMebi = 1024 * 1024;
 // Below this no collection is worth its work.
 constexpr std::uint64_t kBlobOctetsMin = 16 * kMebi;
+// Nor with fewer rows of bodies removed since the last one; of the largest they are as much.
+constexpr std::uint64_t kRemovedBodiesMin = 64;
+// Bodies are copied together when over a half, or a tenth on a full disk, of their files is
+// garbage.
+constexpr std::uint64_t kGarbageParts = 2;
+constexpr std::uint64_t kGarbagePartsIfUrgent = 10;
 
 rocksdb::Slice slice(std::string_view octets) {
   return {octets.data(), octets.size()};
@@ -259,8 +265,9 @@ class RocksRows final : public Rows {
     return db_->GetIntProperty(handle(family), name, &value) ? value : 0;
   }
 
-  [[nodiscard]] bool is_half_garbage() const {
-    return property(Family::Bodies, rocksdb::DB::Properties::kLiveBlobFileGarbageSize) * 2 >
+  // More than one part in `parts` of what bodies take is garbage, as far as compaction has seen.
+  [[nodiscard]] bool is_garbage_over(std::uint64_t parts) const {
+    return property(Family::Bodies, rocksdb::DB::Properties::kLiveBlobFileGarbageSize) * parts >
            property(Family::Bodies, rocksdb::DB::Properties::kLiveBlobFileSize);
   }
 
@@ -268,6 +275,9 @@ class RocksRows final : public Rows {
   std::vector<rocksdb::ColumnFamilyHandle*> all_;
   Handles handles_{};
   std::shared_ptr<Health> health_;
+  // Since the last collection. RocksDB does not say: its property counts no single deletes. What an
+  // earlier instance removed is not known, so the first collection is worth its work.
+  std::atomic<std::uint64_t> removed_bodies_ = kRemovedBodiesMin;
   rocksdb::WriteBatch batch_;  // kept, so that its memory is
 };
 
@@ -285,6 +295,7 @@ Result<void> RocksRows::write(std::span<const RowOperations* const> batch, Sync 
         status = batch_.Delete(handle(row.family), slice(row.key));
         return;
       case RowOperations::Operation::SingleDelete:
+        if (row.family == Family::Bodies) removed_bodies_.fetch_add(1, std::memory_order_relaxed);
         status = batch_.SingleDelete(handle(row.family), slice(row.key));
         return;
     }
@@ -304,12 +315,12 @@ Result<void> RocksRows::write(std::span<const RowOperations* const> batch, Sync 
 
 Result<void> RocksRows::collect_garbage(Urgency urgency) {
   const std::uint64_t blobs = property(Family::Bodies, rocksdb::DB::Properties::kLiveBlobFileSize);
-  const bool has_deletes =
-      property(Family::Bodies, rocksdb::DB::Properties::kNumDeletesActiveMemTable) > 0;
+  const bool has_removals = removed_bodies_.load() >= kRemovedBodiesMin;
   if (urgency == Urgency::Idle &&
-      (blobs < kBlobOctetsMin || (!has_deletes && !is_half_garbage()))) {
+      (blobs < kBlobOctetsMin || (!has_removals && !is_garbage_over(kGarbageParts)))) {
     return {};
   }
+  removed_bodies_ = 0;
   // What is garbage is known once the deletes have met their rows; that moves keys only.
   rocksdb::Status status = db_->Flush(rocksdb::FlushOptions(), handle(Family::Bodies));
   rocksdb::CompactRangeOptions options;
@@ -319,7 +330,10 @@ Result<void> RocksRows::collect_garbage(Urgency urgency) {
   if (status.ok()) {
     status = db_->CompactRange(options, handle(Family::Bodies), nullptr, nullptr);
   }
-  if (status.ok() && (urgency == Urgency::DiskFillsUp || is_half_garbage())) {
+  // On a disk that stays full this is asked again and again, and must not copy all mail for little.
+  const std::uint64_t parts =
+      urgency == Urgency::DiskFillsUp ? kGarbagePartsIfUrgent : kGarbageParts;
+  if (status.ok() && is_garbage_over(parts)) {
     options.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
     options.blob_garbage_collection_age_cutoff = 1.0;
     options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;

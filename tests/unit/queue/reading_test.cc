@@ -106,6 +106,41 @@ TEST_CASE("load: bodies are left out when they would be too many octets") {
   CHECK(loaded.messages[1].message->body == nullptr);
 }
 
+TEST_CASE("load: takes only messages accepted before, and goes on behind those it skipped") {
+  Queue queue;
+  for (std::uint64_t tick = 1; tick <= 6; ++tick) queue.accept(tick, {"example.net"});
+  LoadRequest request;
+  request.queue = kNet;
+  request.due_until = base::kNeverWall;
+  request.accepted_before = sample_id(4).made_at();
+  request.deliveries_max = 2;
+  LoadedQueue loaded = queue.load(request);
+  REQUIRE(loaded.messages.size() == 2);
+  CHECK(loaded.messages.back().message->id == sample_id(2));
+  CHECK(loaded.more);
+  CHECK(loaded.next_due == sample_id(3).made_at());
+  request.from = loaded.reached;
+  loaded = queue.load(request);
+  REQUIRE(loaded.messages.size() == 1);
+  CHECK(loaded.messages.front().message->id == sample_id(3));
+  CHECK(loaded.reached.delivery.message == sample_id(6));
+  CHECK_FALSE(loaded.more);
+  CHECK_FALSE(loaded.next_due);
+}
+
+TEST_CASE("load: what is due later does not make more") {
+  Queue queue;
+  for (std::uint64_t tick = 1; tick <= 3; ++tick) queue.accept(tick, {"example.net"});
+  LoadRequest request;
+  request.queue = kNet;
+  request.due_until = sample_id(2).made_at();
+  request.deliveries_max = 2;
+  const LoadedQueue loaded = queue.load(request);
+  CHECK(loaded.messages.size() == 2);
+  CHECK_FALSE(loaded.more);
+  CHECK(loaded.next_due == sample_id(3).made_at());
+}
+
 TEST_CASE("load: a damaged row costs only itself, and is told") {
   Queue queue;
   queue.accept(1, {"example.net"});
