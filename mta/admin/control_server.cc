@@ -11,6 +11,7 @@ namespace rockdove::admin {
 using base::Result;
 
 const ControlServer::Route ControlServer::kRoutes[] = {
+    {"GET", "/alive", &ControlServer::say_alive},
     {"GET", "/queue", &ControlServer::list},
     {"GET", "/queue/summary", &ControlServer::summarise},
     {"GET", "/queue/message", &ControlServer::show_message},
@@ -62,6 +63,10 @@ void ControlServer::list(const std::shared_ptr<Exchange>& exchange) {
     return;
   }
   start_listing(services_.loop, services_.store, exchange, *std::move(filter));
+}
+
+void ControlServer::say_alive(const std::shared_ptr<Exchange>& exchange) {
+  exchange->answer(200, "{}\n");
 }
 
 void ControlServer::summarise(const std::shared_ptr<Exchange>& exchange) {

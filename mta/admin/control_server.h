@@ -73,6 +73,7 @@ class ControlServer {
   void connection_closed() { --connections_; }
 
   void list(const std::shared_ptr<Exchange>& exchange);
+  void say_alive(const std::shared_ptr<Exchange>& exchange);
   void summarise(const std::shared_ptr<Exchange>& exchange);
   void show_message(const std::shared_ptr<Exchange>& exchange);
   void retry(const std::shared_ptr<Exchange>& exchange);

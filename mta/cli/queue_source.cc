@@ -63,13 +63,20 @@ class DaemonSource : public QueueSource {
     return json;
   }
 
+  // What may take long is asked only of a daemon that is known to answer at all.
+  Result<void> look_for_life() {
+    return client_->ask({"GET", "/alive", {}, ""}, [](std::string_view) {});
+  }
+
   Result<void> get(const http::Target& target, const LineSink& sink, base::Duration patience) {
+    if (const Result<void> alive = look_for_life(); !alive) return explained(alive);
     return explained(client_->ask({"GET", http::format_target(target), {}, ""}, sink, patience));
   }
 
   Result<void> post(admin::Act act, const Json& body, const LineSink& sink) {
     const std::string text =
         body.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+    if (const Result<void> alive = look_for_life(); !alive) return explained(alive);
     return explained(client_->ask({"POST",
                                    "/queue/" + std::string(admin::act_name(act)),
                                    {{"Content-Type", "application/json"}},

@@ -354,6 +354,7 @@ void Server::stop() {
     world->loop.post([this, &world = *world] {
       world.network.stop_listening();
       relay_->stop(world.loop.index());
+      world.network.turn_all();  // so that idle sessions hear of it
     });
   }
   const base::Instant end = base::read_clocks().instant + kDrainTime;

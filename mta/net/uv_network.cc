@@ -110,6 +110,10 @@ void UvNetwork::run_turns() {
   turns_running_.clear();
 }
 
+void UvNetwork::turn_all() {
+  for (const std::unique_ptr<Connection>& connection : connections_) connection->want_turn();
+}
+
 void UvNetwork::close_all() {
   // Closing only marks, so places hold. What a protocol connects while it hears of its loss stays:
   // one that always tries again would never let this end.

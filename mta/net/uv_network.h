@@ -49,6 +49,9 @@ class UvNetwork : public Network {
   // Accepted and closed at once for want of descriptors, by the listeners that listen now.
   [[nodiscard]] std::size_t turned_away() const;
 
+  // Every protocol that is connected gets a turn, to see what has changed around it.
+  void turn_all();
+
   // Every protocol that is left hears lost(Broken, ECONNABORTED), but not those that are connected
   // in answer to it. Not from within a protocol's call.
   void close_all();

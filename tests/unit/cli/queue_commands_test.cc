@@ -103,6 +103,10 @@ class CannedDaemon {
         const ssize_t got = ::recv(client, octets, sizeof(octets), 0);
         if (got <= 0) break;
         request.append(octets, static_cast<std::size_t>(got));
+        if (!request.starts_with("GET /alive ") || !request.ends_with("\r\n\r\n")) continue;
+        constexpr std::string_view kAlive = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        static_cast<void>(::send(client, kAlive.data(), kAlive.size(), MSG_NOSIGNAL));
+        request.clear();
       }
       std::string_view rest = answer;
       while (!rest.empty()) {

@@ -294,6 +294,24 @@ TEST_CASE("turns that are wanted several times in one turn come once") {
   CHECK(world.ask([&] { return heard->turns; }) == 1);
 }
 
+TEST_CASE("turn_all reaches those that wait for their client, so that they can end") {
+  NetWorld world;
+  const auto heard = std::make_shared<Heard>();
+  const base::SocketAddress address = world.serve(heard, [](Puppet& puppet) {
+    puppet.when_turn = [](Puppet& self) {
+      self.to_send = "421 bye\r\n";
+      self.over = true;
+    };
+  });
+  Client one(address);
+  Client two(address);
+  REQUIRE(world.comes_true([&] { return world.network.counts().in == 2; }));
+  world.ask([&] { world.network.turn_all(); });
+  CHECK(one.hear_all() == "421 bye\r\n");
+  CHECK(two.hear_all() == "421 bye\r\n");
+  CHECK(world.ask([&] { return heard->turns; }) == 2);
+}
+
 TEST_CASE("the last reply reaches a client whose input was not read") {
   NetWorld world;
   const auto heard = std::make_shared<Heard>();
