@@ -5,7 +5,6 @@
 
 #ifdef __x86_64__
 #include <dlfcn.h>
-#include <nmmintrin.h>
 #endif
 
 namespace rocksdb::crc32c {
@@ -25,12 +24,12 @@ __attribute__((target("sse4.2"))) std::uint32_t extend_by_instruction(std::uint3
   for (; octets >= sizeof(std::uint64_t); octets -= sizeof(std::uint64_t)) {
     std::uint64_t word = 0;
     std::memcpy(&word, data, sizeof(word));
-    state = _mm_crc32_u64(state, word);
+    state = __builtin_ia32_crc32di(state, word);
     data += sizeof(word);
   }
   auto short_state = static_cast<std::uint32_t>(state);
   for (; octets > 0; --octets) {
-    short_state = _mm_crc32_u8(short_state, static_cast<unsigned char>(*data++));
+    short_state = __builtin_ia32_crc32qi(short_state, static_cast<unsigned char>(*data++));
   }
   return short_state ^ 0xFFFFFFFFU;
 }
