@@ -20,6 +20,8 @@ constexpr base::Duration kUnblockEvery = std::chrono::milliseconds(50);
 // While some of an account's sessions work and a new one fails, no further one is tried for so
 // long.
 constexpr base::Duration kOpenBackoff = std::chrono::seconds(30);
+// So many trials end at one look, that is every kUnblockEvery.
+constexpr std::size_t kGivenUpAtOnce = 32;
 constexpr std::uint32_t kRoomMin = 16;
 constexpr std::uint32_t kRoomProven = 2000;
 // How long an account that has nothing to do is remembered.
@@ -51,6 +53,7 @@ struct Scheduler::Account {
   base::Instant no_open_until{};
   std::string pause_reason;
   std::multimap<base::Instant, Account*>::iterator pause;
+  bool has_waited = false;  // for a connection, since it had one
   ConnectionBudget::Standing blocked_as = ConnectionBudget::Standing::Unproven;
   std::list<Account*>::iterator blocked;
 };
@@ -63,7 +66,6 @@ struct Scheduler::Session {
   bool quitting = false;
   std::optional<std::list<SessionId>::iterator> trial;  // set: works, and is unproven
   base::Instant trial_since{};
-  bool giving_up = false;
 };
 
 Scheduler::Scheduler(const QueueSettings& settings, ConnectionBudget& budget, base::Random& random)
@@ -200,14 +202,18 @@ std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::N
   if (account.no_open_until > now.instant && account.sessions > 0) return std::nullopt;
   const Connections standing =
       is_proven(account, now) ? Connections::Proven : Connections::Unproven;
-  if (!budget_.try_take(standing)) {
+  const bool must_wait = standing == Connections::Unproven && account.has_waited &&
+                         !budget_.take_turn(now.instant, kPatience);
+  if (must_wait || !budget_.try_take(standing)) {
+    account.has_waited = true;
     account.place = Account::Place::Blocked;
     account.blocked_as = standing;
     std::list<Account*>& blocked = blocked_[index_of(standing)];
     account.blocked = blocked.insert(blocked.end(), &account);
     if (unblock_at_ == base::kNever) unblock_at_ = now.instant + kUnblockEvery;
-    return quit_an_idle_one(standing);
+    return must_wait ? std::nullopt : quit_an_idle_one(standing);
   }
+  account.has_waited = false;
   const SessionId id{next_session_++};
   Session& session = sessions_[id.value];
   session.account = &account;
@@ -257,9 +263,8 @@ void Scheduler::unblock() {
     const std::list<Account*>& blocked = blocked_[index_of(standing)];
     if (blocked.empty()) continue;
     // A newcomer among the unproven is more likely to work than those that have waited because all
-    // before them did not: every other time the newest is first.
-    const bool newest = standing == Connections::Unproven && newest_first_;
-    if (standing == Connections::Unproven) newest_first_ = !newest_first_;
+    // before them did not: three times of four the newest is first.
+    const bool newest = standing == Connections::Unproven && ++unproven_turns_ % 4 != 0;
     unblock(newest ? *blocked.back() : *blocked.front());
   }
 }
@@ -277,8 +282,8 @@ void Scheduler::end_trial(Session& session) {
 
 void Scheduler::look_for_patience_spent(base::Now now) {
   std::size_t wanted = blocked_[index_of(Connections::Unproven)].size();
-  if (!budget_.is_unproven_full() || giving_up_ >= wanted) return;
-  wanted -= giving_up_;
+  if (!budget_.is_unproven_crowded()) return;
+  wanted = std::min(wanted, kGivenUpAtOnce);
   for (auto trial = trials_.begin(); trial != trials_.end() && wanted > 0;) {
     const SessionId id = *trial++;
     Session& session = sessions_.at(id.value);
@@ -286,8 +291,6 @@ void Scheduler::look_for_patience_spent(base::Now now) {
     const base::Duration patience = std::min(kPatience * (1U << doublings), kPatienceMax);
     if (now.instant - session.trial_since < patience) continue;
     end_trial(session);
-    session.giving_up = true;
-    ++giving_up_;
     --wanted;
     to_give_up_.push_back(id);
   }
@@ -299,7 +302,6 @@ void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::s
   MTA_ASSERT(found != sessions_.end() && !found->second.idle);
   Account& account = *found->second.account;
   end_trial(found->second);
-  if (std::exchange(found->second.giving_up, false)) --giving_up_;
   switch (finish) {
     case Finish::Success:
       succeeded(account, found->second, now);
@@ -354,6 +356,15 @@ void Scheduler::site_failed(Account& account, std::string_view reason, base::Now
   account.pause_reason = reason;
 }
 
+void Scheduler::took_content(SessionId id) {
+  const auto found = sessions_.find(id.value);
+  if (found == sessions_.end() || found->second.standing == Connections::Proven) return;
+  end_trial(found->second);
+  found->second.standing = Connections::Proven;
+  budget_.prove();
+  unblock();
+}
+
 void Scheduler::closed(SessionId id, base::Now now) {
   if (sessions_.contains(id.value)) forget_session(id, now);
 }
@@ -367,7 +378,6 @@ void Scheduler::forget_session(SessionId id, base::Now now) {
     std::erase(account.idle, id);
   }
   end_trial(found->second);
-  if (found->second.giving_up) --giving_up_;
   budget_.give_back(found->second.standing);
   sessions_.erase(found);
   --account.sessions;

@@ -124,6 +124,9 @@ class Scheduler {
                 base::Now now);
   // Takes back a job that was not tried; it goes to the front of its queue.
   void give_back(Job job, SitePointer site, base::Now now);
+  // A session that was to give up has sent its final dot: its site took a whole message, so it
+  // counts as proven from now on, however long it takes to answer.
+  void took_content(SessionId session);
   // A session without a job closed.
   void closed(SessionId session, base::Now now);
 
@@ -184,8 +187,7 @@ class Scheduler {
   std::array<std::list<SessionId>, 2> idle_;
   std::list<SessionId> trials_;       // unproven sessions with a job, the longest first
   std::deque<SessionId> to_give_up_;  // to be said by next()
-  std::size_t giving_up_ = 0;         // said, and not gone yet
-  bool newest_first_ = false;         // of the blocked and unproven, the next time
+  unsigned unproven_turns_ = 0;       // decides which of the blocked and unproven is next
   std::uint64_t next_session_ = 1;
   std::uint64_t idle_count_ = 0;
   base::Instant unblock_at_ = base::kNever;

@@ -146,7 +146,11 @@ void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::
 
 void Dispatcher::give_up(SessionKey key) {
   const auto found = sessions_.find(key);
-  if (found != sessions_.end()) found->second->give_up(env_.now());
+  if (found == sessions_.end() || found->second->give_up(env_.now())) return;
+  env_.on_loop(key.owner, [key](Dispatcher& dispatcher) {
+    dispatcher.scheduler_.took_content(key.id);
+    dispatcher.want_pass();
+  });
 }
 
 void Dispatcher::quit(SessionKey key) {

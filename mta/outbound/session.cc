@@ -115,11 +115,11 @@ void Session::quit(base::Now now) {
   detach();
 }
 
-void Session::give_up(base::Now now) {
-  if (!job_ || protocol_ == nullptr) return;
+bool Session::give_up(base::Now now) {
+  if (!job_ || protocol_ == nullptr) return true;
   const bool is_connected = protocol_->is_connected();
   const smtp::Stage stage = is_connected ? protocol_->smtp().stage() : smtp::Stage::Connect;
-  if (stage == smtp::Stage::FinalDot) return;
+  if (stage == smtp::Stage::FinalDot) return false;
   const auto waited = std::chrono::duration_cast<base::Duration>(now.instant - job_started_);
   const smtp::Reply reply =
       smtp::make_reply(451, "4.4.2",
@@ -132,6 +132,7 @@ void Session::give_up(base::Now now) {
   reused_ = false;
   finish_job(make_report(results, Cause::TimedOut, reply, /*past_final_dot=*/false),
              Scheduler::SessionAfter::Gone);
+  return true;
 }
 
 void Session::detach() {

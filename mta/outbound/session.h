@@ -94,9 +94,9 @@ class Session {
   // Says QUIT and is gone, without a session_gone(). Only when idle.
   void quit(base::Now now);
 
-  // Ends the running attempt, because others wait for its connection; not when the final dot has
-  // left, or when there is none.
-  void give_up(base::Now now);
+  // Ends the running attempt, because others wait for its connection. false: it goes on, because
+  // its final dot has left.
+  [[nodiscard]] bool give_up(base::Now now);
 
   [[nodiscard]] SessionKey key() const { return key_; }
 
