@@ -8,7 +8,6 @@
 #include <memory>
 #include <utility>
 
-#include "mta/base/time.h"
 #include "queue/types.h"
 
 namespace rockdove::queue {
@@ -44,26 +43,11 @@ class ConnectionBudget {
     return unproven_.load(std::memory_order_relaxed) >= unproven_max();
   }
 
-  // Whether less than a fifth of what the unproven may have is free: then those that keep theirs
-  // for long without an answer should give it up.
+  // Whether only the last fifth of what the unproven may have is free. It is kept for sites that
+  // nobody has tried yet, whose mail need not stand behind a thousand dead ones; those that wait
+  // for a connection wait on, and those that have kept one for long without an answer give it up.
   [[nodiscard]] bool is_unproven_crowded() const {
     return unproven_.load(std::memory_order_relaxed) >= std::max(unproven_max() * 4 / 5, 1U);
-  }
-
-  // Unproven sites that had to wait for a connection get theirs one by one, at four fifths of the
-  // pace at which `patience` frees those of sites that do not answer: so a fifth stays free for a
-  // site that nobody has tried yet, and its mail need not stand behind a thousand dead ones. Now,
-  // or not yet?
-  [[nodiscard]] bool take_turn(base::Instant now, base::Duration patience) {
-    const std::int64_t interval = std::chrono::nanoseconds(patience).count() /
-                                  std::max<std::int64_t>(unproven_max() * 4 / 5, 1);
-    const std::int64_t time = now.time_since_epoch().count();
-    std::int64_t next = next_turn_.load(std::memory_order_relaxed);
-    while (next <= time) {
-      const std::int64_t after = std::max(next, time - 4 * interval) + interval;
-      if (next_turn_.compare_exchange_weak(next, after, std::memory_order_relaxed)) return true;
-    }
-    return false;
   }
 
   [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
@@ -82,7 +66,6 @@ class ConnectionBudget {
   const std::uint32_t max_;
   std::atomic<std::uint32_t> open_{0};
   std::atomic<std::uint32_t> unproven_{0};
-  std::atomic<std::int64_t> next_turn_{0};  // of the monotonic clock, in nanoseconds
 };
 
 // Octets of messages in memory: those coming in, and those loaded or kept for their first attempt.

@@ -159,8 +159,8 @@ std::optional<Scheduler::Command> Scheduler::next(Recording recording, base::Now
   if (now.instant >= unblock_at_) {
     const bool any_blocked = !blocked_[0].empty() || !blocked_[1].empty();
     unblock_at_ = any_blocked ? now.instant + kUnblockEvery : base::kNever;
+    if (recording == Recording::Possible) look_for_patience_spent(now);
     unblock();
-    look_for_patience_spent(now);
   }
   if (!to_give_up_.empty()) {
     const SessionId id = to_give_up_.front();
@@ -202,8 +202,8 @@ std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::N
   if (account.no_open_until > now.instant && account.sessions > 0) return std::nullopt;
   const Connections standing =
       is_proven(account, now) ? Connections::Proven : Connections::Unproven;
-  const bool must_wait = standing == Connections::Unproven && account.has_waited &&
-                         !budget_.take_turn(now.instant, kPatience);
+  const bool must_wait =
+      standing == Connections::Unproven && account.has_waited && budget_.is_unproven_crowded();
   if (must_wait || !budget_.try_take(standing)) {
     account.has_waited = true;
     account.place = Account::Place::Blocked;

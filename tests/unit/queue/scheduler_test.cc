@@ -55,6 +55,8 @@ struct Bench {
         REQUIRE_FALSE(working.contains(start->session));
         working[start->session] = start->site->account;
         started.push_back(start->job.queue.destination);
+      } else if (const auto* give_up = std::get_if<Scheduler::GiveUp>(&*command)) {
+        given_up.push_back(give_up->session);
       } else {
         quit.push_back(std::get<Scheduler::Quit>(*command).session);
       }
@@ -106,6 +108,7 @@ struct Bench {
   std::map<std::string, int> opened;
   std::vector<std::string> started;
   std::vector<SessionId> quit;
+  std::vector<SessionId> given_up;
 };
 
 TEST_CASE("accounts take turns, whatever each has waiting") {
@@ -294,7 +297,10 @@ TEST_CASE(
   bench.finish(first, Finish::Success);
   bench.pass(50ms);
   bench.run();
-  CHECK(bench.working.size() == 5);  // its own is idle and counts as proven
+  CHECK(bench.working.size() == 4);  // its own is idle; the last fifth is for newcomers
+  bench.offer("newcomer", "d");
+  bench.run();
+  CHECK(bench.working.size() == 5);
 }
 
 TEST_CASE("a thousand dead sites neither delay a proven one nor take its idle connections") {
@@ -359,7 +365,60 @@ TEST_CASE("connections that other loops give back are all taken at the next look
   REQUIRE(bench.scheduler.wake_at() <= bench.now.instant + 50ms);
   bench.pass(50ms);
   bench.run();
-  CHECK(bench.working.size() == 20);
+  // All but the fifth that is kept for sites that nobody has tried yet.
+  CHECK(bench.working.size() == 16);
+  bench.offer("newcomer", "d");
+  bench.run();
+  CHECK(bench.at_work("newcomer") == 1);
+}
+
+TEST_CASE("an unproven session gives way when others wait, later after each failure") {
+  Bench bench(2);
+  bench.offer("dead", "d", 2);
+  bench.offer("other", "o");
+  bench.run();
+  REQUIRE(bench.at_work("dead") == 1);
+  bench.pass(Scheduler::kPatience - 1s);
+  bench.run();
+  CHECK(bench.given_up.empty());
+  bench.pass(1s);
+  bench.run();
+  REQUIRE(bench.given_up == std::vector{bench.one_of("dead")});
+  bench.finish("dead", Finish::SiteFailed, SessionAfter::Gone);
+  bench.run();
+  CHECK(bench.at_work("other") == 1);
+  bench.finish("other", Finish::Refused, SessionAfter::Gone);
+  bench.given_up.clear();
+  bench.pass(10min);
+  bench.run();
+  REQUIRE(bench.at_work("dead") == 1);
+  bench.offer("other", "o");
+  bench.pass(Scheduler::kPatience);
+  bench.run();
+  CHECK(bench.given_up.empty());  // one failure in a row: twice as long
+  bench.pass(Scheduler::kPatience);
+  bench.run();
+  CHECK(bench.given_up.size() == 1);
+}
+
+TEST_CASE("nobody gives way while nobody waits, or once a whole message was taken") {
+  Bench bench(2);
+  bench.offer("slow", "s");
+  bench.run();
+  bench.pass(5min);
+  bench.run();
+  CHECK(bench.given_up.empty());
+  bench.offer("other", "o");
+  bench.run();
+  REQUIRE(bench.given_up.empty());
+  bench.pass(50ms);
+  bench.run();
+  REQUIRE(bench.given_up.size() == 1);
+  bench.scheduler.took_content(bench.given_up.front());
+  bench.pass(50ms);
+  bench.run();
+  CHECK(bench.at_work("other") == 1);  // beside the slow one, which counts as proven now
+  CHECK(bench.at_work("slow") == 1);
 }
 
 TEST_CASE("while results cannot be recorded nothing starts, and nobody spins") {
@@ -427,10 +486,11 @@ TEST_CASE("no job is lost and the work grows with what happens, not with the acc
         } else if (auto* start = std::get_if<Scheduler::Start>(&*command)) {
           REQUIRE(idle.erase(start->session) == 1);
           REQUIRE(jobs.emplace(start->session, std::move(start->job)).second);
-        } else {
-          const SessionId id = std::get<Scheduler::Quit>(*command).session;
-          REQUIRE(idle.erase(id) == 1);
-          bench.scheduler.closed(id, bench.now);
+        } else if (const auto* quit = std::get_if<Scheduler::Quit>(&*command)) {
+          REQUIRE(idle.erase(quit->session) == 1);
+          bench.scheduler.closed(quit->session, bench.now);
+        } else {  // its final dot has left, as far as this test goes
+          bench.scheduler.took_content(std::get<Scheduler::GiveUp>(*command).session);
         }
       }
       REQUIRE(bench.scheduler.sessions() == jobs.size() + idle.size());
