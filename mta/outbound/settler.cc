@@ -172,6 +172,8 @@ void Settler::desk_decide(base::MessageId id, const queue::ReportState& state,
   const base::WallTime next = state.reports == 0 ? base::WallTime{} : state.last + kReportsApart;
   const bool are_named = state.reports >= kReportsMax;  // by the last report, see below
   if (!are_named && next > now.wall && next - now.wall <= kReportsApart) return park(desk, next);
+  if (!are_named && state.reports > 0 && !desk.has_gathered) return gather(id, desk);
+  desk.has_gathered = false;
   // The last report names all that is left, so it waits until nothing else can fail. Those that
   // wait for it in the queue come here later, each with its own load, and end without another one.
   Reporting reporting;
@@ -190,6 +192,14 @@ void Settler::desk_decide(base::MessageId id, const queue::ReportState& state,
   reporting.failed = std::exchange(desk.waiting, {});
   reporting.are_named = are_named;
   report(desk.message, std::move(reporting), [this, id] { desk_committed(id); });
+}
+
+void Settler::gather(base::MessageId id, Desk& desk) {
+  desk.has_gathered = true;
+  // Not from the timer's own call, because the desk and its timer may end by it.
+  desk.timer =
+      env_.loop.make_timer([this, id] { env_.loop.at_turn_end([this, id] { desk_go_on(id); }); });
+  desk.timer->set(env_.now().instant + kGatherFor);
 }
 
 void Settler::park(Desk& desk, base::WallTime due) {

@@ -37,6 +37,8 @@ class Settler {
  public:
   static constexpr std::uint32_t kReportsMax = 10;
   static constexpr base::Duration kReportsApart = std::chrono::minutes(1);
+  // Those that waited for the same report come with loads of their own: so long for the last one.
+  static constexpr base::Duration kGatherFor = std::chrono::seconds(2);
 
   explicit Settler(const Environment& environment) : env_(environment) {}
 
@@ -59,7 +61,9 @@ class Settler {
 
  private:
   struct Desk {
-    bool busy = false;  // a read or a commit is under way
+    bool busy = false;  // a read or a commit is under way, or it gathers
+    bool has_gathered = false;
+    std::unique_ptr<base::Timer> timer;
     queue::MessagePointer message;
     std::vector<FailedDelivery> waiting;
   };
@@ -68,6 +72,7 @@ class Settler {
   // `in_queue`: the message's deliveries, when the report that is due is the last one.
   void desk_decide(base::MessageId id, const queue::ReportState& state,
                    const std::vector<queue::Delivery>& in_queue);
+  void gather(base::MessageId id, Desk& desk);
   void park(Desk& desk, base::WallTime due);
   void desk_committed(base::MessageId id);
 
