@@ -16,6 +16,10 @@ namespace rockdove::queue {
 namespace {
 
 constexpr std::size_t kGroupChangesMax = 512;
+// Nobody waits for a result to be durable, so it shares the sync of the next acceptance, if one comes
+// within this time or before so many have gathered. What a crash may send twice grows by as much.
+constexpr base::Duration kResultPatience = std::chrono::milliseconds(10);
+constexpr std::size_t kResultsMax = 128;
 constexpr std::size_t kGroupOctetsMax = 4 * 1024 * 1024;
 constexpr std::size_t kInboxOctetsMax = 64 * 1024 * 1024;
 constexpr std::chrono::seconds kOldestWaitMax{5};
@@ -68,15 +72,20 @@ void Committer::hand_over(std::vector<Commit>& commits, std::vector<Chunk>& chun
   for (const Commit& commit : commits) octets += commit.change.octets();
   for (const Chunk& chunk : chunks) octets += chunk.octets == nullptr ? 0 : chunk.octets->size();
   inbox_octets_.fetch_add(octets, std::memory_order_relaxed);
+  bool is_urgent = !chunks.empty();
+  for (const Commit& commit : commits) is_urgent |= commit.change.kind() == Change::Kind::Acceptance;
+  bool wake = is_urgent;
   {
     const std::lock_guard lock(mutex_);
+    has_urgent_ |= is_urgent;
+    wake |= inbox_.empty() || inbox_.size() + commits.size() >= kResultsMax;
     if (!commits.empty() && oldest_.load(std::memory_order_relaxed) == 0) {
       oldest_.store(commits.front().at.time_since_epoch().count(), std::memory_order_relaxed);
     }
     std::move(commits.begin(), commits.end(), std::back_inserter(inbox_));
     std::move(chunks.begin(), chunks.end(), std::back_inserter(chunk_inbox_));
   }
-  arrived_.notify_one();
+  if (wake) arrived_.notify_one();
   commits.clear();
   chunks.clear();
 }
@@ -128,6 +137,12 @@ Committer::Work Committer::take_work(base::Duration wait_at_most) {
   if (wait_at_most > base::Duration(0) && !arrived_.wait_for(lock, wait_at_most, has_arrived)) {
     return Work::None;
   }
+  if (wait_at_most > base::Duration(0)) {
+    arrived_.wait_for(lock, kResultPatience, [this] {
+      return has_urgent_ || is_stopping_ || inbox_.size() >= kResultsMax;
+    });
+  }
+  has_urgent_ = false;
   std::move(inbox_.begin(), inbox_.end(), std::back_inserter(commits_));
   std::move(chunk_inbox_.begin(), chunk_inbox_.end(), std::back_inserter(chunks_));
   inbox_.clear();

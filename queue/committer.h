@@ -121,6 +121,7 @@ class Committer {
   std::condition_variable arrived_;
   std::vector<Commit> inbox_;
   std::vector<Chunk> chunk_inbox_;
+  bool has_urgent_ = false;  // somebody waits for what came: an acceptance, a chunk
   bool is_stopping_ = false;
 
   std::atomic<std::size_t> inbox_octets_ = 0;
