@@ -16,10 +16,16 @@ namespace rockdove::queue {
 namespace {
 
 constexpr std::size_t kGroupChangesMax = 512;
-// Nobody waits for a result to be durable, so it shares the sync of the next acceptance, if one comes
-// within this time or before so many have gathered. What a crash may send twice grows by as much.
+// Nobody waits for a result to be durable, so it shares the sync of the next acceptance, if one
+// comes within this time or before so many have gathered. What a crash may send twice grows by as
+// much.
 constexpr base::Duration kResultPatience = std::chrono::milliseconds(10);
 constexpr std::size_t kResultsMax = 128;
+// After a group of at least kBusyGroup changes, the next one gathers for so long, or until it has
+// kGatherMax.
+constexpr std::size_t kBusyGroup = 4;
+constexpr std::size_t kGatherMax = 32;
+constexpr std::chrono::microseconds kGather{1000};
 constexpr std::size_t kGroupOctetsMax = 4 * 1024 * 1024;
 constexpr std::size_t kInboxOctetsMax = 64 * 1024 * 1024;
 constexpr std::chrono::seconds kOldestWaitMax{5};
@@ -73,7 +79,8 @@ void Committer::hand_over(std::vector<Commit>& commits, std::vector<Chunk>& chun
   for (const Chunk& chunk : chunks) octets += chunk.octets == nullptr ? 0 : chunk.octets->size();
   inbox_octets_.fetch_add(octets, std::memory_order_relaxed);
   bool is_urgent = !chunks.empty();
-  for (const Commit& commit : commits) is_urgent |= commit.change.kind() == Change::Kind::Acceptance;
+  for (const Commit& commit : commits)
+    is_urgent |= commit.change.kind() == Change::Kind::Acceptance;
   bool wake = is_urgent;
   {
     const std::lock_guard lock(mutex_);
@@ -142,6 +149,11 @@ Committer::Work Committer::take_work(base::Duration wait_at_most) {
       return has_urgent_ || is_stopping_ || inbox_.size() >= kResultsMax;
     });
   }
+  // While many come, waiting a little for more saves syncs, and with them processor time.
+  if (wait_at_most > base::Duration(0) && last_group_ >= kBusyGroup) {
+    arrived_.wait_for(lock, kGather,
+                      [this] { return is_stopping_ || inbox_.size() >= kGatherMax; });
+  }
   has_urgent_ = false;
   std::move(inbox_.begin(), inbox_.end(), std::back_inserter(commits_));
   std::move(chunk_inbox_.begin(), chunk_inbox_.end(), std::back_inserter(chunks_));
@@ -185,6 +197,7 @@ void Committer::write_group() {
     write_nanoseconds_.fetch_add(took.count(), std::memory_order_relaxed);
     chunk_time_ = std::min<std::chrono::nanoseconds>(chunk_time_ + took / 3, kChunkTimeMax);
     if (!applied) return replace_rows(applied.error());
+    last_group_ = group_.size();
     groups_.fetch_add(1, std::memory_order_relaxed);
     changes_.fetch_add(group_.size(), std::memory_order_relaxed);
     std::size_t octets = 0;

@@ -121,7 +121,8 @@ class Committer {
   std::condition_variable arrived_;
   std::vector<Commit> inbox_;
   std::vector<Chunk> chunk_inbox_;
-  bool has_urgent_ = false;  // somebody waits for what came: an acceptance, a chunk
+  std::size_t last_group_ = 0;  // changes in the group written last; the committer's own
+  bool has_urgent_ = false;     // somebody waits for what came: an acceptance, a chunk
   bool is_stopping_ = false;
 
   std::atomic<std::size_t> inbox_octets_ = 0;
