@@ -17,6 +17,25 @@ constexpr std::array kCommands = {
     Command{"version", "Print the version", add_version},
 };
 
+// CLI11 only says that a subcommand is missing, also of one that does not exist.
+std::string explain_mistake(const CLI::App* app, const CLI::Error& error) {
+  std::string name = app->get_name();
+  const CLI::App* deepest = app;
+  while (!deepest->get_subcommands().empty()) {
+    deepest = deepest->get_subcommands().front();
+    name += " " + deepest->get_name();
+  }
+  const std::vector<const CLI::App*> choices = deepest->get_subcommands({});
+  std::string text = error.what();
+  if (!choices.empty()) {
+    const std::vector<std::string> rest = app->remaining(/*recurse=*/true);
+    text = rest.empty() ? "say what to do" : "there is no command `" + rest.front() + "` here";
+    for (const CLI::App* choice : choices)
+      text += (choice == choices.front() ? ": one of " : ", ") + choice->get_name();
+  }
+  return name + ": " + text + "\n`" + name + " --help` says more.\n";
+}
+
 }  // namespace
 
 void add_config_option(CLI::App& app, std::string& path) {
@@ -29,6 +48,7 @@ int run(int count, char** arguments) {
   CLI::App app("Rockdove, a mail transfer agent", "rockdove");
   app.require_subcommand(1);
   app.set_version_flag("--version", "rockdove " ROCKDOVE_VERSION);
+  app.failure_message(explain_mistake);
   std::array<Action, kCommands.size()> actions;
   std::array<CLI::App*, kCommands.size()> apps{};
   for (std::size_t i = 0; i < kCommands.size(); ++i) {

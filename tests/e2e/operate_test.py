@@ -234,6 +234,14 @@ class Starting(Base):
         if os.getuid() == 0:
             self.assertIn("no-such-user", self.refused(self.other(top={"user": "no-such-user"})))
 
+    def test_a_command_that_does_not_exist_is_named_with_those_that_do(self):
+        for arguments, words in (([], "rockdove: say what to do: one of serve, "), (["queu"], "no command `queu` here: one of serve, "),
+                                 (["queue", "lst"], "rockdove queue: there is no command `lst` here: one of list, "),
+                                 (["queue", "list", "--jsno"], "rockdove queue list: ")):
+            done = run(*arguments, expect=2)
+            self.assertIn(words, done.stderr)
+            self.assertIn("--help` says more", done.stderr)
+
     def test_commands_without_a_daemon_and_without_a_queue_say_so(self):
         relay = self.other()
         relay.port = free_port()
