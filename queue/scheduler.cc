@@ -441,6 +441,24 @@ void Scheduler::end_pause(std::string_view name) {
   if (account.job_count == 0 && account.sessions == 0) accounts_.erase(found);
 }
 
+std::vector<Job> Scheduler::take_waiting(MessageId message, const QueueName& queue) {
+  std::vector<Job> taken;
+  for (auto& [name, account] : accounts_) {
+    const auto found = account->jobs.find(queue);
+    if (found == account->jobs.end()) continue;
+    std::deque<Job>& jobs = found->second;
+    const auto kept = std::stable_partition(
+        jobs.begin(), jobs.end(), [message](const Job& job) { return job.message->id != message; });
+    account->job_count -= static_cast<std::size_t>(jobs.end() - kept);
+    std::move(kept, jobs.end(), std::back_inserter(taken));
+    jobs.erase(kept, jobs.end());
+    if (!jobs.empty()) continue;
+    std::erase(account->turns, queue);
+    account->jobs.erase(found);
+  }
+  return taken;
+}
+
 void Scheduler::end_pauses_of(MessageId message) {
   std::vector<std::string> names;
   for (const auto& [name, account] : accounts_) {

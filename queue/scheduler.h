@@ -144,6 +144,8 @@ class Scheduler {
 
   // Ends the pause of an account, because a person said so.
   void end_pause(std::string_view account);
+  // Takes out what has not started of one message and queue, because a person acts on it.
+  [[nodiscard]] std::vector<Job> take_waiting(MessageId message, const QueueName& queue);
   // Ends the pauses of the accounts in which this message waits.
   void end_pauses_of(MessageId message);
 

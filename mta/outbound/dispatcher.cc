@@ -233,7 +233,7 @@ void Dispatcher::tell_room(const queue::QueueName& queue, const std::string& acc
 void Dispatcher::act(Home::Act act, const queue::QueueName& queue, base::DeliveryId delivery,
                      Home::ActDone done) {
   home_.act(act, queue, delivery,
-            [this, act, delivery, done = std::move(done)](Home::ActOutcome outcome) mutable {
+            [this, act, queue, delivery, done = std::move(done)](Home::ActOutcome outcome) mutable {
               if (outcome == Home::ActOutcome::BeingSent && act == Home::Act::Retry) {
                 // It waits in memory, perhaps for the end of its site's pause.
                 for (unsigned loop = 0; loop < env_.loop_count(); ++loop) {
@@ -241,10 +241,39 @@ void Dispatcher::act(Home::Act act, const queue::QueueName& queue, base::Deliver
                       loop, [delivery](Dispatcher& peer) { peer.end_pauses_of(delivery.message); });
                 }
                 outcome = Home::ActOutcome::Done;
+              } else if (outcome == Home::ActOutcome::BeingSent) {
+                return delete_waiting(queue, delivery, std::move(done));
               }
               done(outcome);
             });
   want_pass();
+}
+
+// It is out: perhaps it only waits in memory, for its site's pause to end. Every loop is asked to
+// give it back; then the act is tried once more.
+void Dispatcher::delete_waiting(const queue::QueueName& queue, base::DeliveryId delivery,
+                                Home::ActDone done) {
+  struct Asking {
+    unsigned open;
+    Home::ActDone done;
+  };
+
+  auto asking = std::shared_ptr<Asking>(new Asking{env_.loop_count(), std::move(done)});
+  const auto answer = [this, queue, delivery, asking](std::vector<queue::Job> jobs) {
+    for (const queue::Job& job : jobs) home_.take_back(job);
+    if (--asking->open == 0) home_.act(Home::Act::Delete, queue, delivery, std::move(asking->done));
+    want_pass();
+  };
+  for (unsigned loop = 0; loop < env_.loop_count(); ++loop) {
+    env_.on_loop(loop, [message = delivery.message, queue, asker = env_.loop.index(), answer](
+                           Dispatcher& peer) { peer.surrender(message, queue, asker, answer); });
+  }
+}
+
+void Dispatcher::surrender(base::MessageId message, const queue::QueueName& queue, unsigned asker,
+                           std::function<void(std::vector<queue::Job>)> done) {
+  env_.on_loop(asker, [done = std::move(done), jobs = scheduler_.take_waiting(message, queue)](
+                          Dispatcher&) mutable { done(std::move(jobs)); });
 }
 
 void Dispatcher::end_pauses_of(base::MessageId message) {

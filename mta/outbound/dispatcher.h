@@ -7,6 +7,7 @@
 // Passes of the scheduler and of the loader happen once a turn, however much arrived in it.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -69,6 +70,10 @@ class Dispatcher final : public SessionListener {
 
   // A person wants this message tried now: the pauses that hold it back end.
   void end_pauses_of(base::MessageId message);
+  // A person wants this delivery back from whoever has not started it: `done(jobs)` runs on the
+  // loop `asker`.
+  void surrender(base::MessageId message, const queue::QueueName& queue, unsigned asker,
+                 std::function<void(std::vector<queue::Job>)> done);
 
   // Asks for a pass at the end of this turn.
   void want_pass();
@@ -78,6 +83,7 @@ class Dispatcher final : public SessionListener {
   void session_gone(Session& session) override;
 
  private:
+  void delete_waiting(const queue::QueueName& queue, base::DeliveryId delivery, Home::ActDone done);
   void pass();
   void run(queue::Scheduler::Command command);
   void set_wake();

@@ -66,6 +66,12 @@ void Home::released(const queue::QueueName& queue, const std::vector<Release>& r
   for (const Release& release : releases) directory_.released(queue, release.delivery, release.due);
 }
 
+void Home::take_back(const queue::Job& job) {
+  for (const queue::Delivery& delivery : job.deliveries) {
+    directory_.released(job.queue, {job.message->id, delivery.number}, delivery.due);
+  }
+}
+
 void Home::set_room(const queue::QueueName& queue, std::uint32_t deliveries) {
   directory_.set_room(queue, deliveries);
 }

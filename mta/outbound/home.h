@@ -31,6 +31,8 @@ class Home {
   void released(const queue::QueueName& queue, const std::vector<Release>& releases);
   // A row was written to a queue of ours by somebody else.
   void found_row(const queue::QueueName& queue, base::WallTime due);
+  // What was handed out and has not started comes back; its rows stand as they were.
+  void take_back(const queue::Job& job);
   // Its owner says how many deliveries of the queue are worth holding.
   void set_room(const queue::QueueName& queue, std::uint32_t deliveries);
   // The site of these queues failed just now. What is over age there has had its last attempt.

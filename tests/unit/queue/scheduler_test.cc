@@ -450,6 +450,23 @@ TEST_CASE("a job given back goes before the others of its queue") {
   CHECK(std::get<Scheduler::Open>(commands.front()).job.message->id == id);
 }
 
+TEST_CASE("what waits of one message and queue can be taken back, and the rest goes on") {
+  Bench bench;
+  bench.offer("a", "a", 3);
+  bench.offer("a", "b", 1);
+  bench.run();  // the first one starts
+  const std::vector<Job> taken = bench.scheduler.take_waiting(MessageId{2}, {"a", "", 0});
+  REQUIRE(taken.size() == 1);
+  CHECK(taken.front().message->id == MessageId{2});
+  CHECK(bench.scheduler.take_waiting(MessageId{4}, {"a", "", 0}).empty());  // another queue's
+  CHECK(bench.scheduler.take_waiting(MessageId{4}, {"b", "", 0}).size() == 1);
+  CHECK(bench.scheduler.take_waiting(MessageId{1}, {"a", "", 0}).empty());  // at work
+  bench.finish("a", Finish::Success);
+  bench.run();
+  CHECK(bench.started == std::vector<std::string>{"a", "a"});
+  CHECK(bench.scheduler.standing("a", bench.now)->jobs == 0);
+}
+
 TEST_CASE("a site that allows no connection at all is given one") {
   Bench bench;
   bench.offer("a", "a", 1, 0);
