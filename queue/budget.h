@@ -83,7 +83,7 @@ class MemoryBudget {
   [[nodiscard]] bool has_room_to_accept() const { return used() < max_ - max_ / 8; }
 
   // May an accepted message be kept for its first attempt, or would it better be read again later?
-  [[nodiscard]] bool has_room_to_keep() const { return used() < max_ / 4; }
+  [[nodiscard]] bool has_room_to_keep() const { return used() < max_ / 8; }
 
  private:
   const std::uint64_t max_;

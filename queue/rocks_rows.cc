@@ -396,7 +396,7 @@ rocksdb::ColumnFamilyOptions family_options(std::string_view name,
     options.memtable_insert_with_hint_prefix_extractor = std::make_shared<WaitingQueues>();
   }
   if (name == family_name(Family::Bodies)) {
-    options.write_buffer_size = 32 * kMebi;
+    options.write_buffer_size = 16 * kMebi;
     options.enable_blob_files = true;  // compaction moves keys only
     options.min_blob_size = 1024;
     options.blob_file_size = 32 * kMebi;
