@@ -209,19 +209,23 @@ class Limits(Base):
 
     def test_clients_that_vanish_leave_nothing_behind(self):
         relay = self.start(Relay(to="discard:", sections="[limits]\nconnections_in = 20\n"))
+
+        def admitted():
+            client = relay.conversation()
+            if client.reply()[0] == 220:
+                return client
+            client.__exit__()
+            return None
+
         for _ in range(5):
-            clients = [relay.conversation() for _ in range(20)]
+            clients = [until(admitted, "a free connection") for _ in range(20)]
             for i, client in enumerate(clients):
-                client.hello()
+                self.assertEqual(client.ask("EHLO client.example")[0], 250)
                 if i % 2:
                     client.send(b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\nhalf a mess")
             for client in clients:
                 client.__exit__()
-
-            def free():
-                with relay.conversation() as client:
-                    return client.reply()[0] == 220
-            until(free, "free connections")
+        until(admitted, "a free connection").__exit__()
         relay.submit("a@example.org", ["b@example.net"])
         self.assertEqual(len(relay.wait_for("accepted")), 1)
 

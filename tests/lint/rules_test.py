@@ -18,9 +18,10 @@ class Rules(unittest.TestCase):
 
     def tree_in(self, root, files):
         for path, text in files.items():
-            path = os.path.join(root, path.replace("__", "/"))
-            if "." not in os.path.basename(path):
+            path = path.replace("__", "/")
+            if "." not in path:
                 path = ".".join(path.rsplit("_", 1))
+            path = os.path.join(root, path)  # last: the folder's name may have underscores
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
