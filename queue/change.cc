@@ -60,10 +60,15 @@ Change accepted(const Message& message, std::span<const Delivery> deliveries, Ch
                    [&](std::string& block) { encode_message(message, block); });
   Change::Begins begins{message.id, static_cast<std::uint32_t>(deliveries.size()), 0};
   if (message.body != nullptr) {
-    MTA_ASSERT(message.body_chunks == (message.body->empty() ? 0 : 1));
-    MTA_ASSERT(message.body->size() <= kBodyChunkOctets);
-    if (!message.body->empty()) {
+    const std::string& body = *message.body;
+    MTA_ASSERT(message.body_chunks == body_chunks_of(body.size()));
+    if (message.body_chunks == 1) {
       rows.put_shared(Family::Bodies, body_key(message.id, 0), message.body);
+    }
+    for (std::uint32_t chunk = 0; message.body_chunks > 1 && chunk < message.body_chunks; ++chunk) {
+      rows.put_shared(Family::Bodies, body_key(message.id, chunk),
+                      std::make_shared<const std::string>(
+                          body.substr(chunk * kBodyChunkOctets, kBodyChunkOctets)));
     }
   } else if (message.body_chunks > 0) {
     begins.chunks_before = message.body_chunks;

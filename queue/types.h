@@ -22,6 +22,12 @@ using base::WallTime;
 
 // A body is kept in pieces of this size; the last one may be shorter.
 inline constexpr std::size_t kBodyChunkOctets = 256 * 1024;
+
+// How many pieces a body of so many octets has.
+[[nodiscard]] constexpr std::uint32_t body_chunks_of(std::uint64_t octets) {
+  return static_cast<std::uint32_t>((octets + kBodyChunkOctets - 1) / kBodyChunkOctets);
+}
+
 // The header block as it will be sent, our Received field and the empty line included.
 inline constexpr std::size_t kHeaderBlockOctetsMax = 256 * 1024;
 inline constexpr std::size_t kReplyOctetsKept = 1024;

@@ -105,7 +105,7 @@ queue::Message make_bounce(const queue::QueueSettings& settings, const BounceReq
   message.header_block = text.header + "\r\n";
   message.body = std::make_shared<const std::string>(text.body);
   message.body_octets = text.body.size();
-  message.body_chunks = text.body.empty() ? 0 : 1;
+  message.body_chunks = queue::body_chunks_of(text.body.size());
   message.eight_bit = text.is_eight_bit;
   return message;
 }

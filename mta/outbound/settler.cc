@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/base/working.h"
 #include "mta/mail/enhanced_code.h"
 #include "mta/outbound/bounce.h"
 #include "mta/outbound/dispatcher.h"
@@ -97,9 +98,10 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
     queue::Delivery after = result.delivery;
     if (result.counted) ++after.attempts;
     after.last = {now.wall, report.host, result.reply};
+    // Also where the environment did not let us try: without an IPv6 route it never will.
     const bool is_final =
-        result.kind == Kind::Bounce || (result.counted && env_.clocks.may_expire(now) &&
-                                        queue::is_over_age(env_.queue, message.accepted, now.wall));
+        result.kind == Kind::Bounce ||
+        (env_.clocks.may_expire(now) && queue::is_over_age(env_.queue, message.accepted, now.wall));
     if (is_final) {
       const mail::EnhancedCode expired{4, 4, 7};  // RFC 3463 §3.5
       after.failed_status =
@@ -249,6 +251,7 @@ void Settler::report_with_body(const queue::MessagePointer& message, Reporting r
                                const std::shared_ptr<const std::string>& body) {
   const base::Now now = env_.now();
   std::vector<FailedDelivery> failed = std::move(reporting.failed);
+  const base::WorkingOn working(base::DeliveryId{message->id, failed.front().delivery.number});
   // Nothing that we wrote ourselves, and nothing without a sender, is answered with another report
   // (RFC 5321 §6.1): the postmaster hears of it once.
   const bool to_postmaster = message->sender.empty();
@@ -286,6 +289,8 @@ void Settler::report_with_body(const queue::MessagePointer& message, Reporting r
     }
     bounce->recipients = static_cast<std::uint32_t>(bounce_deliveries.size());
     change.join(queue::accepted(*bounce, bounce_deliveries, queue::Change::Kind::Result));
+    // Many recipients, or long replies: what is larger than a chunk is read when it is sent.
+    if (bounce->body_chunks > 1) bounce->body = nullptr;
   }
   if (reporting.state) change.join(queue::reported(message->id, *reporting.state));
   for (const FailedDelivery& delivery : failed) {
