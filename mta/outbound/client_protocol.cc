@@ -2,12 +2,30 @@
 
 #include <algorithm>
 
+#include "mta/base/working.h"
+
 namespace rockdove::outbound {
+namespace {
+
+// Notes the delivery that the session is at, if any, for as long as this lives.
+class WorkingOnJob {
+ public:
+  explicit WorkingOnJob(const Session* session) {
+    if (session == nullptr) return;
+    if (const std::optional<base::DeliveryId> id = session->working_on()) working_.emplace(*id);
+  }
+
+ private:
+  std::optional<base::WorkingOn> working_;
+};
+
+}  // namespace
 
 ClientProtocol::~ClientProtocol() = default;
 
 void ClientProtocol::connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) {
   static_cast<void>(info);
+  const WorkingOnJob working(session_);
   wire_ = &wire;
   smtp_.emplace(*options_, now.instant);
   if (session_ == nullptr) dropped_ = true;  // given up while the handshake was under way
@@ -15,16 +33,19 @@ void ClientProtocol::connected(net::Wire& wire, const net::ConnectionInfo& info,
 }
 
 void ClientProtocol::receive(std::string_view bytes, base::Now now) {
+  const WorkingOnJob working(session_);
   smtp_->receive(bytes, now.instant);
   after_change(now);
 }
 
 void ClientProtocol::peer_closed(base::Now now) {
+  const WorkingOnJob working(session_);
   smtp_->peer_closed(now.instant);
   after_change(now);
 }
 
 void ClientProtocol::lost(const net::Loss& loss, base::Now now) {
+  const WorkingOnJob working(session_);
   dropped_ = true;
   if (!smtp_) {
     if (session_ != nullptr) session_->on_not_connected(loss, now);
@@ -35,6 +56,7 @@ void ClientProtocol::lost(const net::Loss& loss, base::Now now) {
 }
 
 void ClientProtocol::deadline_reached(base::Now now) {
+  const WorkingOnJob working(session_);
   if (idle_until_ <= now.instant) {
     idle_until_ = base::kNever;
     if (session_ != nullptr) return session_->idle_too_long(now);
@@ -44,6 +66,7 @@ void ClientProtocol::deadline_reached(base::Now now) {
 }
 
 void ClientProtocol::turn(base::Now now) {
+  const WorkingOnJob working(session_);
   after_change(now);
 }
 
@@ -52,6 +75,7 @@ std::string_view ClientProtocol::output() const {
 }
 
 void ClientProtocol::output_sent(std::size_t octets, base::Now now) {
+  const WorkingOnJob working(session_);
   smtp_->output_sent(octets, now.instant);
   after_change(now);
 }

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "mta/base/working.h"
 #include "mta/outbound/client_protocol.h"
 
 namespace rockdove::outbound {
@@ -101,6 +102,8 @@ void Session::start(queue::Job job, base::Now now) {
   connects_ = 0;
   tried_ = 0;
   no_route_ = false;
+  last_failure_.reset();
+  const base::WorkingOn working(*working_on());
   if (protocol_ == nullptr) return connect(now);
   protocol_->set_idle_until(base::kNever);
   begin_transaction(now);
@@ -156,6 +159,11 @@ bool Session::has_more_hosts(base::Now now) const {
 void Session::connect(base::Now now) {
   const std::optional<HostAddress> host = next_host(now);
   if (!host || connects_ >= kConnectsPerJobMax) {
+    // The last of several addresses had no route: what the one before it said is the end of it.
+    if (last_failure_) {
+      host_ = last_failed_host_;
+      return host_failed(*std::exchange(last_failure_, std::nullopt), now);
+    }
     queue::Failure failure;
     failure.stage = smtp::Stage::Connect;
     failure.cause = Cause::Unreachable;
@@ -199,7 +207,11 @@ void Session::on_not_connected(const net::Loss& loss, base::Now now) {
 void Session::host_failed(queue::Failure failure, base::Now now) {
   failure.more_hosts = has_more_hosts(now);
   const queue::Judgement judgement = queue::judge(failure);
-  if (judgement.action == queue::Action::TryNextHost) return connect(now);
+  if (judgement.action == queue::Action::TryNextHost) {
+    last_failed_host_ = host_;
+    last_failure_ = std::move(failure);
+    return connect(now);
+  }
   std::vector<smtp::RecipientResult> results(job_->deliveries.size(),
                                              smtp::RecipientResult{failure.stage, {}});
   if (failure.cause == Cause::Reply) {
@@ -278,6 +290,7 @@ void Session::feed_body(base::Now now) {
       return;  // a read is under way
     }
   }
+  if (smtp.is_over()) pump(now);  // by content that cannot be sent
 }
 
 void Session::read_chunk() {

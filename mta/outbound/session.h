@@ -143,10 +143,13 @@ class Session {
   std::optional<queue::Job> job_;
   base::Instant job_started_{};
   std::string host_;  // the one we are connected to
+  // Of the host tried before this one, in this job.
+  std::optional<queue::Failure> last_failure_;
+  std::string last_failed_host_;
   std::uint32_t messages_ = 0;
   bool in_transaction_ = false;
   bool reused_ = false;    // this transaction is not the first on its connection
-  bool no_route_ = false;  // a host of this job was passed over because there is no route to it
+  bool no_route_ = false;  // no host of this job was tried, because there is no route to any
 
   // The content on its way out.
   bool header_sent_ = false;
