@@ -153,17 +153,15 @@ void Home::resolved(const std::string& name, Resolution resolution) {
     destination.failures = 0;
     const std::shared_ptr<const Site> site = destination.site;
     for (queue::Job& job : jobs) to_owner(std::move(job), site);
-    if (destinations_.size() > kDestinationsKept) {
-      std::erase_if(destinations_, [now](const auto& entry) {
-        return entry.second.state == Destination::State::Known &&
-               entry.second.expires <= now.instant;
-      });
-    }
+    forget_destinations();
     return;
   }
   if (const auto* failure = std::get_if<NotResolved>(&resolution)) {
     ++destination.failures;
     for (queue::Job& job : jobs) not_resolved(destination, std::move(job), failure->failure);
+    // The next one asks anew; only what will be asked again has failures to remember.
+    if (queue::judge(failure->failure).action != queue::Action::Defer) destinations_.erase(name);
+    forget_destinations();
     return;
   }
   for (queue::Job& job : jobs) {
@@ -174,6 +172,15 @@ void Home::resolved(const std::string& name, Resolution resolution) {
     }
   }
   destinations_.erase(name);
+}
+
+void Home::forget_destinations() {
+  if (destinations_.size() <= kDestinationsKept) return;
+  std::erase_if(destinations_, [now = env_.now().instant](const auto& entry) {
+    const Destination& destination = entry.second;
+    return destination.state == Destination::State::Unknown ||
+           (destination.state == Destination::State::Known && destination.expires <= now);
+  });
 }
 
 void Home::not_resolved(Destination& destination, queue::Job job, const queue::Failure& failure) {

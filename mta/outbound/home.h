@@ -77,6 +77,8 @@ class Home {
   void dispatch(queue::Job job);
   void resolve(const std::string& destination);
   void resolved(const std::string& destination, Resolution resolution);
+  // Forgets what has expired or was not found, once there are too many.
+  void forget_destinations();
   void not_resolved(Destination& destination, queue::Job job, const queue::Failure& failure);
   void reroute(queue::Job job);
   void to_owner(queue::Job job, const std::shared_ptr<const Site>& site);
