@@ -52,6 +52,7 @@ struct LoopWorld {
   std::unique_ptr<dns::Resolver> asker;
   std::unique_ptr<dns::CachingResolver> resolver;
   base::Log log;
+  bool stopping = false;  // of its thread
   std::thread thread;
 };
 
@@ -289,6 +290,7 @@ void Server::begin_work(std::unordered_set<base::IpAddress> held_clients) {
 
 void Server::listen(unsigned loop) {
   LoopWorld& world = *worlds_[loop];
+  if (world.stopping) return;  // the signal came before the crashes were counted
   for (OpenListener& listener : listeners_) {
     world.network.listen(std::move(listener.sockets[loop]),
                          [this, loop, number = listener.number](const net::ConnectionInfo& info) {
@@ -352,6 +354,7 @@ void Server::stop() {
   log_->flush();
   for (const auto& world : worlds_) {
     world->loop.post([this, &world = *world] {
+      world.stopping = true;
       world.network.stop_listening();
       relay_->stop(world.loop.index());
       world.network.turn_all();  // so that idle sessions hear of it
@@ -362,7 +365,9 @@ void Server::stop() {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   for (const auto& world : worlds_)
     world->loop.post([&world = *world] { world.network.close_all(); });
-  // What that still brought is handed to the store before the loops end.
+  // What that still brought is handed to the store before the loops end: in the first round each
+  // loop hears of it, and in the second the loops that own what was cut off have been told.
+  static_cast<void>(is_quiet());
   static_cast<void>(is_quiet());
   for (const auto& world : worlds_) world->loop.stop();
   for (const auto& world : worlds_) world->thread.join();

@@ -88,7 +88,12 @@ void Connection::start_connecting(const ConnectRequest& request) {
   const int started =
       uv_tcp_connect(&request_.connect, &handle_.tcp, to.get(), &Connection::on_connected);
   if (started != 0) return fail_soon(-started);
-  deadline_.set(loop_.now().instant + request.timeout);
+  connect_until_ = loop_.now().instant + request.timeout;
+  wait_for_connect();
+}
+
+void Connection::wait_for_connect() {
+  deadline_.set(std::min(connect_until_, loop_.now().instant + kConnectLook));
 }
 
 void Connection::fail_soon(int code) {
@@ -244,6 +249,9 @@ void Connection::on_deadline(void* owner) {
   const base::Now now = self.loop_.now();
   switch (self.state_) {
     case State::Connecting:
+      // Whoever wanted it may have given it up: its descriptor must not wait for the rest.
+      if (now.instant < self.connect_until_ && !self.protocol_->is_over())
+        return self.wait_for_connect();
       return self.lose({Loss::How::ConnectTimedOut, ETIMEDOUT});
     case State::Open:
       break;

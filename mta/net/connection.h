@@ -66,6 +66,7 @@ class Connection : public Wire {
   static constexpr base::Duration kLingerMax{2'000};
   static constexpr std::size_t kLingerOctetsMax = 256 * 1024;
   static constexpr base::Duration kDeadlineStep{1};
+  static constexpr base::Duration kConnectLook{2'000};  // whether anybody still wants it
 
   // What libuv tells.
   static void on_room_wanted(uv_handle_t* handle, std::size_t, uv_buf_t* room);
@@ -78,6 +79,7 @@ class Connection : public Wire {
   void arrived(std::string_view octets);
   void arrival_ended();
   void fail_soon(int code);
+  void wait_for_connect();
 
   // After the protocol was told anything: sends what it said and does what it wants.
   void settle(base::Now now);
@@ -108,6 +110,7 @@ class Connection : public Wire {
   int socket_ = -1;          // the handle's; it closes it
   int failure_ = 0;          // errno of a connect() that failed at once
   std::size_t lingered_octets_ = 0;
+  base::Instant connect_until_ = base::kNever;
   base::Instant over_until_ = base::kNever;
   base::Instant half_closed_until_ = base::kNever;
   std::string in_flight_;
