@@ -34,7 +34,9 @@ void Incoming::add_recipient(const mail::Address& offered,
     if (!recipients_.empty() && known_.empty()) known_.insert(recipients_.front());
     if (!recipients_.empty() && !known_.insert(address).second) continue;
     recipients_.push_back(address);
+    recipient_octets_ += 2 * (sizeof(std::string) + address.size());  // `known_` has it, too
   }
+  account();
 }
 
 void Incoming::add_content(std::string_view octets) {
@@ -85,8 +87,7 @@ std::shared_ptr<const std::string> Incoming::take_rest() {
 }
 
 void Incoming::account() {
-  const std::uint64_t octets =
-      body_.capacity() + (splitter_.is_done() ? splitter_.header().size() : 0);
+  const std::uint64_t octets = body_.capacity() + splitter_.memory() + recipient_octets_;
   if (octets > accounted_) memory_.take(octets - accounted_);
   if (octets < accounted_) memory_.give_back(accounted_ - octets);
   accounted_ = octets;

@@ -67,6 +67,7 @@ class Incoming {
   mail::Address first_offered_;
   std::uint32_t offered_ = 0;
   std::vector<std::string> recipients_;
+  std::uint64_t recipient_octets_ = 0;     // of memory, roughly
   std::unordered_set<std::string> known_;  // filled from the second recipient on
   bool eight_bit_;
   std::uint64_t announced_octets_;

@@ -133,6 +133,9 @@ class HeaderSplitter {
   // TooBig, where the body goes on with fields.
   [[nodiscard]] std::string_view separator() const { return end_ == End::TooBig ? "" : "\r\n"; }
 
+  // Octets that it holds, also before it is done.
+  [[nodiscard]] std::size_t memory() const { return taken_.capacity(); }
+
   // Gives up the header and its memory, without a copy when nothing else was taken.
   [[nodiscard]] std::string take_header();
 

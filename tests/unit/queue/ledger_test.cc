@@ -130,6 +130,22 @@ TEST_CASE("ledger: a moved delivery stands in its new place only, with its attem
   CHECK(seen->history.front().step == 1);
 }
 
+TEST_CASE("ledger: a body at hand that is larger than a chunk is written as several") {
+  MemoryDisk disk;
+  Message message = sample_message(1);
+  const std::string body = std::string(kBodyChunkOctets, 'a') + "rest\r\n";
+  message.body = std::make_shared<const std::string>(body);
+  message.body_octets = body.size();
+  message.body_chunks = body_chunks_of(body.size());
+  Run run(disk);
+  REQUIRE(run.apply(accepted(message, sample_deliveries(message))));
+  CHECK(disk.rows(Family::Bodies).size() == 2);
+  CHECK(**read_chunk(run.rows, message.id, 0) == body.substr(0, kBodyChunkOctets));
+  CHECK(**read_chunk(run.rows, message.id, 1) == "rest\r\n");
+  REQUIRE(run.apply(end_of(message, 1)));
+  CHECK(disk.is_empty_but_meta());
+}
+
 TEST_CASE("ledger: a body in chunks is there once accepted, and gone when it never was") {
   MemoryDisk disk;
   Message message = sample_message(1);
