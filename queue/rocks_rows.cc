@@ -397,7 +397,8 @@ rocksdb::ColumnFamilyOptions family_options(std::string_view name,
   }
   if (name == family_name(Family::Bodies)) {
     options.write_buffer_size = 16 * kMebi;
-    options.enable_blob_files = true;  // compaction moves keys only
+    options.max_write_buffer_number = 3;  // large bodies come in bursts; a stall answers 452
+    options.enable_blob_files = true;     // compaction moves keys only
     options.min_blob_size = 1024;
     options.blob_file_size = 32 * kMebi;
     options.enable_blob_garbage_collection = true;
