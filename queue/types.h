@@ -1,8 +1,8 @@
 // What the queue holds, as values: messages, their deliveries, and the names they are sorted by.
 //
 // A message is an envelope and a body; a delivery is one recipient of one message and the unit that
-// has a state, is tried, and ends. How these become rows is queue/codec.h's business; what may happen
-// to them is queue/change.h's.
+// has a state, is tried, and ends. How these become rows is queue/codec.h's business; what may
+// happen to them is queue/change.h's.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "mta/base/ids.h"
 #include "mta/base/ip_address.h"
 #include "mta/base/time.h"
+#include "mta/mail/dsn.h"
 
 namespace rockdove::queue {
 
@@ -37,6 +38,8 @@ struct Client {
   base::IpAddress address;
   std::string helo;      // as the client named itself; a stranger's text
   std::string listener;  // the listener's name; "" for reports that we write ourselves
+  std::string user{};    // the account that it authenticated as; "" without AUTH
+  std::string tls{};     // as net::describe(TlsInfo); "" in clear
 };
 
 enum class MessageKind : std::uint8_t {
@@ -52,15 +55,19 @@ struct Message {
   std::string sender;  // reverse-path without <>; "" is the null sender (RFC 5321 §4.5.5)
   Client client;
   WallTime accepted;
-  std::string header_block;  // ends in the empty line; empty while only listed, not to be sent
+  std::string header_block;       // ends in the empty line; empty while only listed, not to be sent
   std::uint64_t body_octets = 0;  // without the header block
   std::uint32_t body_chunks = 0;  // rows in `bodies`
   bool eight_bit = false;         // the client said BODY=8BITMIME, or octets above 127 were seen
-  std::uint32_t recipients = 0;   // deliveries at acceptance, numbered 1 to this
-  std::string tenant;             // "" until tenants exist
+  bool smtputf8 = false;          // needs SMTPUTF8 (RFC 6531): an address or the header has UTF-8
+  std::string envelope_id{};      // ENVID of RFC 3461 §4.4, decoded; "" for none
+  mail::ReturnContent returned = mail::ReturnContent::Unset;  // RET of RFC 3461 §4.3
+  std::uint32_t recipients = 0;  // deliveries at acceptance, numbered 1 to this
+  std::string tenant;            // "" until tenants exist
   // The whole body where it has at most one chunk and is at hand; else null, to be read.
   std::shared_ptr<const std::string> body;
 };
+
 using MessagePointer = std::shared_ptr<const Message>;
 
 enum class DeliveryState : std::uint8_t { Waiting = 1, Held = 2, Deleted = 3 };
@@ -76,18 +83,21 @@ struct LastAttempt {
 };
 
 struct Delivery {
-  std::uint32_t number = 0;  // from 1
-  std::string recipient;     // forward-path without <>
-  std::string destination;   // the recipient's domain in lower case, or "route:NAME"
-  std::string tenant;        // as the message's; part of the queue's name
+  std::uint32_t number = 0;   // from 1
+  std::string recipient;      // forward-path without <>
+  std::string destination;    // the recipient's domain in lower case, or "route:NAME"
+  std::string tenant;         // as the message's; part of the queue's name
   std::uint8_t priority = 0;  // smaller goes first; 0 until priorities exist
   DeliveryState state = DeliveryState::Waiting;
-  WallTime due;                   // not before this; of a held one: since when
-  std::uint32_t attempts = 0;     // those that reached a verdict; none for what the environment did
-  std::uint32_t uncertain = 0;    // attempts that were cut off behind the final dot
-  std::uint32_t crashes = 0;      // times the process failed while it worked on this
+  WallTime due;                 // not before this; of a held one: since when
+  std::uint32_t attempts = 0;   // those that reached a verdict; none for what the environment did
+  std::uint32_t uncertain = 0;  // attempts that were cut off behind the final dot
+  std::uint32_t crashes = 0;    // times the process failed while it worked on this
   HoldReason hold_reason;
   LastAttempt last;
+  mail::NotifySet notify{};          // NOTIFY of RFC 3461 §4.1
+  std::string original_recipient{};  // ORCPT of RFC 3461 §4.2 as "rfc822;bob@x", decoded; "" none
+  bool delay_told = false;           // the sender has had a report of the delay
   // Set: it has failed for good and only waits for a report that it shares with others of its
   // message (queue/report_desk.h). The text is the status code, "5.1.1".
   std::string failed_status;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "mta/base/ip_address.h"
 #include "mta/base/quantity.h"
 #include "mta/base/time.h"
+#include "mta/net/tls.h"
 #include "mta/smtp/body_reader.h"
 
 namespace rockdove::inbound {
@@ -19,6 +21,19 @@ namespace rockdove::inbound {
 using base::Rate;
 
 using smtp::LineEndings;
+
+enum class ListenerTls : std::uint8_t {
+  Off,
+  Optional,  // STARTTLS is offered
+  Required,  // 530 to MAIL and AUTH before STARTTLS
+  Implicit,  // TLS from the first octet (RFC 8314)
+};
+
+enum class ListenerAuth : std::uint8_t {
+  Off,
+  Optional,  // who has authenticated may relay
+  Required,  // 530 to MAIL before AUTH, from relay_from too
+};
 
 struct ListenerSettings {
   std::string name;
@@ -29,6 +44,12 @@ struct ListenerSettings {
   std::uint32_t max_recipients = 1000;
   Rate rate{600, base::Duration(60'000), 0};  // messages of one client address (IPv6: its /64)
   std::uint32_t connections = 50;             // at once, of one client address
+  ListenerTls tls = ListenerTls::Off;
+  net::TlsVersion tls_min = net::TlsVersion::V1_2;
+  ListenerAuth auth = ListenerAuth::Off;
+  std::vector<base::IpNetwork> auth_in_clear;  // clients that may use AUTH without TLS
+  // Proxies that must begin with a PROXY header (v1 or v2) and are believed; others must not.
+  std::vector<base::IpNetwork> proxy_from;
 };
 
 enum class RecipientCheck : std::uint8_t { Ask, File, Any };
@@ -54,7 +75,8 @@ struct InboundSettings {
   RelaySettings relay;
   LocalSettings local;
   std::uint32_t hops_max = 50;
-  std::uint32_t connections_in = 2000;  // all listeners
+  std::uint32_t connections_in = 2000;                 // all listeners
+  std::shared_ptr<const net::TlsServerContext> tls{};  // null only if no listener wants it
 };
 
 }  // namespace rockdove::inbound

@@ -26,6 +26,8 @@ std::string describe(const Loss& loss) {
       if (loss.code == ETIMEDOUT) return "the peer stopped answering";
       if (loss.code == ECONNABORTED) return "ended by this side";
       return loss.code == 0 ? "connection broken" : "connection broken: " + system_text(loss.code);
+    case Loss::How::TlsFailed:
+      return "TLS failed: " + loss.detail;
     case Loss::How::PeerClosed:
       return "closed by the peer";
   }

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "mta/base/ip_address.h"
 #include "mta/base/result.h"
@@ -16,6 +17,7 @@ struct ConnectRequest {
   base::SocketAddress to;
   std::optional<base::IpAddress> from;  // the source address; none: the system chooses
   base::Duration timeout = std::chrono::seconds(30);  // until the TCP handshake is done
+  std::string unix_path{};                            // not empty: to this socket instead of `to`
 };
 
 class Network {

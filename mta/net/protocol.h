@@ -7,6 +7,11 @@
 // is_over() ended it first, lost() once. A connection that was never made hears lost() alone. After
 // is_over() with nothing left to send, or after lost(), only the destructor follows. No call is
 // made from within a call of the protocol's own to its Wire.
+//
+// TLS: a protocol that calls Wire::start_tls() within one of these calls has said its last clear
+// word. Output it has then still goes in clear; after that the handshake runs, in which it hears
+// nothing but deadline_reached() and turn() and should have no output, until tls_started(), or
+// lost() with How::TlsFailed. What receive() was shown before is its own to forget (RFC 3207 §6).
 #pragma once
 
 #include <cstdint>
@@ -14,8 +19,10 @@
 #include <string>
 #include <string_view>
 
+#include "mta/base/assert.h"
 #include "mta/base/ip_address.h"
 #include "mta/base/time.h"
+#include "mta/net/tls.h"
 
 namespace rockdove::net {
 
@@ -38,11 +45,13 @@ struct Loss {
     ConnectFailed,    // there never was one; `code` says why
     ConnectTimedOut,  // nobody answered the SYN within the time given
     Broken,           // reset, or a write failed
+    TlsFailed,        // the handshake or a record of TLS was not good; `detail` says what
     PeerClosed  // the peer ended it in order, and what the protocol still wrote had no reader;
                 // or it wrote nothing and had no deadline for 5 minutes after peer_closed()
   };
   How how = How::Broken;
-  int code = 0;  // errno where there is one, as ENETUNREACH
+  int code = 0;          // errno where there is one, as ENETUNREACH
+  std::string detail{};  // with TlsFailed: in plain words, "the certificate has expired"
 };
 
 // "connection refused", "timed out while connecting", "reset by the peer", …
@@ -55,6 +64,12 @@ class Wire {
   // Asks for a turn() soon, within this turn of the loop or the next: an answer has come that was
   // not read from the peer.
   virtual void want_turn() = 0;
+
+  // See above; once a connection. Only from within a call to the protocol.
+  virtual void start_tls(StartTls how) {
+    static_cast<void>(how);
+    MTA_ASSERT(false);  // a wire without TLS
+  }
 };
 
 class Protocol {
@@ -69,6 +84,12 @@ class Protocol {
   virtual void lost(const Loss& loss, base::Now now) = 0;
   virtual void deadline_reached(base::Now now) = 0;
   virtual void turn(base::Now now) = 0;
+
+  // After Wire::start_tls(): from here on all goes through TLS.
+  virtual void tls_started(const TlsInfo& info, base::Now now) {
+    static_cast<void>(info);
+    static_cast<void>(now);
+  }
 
   // What is to be sent; valid until the next call that is not const. The connection takes it in one
   // go and says how much with output_sent(): always all of it, or less if it keeps enough unsent.

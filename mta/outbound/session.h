@@ -31,8 +31,9 @@ struct DeliveryResult {
   Kind kind = Kind::Defer;
   mail::EnhancedCode status;
   smtp::Stage stage = smtp::Stage::Connect;
-  std::string reply;    // one line: the peer's own text, or ours in the same form
-  bool counted = true;  // this was an attempt; false: the environment did not let us try
+  std::string reply;       // one line: the peer's own text, or ours in the same form
+  bool counted = true;     // this was an attempt; false: the environment did not let us try
+  bool takes_dsn = false;  // the peer offers DSN: with Delivered, it has taken over NOTIFY
 };
 
 struct JobReport {
@@ -43,6 +44,7 @@ struct JobReport {
   base::Instant started;
   queue::Scheduler::Finish finish = queue::Scheduler::Finish::Refused;
   std::string reason;  // why the site is to blame, with Finish::SiteFailed
+  std::string tls{};   // of the connection, as net::describe(TlsInfo); "" in clear or without one
 };
 
 // Which session, among all loops: the loop that owns its account, and the number it gave.

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "mta/base/ip_address.h"
+#include "mta/net/tls.h"
 
 namespace rockdove::outbound {
 
@@ -21,13 +23,30 @@ struct ToHosts {
   struct Host {
     std::string name;  // a host name, or an address without brackets
     std::uint16_t port = 25;
+    bool implicit_tls = false;  // smtps://
+    std::string unix_path{};    // lmtp+unix://: name and port are not used
   };
+  enum class Speaks : std::uint8_t { Smtp, Lmtp };
   enum class Order : std::uint8_t { First, Share };
   std::vector<Host> hosts;
-  Order order = Order::First;  // First: the next one only when one fails; Share: spread evenly
+  Order order = Order::First;    // First: the next one only when one fails; Share: spread evenly
+  Speaks speaks = Speaks::Smtp;  // RFC 5321, or RFC 2033 with a result a recipient
 };
 
 struct ToDiscard {};
+
+// Outbound TLS. `smtps://` needs Require or Verify.
+enum class TlsLevel : std::uint8_t {
+  Off,
+  May,      // where it is offered and works; broken TLS is tried again in clear
+  Require,  // never in clear; any certificate
+  Verify,   // never in clear; name and chain are checked
+};
+
+struct Credentials {
+  std::string user;
+  std::string password;
+};
 
 using Target = std::variant<ToMx, ToHosts, ToDiscard>;
 
@@ -41,11 +60,18 @@ struct Route {
   std::string listener;
   std::vector<base::IpNetwork> client;  // empty: any
   Target target;
+  std::string user{};  // condition: the account that the client authenticated as, pattern; "": any
+  TlsLevel tls = TlsLevel::May;
+  // Of this route's ca_file; null: OutboundSettings::tls.
+  std::shared_ptr<const net::TlsClientContext> tls_context{};
+  std::optional<Credentials> credentials{};  // towards the hosts (AUTH); never in clear to others
 };
 
 struct OutboundSettings {
   std::string hostname;  // EHLO
   std::vector<Route> routes;
+  TlsLevel mx_tls = TlsLevel::May;                     // where no route says otherwise
+  std::shared_ptr<const net::TlsClientContext> tls{};  // null: TLS is never tried
 };
 
 }  // namespace rockdove::outbound

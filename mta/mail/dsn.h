@@ -1,0 +1,44 @@
+// What a sender asks of delivery reports, as SMTP's DSN extension carries it (RFC 3461): values,
+// and the xtext that they travel in.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace rockdove::mail {
+
+// RET (RFC 3461 §4.3): how much of the message a report of failure returns.
+enum class ReturnContent : std::uint8_t { Unset = 0, Full = 1, Headers = 2 };
+
+// NOTIFY (RFC 3461 §4.1). Nothing set: the sender did not say, so failures are reported, and
+// delays as we see fit.
+struct NotifySet {
+  bool never = false;  // alone
+  bool success = false;
+  bool failure = false;
+  bool delay = false;
+
+  [[nodiscard]] bool is_unset() const { return !never && !success && !failure && !delay; }
+
+  [[nodiscard]] bool wants_failure() const { return failure || is_unset(); }
+
+  [[nodiscard]] bool wants_delay() const { return delay || is_unset(); }
+
+  bool operator==(const NotifySet&) const = default;
+};
+
+// "SUCCESS,FAILURE"; "" if nothing is set.
+[[nodiscard]] std::string format_notify(const NotifySet& notify);
+
+// In any case of letters. nullopt: not a NOTIFY value (NEVER with another one, an unknown word, one
+// twice, none).
+[[nodiscard]] std::optional<NotifySet> parse_notify(std::string_view text);
+
+// RFC 3461 §4: "+" and two capital hexadecimal digits for "+", "=", and all but printable ASCII.
+[[nodiscard]] std::string encode_xtext(std::string_view octets);
+// nullopt: it is no xtext.
+[[nodiscard]] std::optional<std::string> decode_xtext(std::string_view xtext);
+
+}  // namespace rockdove::mail
