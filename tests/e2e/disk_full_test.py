@@ -116,7 +116,7 @@ class DiskFull(unittest.TestCase):
         self.assertGreater(len(load.acknowledged), 50)
         os.unlink(ballast)
         before = len(load.acknowledged)
-        until(lambda: len(load.acknowledged) > before + 10, lambda: "mail to be taken again\n" + relay.said())
+        until(lambda: len(load.acknowledged) > before + 10, lambda: "mail to be taken again\n" + relay.said(), 120)
         load.stop()
         self.assertEqual(load.unexpected, [], relay.said())
         # Now somebody takes it; all that was acknowledged comes, without a restart.
