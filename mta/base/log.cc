@@ -10,6 +10,7 @@
 
 #include "mta/base/assert.h"
 #include "mta/base/text.h"
+#include "mta/base/utf8.h"
 
 namespace rockdove::base {
 namespace {
@@ -43,24 +44,6 @@ bool is_plain(std::string_view value) {
   return !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
     return kPlain[static_cast<unsigned char>(c)];
   });
-}
-
-// The octets of the UTF-8 sequence at the front of `text` (RFC 3629 §4); 0: it is none.
-std::size_t utf8_sequence(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = at(0);
-  if (lead < 0xC2 || lead > 0xF4) return 0;
-  const std::size_t octets = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  if (text.size() < octets) return 0;
-  for (std::size_t i = 1; i < octets; ++i) {
-    if ((at(i) & 0xC0) != 0x80) return 0;
-  }
-  const unsigned char second = at(1);
-  if (lead == 0xE0 && second < 0xA0) return 0;  // longer than needed
-  if (lead == 0xED && second > 0x9F) return 0;  // a surrogate
-  if (lead == 0xF0 && second < 0x90) return 0;
-  if (lead == 0xF4 && second > 0x8F) return 0;  // above U+10FFFF
-  return octets;
 }
 
 // A JSON string's content (RFC 8259 §7). What is no UTF-8 becomes U+FFFD: JSON cannot carry it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "mta/base/base64.h"
 #include "mta/base/text.h"
 #include "mta/mail/date.h"
 
@@ -15,21 +16,6 @@ constexpr std::size_t kEncodedWordInput = 45;  // makes 60 characters of the 75 
 
 bool is_printable_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 32 && c < 127; });
-}
-
-void append_base64(std::string& out, std::string_view octets) {
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (std::size_t i = 0; i < octets.size(); i += 3) {
-    const std::size_t there = std::min<std::size_t>(3, octets.size() - i);
-    std::uint32_t bits = 0;
-    for (std::size_t j = 0; j < 3; ++j) {
-      bits = bits << 8 | (j < there ? static_cast<unsigned char>(octets[i + j]) : 0U);
-    }
-    for (std::size_t j = 0; j < 4; ++j) {
-      out += j <= there ? kAlphabet[bits >> (18 - 6 * j) & 63] : '=';
-    }
-  }
 }
 
 // With CRLF line ends, the last one included.
@@ -155,7 +141,7 @@ base::Result<Header> parse_header(std::string_view text) {
 void append_base64_lines(std::string& out, std::string_view octets) {
   out.reserve(out.size() + octets.size() / kBase64LineInput * 78 + 160);
   for (std::size_t i = 0; i < octets.size(); i += kBase64LineInput) {
-    append_base64(out, octets.substr(i, kBase64LineInput));
+    base::append_base64(out, octets.substr(i, kBase64LineInput));
     out += "\r\n";
   }
 }
@@ -169,7 +155,7 @@ std::string encode_header_text(std::string_view text) {
   while (!text.empty()) {
     if (!encoded.empty()) encoded += "\r\n ";
     encoded += "=?utf-8?B?";
-    append_base64(encoded, take_characters(text, kEncodedWordInput));
+    base::append_base64(encoded, take_characters(text, kEncodedWordInput));
     encoded += "?=";
   }
   return encoded;
