@@ -10,10 +10,26 @@
 
 namespace rockdove::daemon {
 
+std::shared_ptr<const PreparedSettings> prepare(RelaySettings settings) {
+  auto prepared = std::make_shared<PreparedSettings>();
+  const auto inbound = std::make_shared<const inbound::InboundSettings>(settings.inbound);
+  for (std::size_t number = 0; number < inbound->listeners.size(); ++number)
+    prepared->listeners.push_back(inbound::make_listener_context(inbound, number));
+  prepared->settings = std::move(settings);
+  return prepared;
+}
+
 // What belongs to one loop. Members are in the order in which they need each other.
 struct Relay::Shard {
-  Shard(Relay& relay, const LoopParts& parts, queue::MessageId highest, std::uint64_t seed,
-        base::Now start);
+  Shard(Relay& relay, const LoopParts& parts, std::shared_ptr<const PreparedSettings> prepared,
+        queue::MessageId highest, std::uint64_t seed, base::Now start);
+
+  std::shared_ptr<const PreparedSettings> current;
+  // Of `current`, at addresses that stay when it is replaced.
+  outbound::OutboundSettings outbound;
+  queue::QueueSettings queue;
+  outbound::Ourselves ourselves;
+  dns::HostsFile hosts_file;
 
   base::IdGenerator ids;
   base::Random random;
@@ -24,27 +40,33 @@ struct Relay::Shard {
   inbound::Reception reception;
 };
 
-Relay::Shard::Shard(Relay& relay, const LoopParts& parts, queue::MessageId highest,
+Relay::Shard::Shard(Relay& relay, const LoopParts& parts,
+                    std::shared_ptr<const PreparedSettings> prepared, queue::MessageId highest,
                     std::uint64_t seed, base::Now start)
-    : ids(parts.loop.index(), highest),
+    : current(std::move(prepared)),
+      outbound(current->settings.outbound),
+      queue(current->settings.queue),
+      ourselves(current->settings.ourselves),
+      hosts_file(current->settings.hosts_file),
+      ids(parts.loop.index(), highest),
       random(seed + parts.loop.index()),
       clocks(start),
       environment{parts.loop,
                   parts.network,
                   parts.resolver,
                   relay.store_,
-                  relay.settings_.outbound,
-                  relay.settings_.queue,
-                  relay.settings_.ourselves,
-                  relay.settings_.hosts_file,
+                  outbound,
+                  queue,
+                  ourselves,
+                  hosts_file,
                   relay.connection_budget_,
                   relay.memory_,
                   parts.log,
                   ids,
                   random,
                   clocks,
-                  [&relay](std::string_view address) {
-                    return inbound::expand_address(relay.settings_.inbound, address);
+                  [this](std::string_view address) {
+                    return inbound::expand_address(current->settings.inbound, address);
                   },
                   relay.dispatchers_,
                   relay.loops_},
@@ -52,43 +74,36 @@ Relay::Shard::Shard(Relay& relay, const LoopParts& parts, queue::MessageId highe
       verifier(outbound::make_verifier(environment)),
       reception{parts.loop,
                 relay.store_,
-                relay.settings_.inbound,
                 relay.memory_,
                 relay.clients_,
                 relay.inbound_connections_,
                 parts.log,
                 ids,
                 *verifier,
-                [&relay](std::string_view recipient, std::string_view sender,
-                         std::string_view listener, const base::IpAddress& client) {
-                  return outbound::destination_of(relay.settings_.outbound,
-                                                  {recipient, sender, listener, client});
+                [this](std::string_view recipient, std::string_view sender,
+                       std::string_view listener, const base::IpAddress& client) {
+                  return outbound::destination_of(outbound, {recipient, sender, listener, client});
                 },
                 [this](queue::MessagePointer message, std::vector<queue::Delivery> deliveries) {
                   dispatcher.hand_in(message, std::move(deliveries));
                 },
                 relay.held_clients_} {
-  reception.greeting_pause = relay.settings_.greeting_pause;
+  reception.greeting_pause = current->settings.greeting_pause;
   parts.log.when_lines_wait(
       [&loop = parts.loop, &log = parts.log] { loop.at_turn_end([&log] { log.flush(); }); });
 }
 
 Relay::Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts> loops,
              queue::MessageId highest, std::uint64_t seed, base::Now start)
-    : settings_(std::move(settings)),
-      store_(store),
-      connection_budget_(settings_.connections_out),
-      memory_(settings_.queue.memory) {
+    : store_(store), connection_budget_(settings.connections_out), memory_(settings.queue.memory) {
   MTA_ASSERT(!loops.empty() && loops.size() <= base::kLoopsMax);
-  for (const inbound::ListenerSettings& listener : settings_.inbound.listeners) {
-    listeners_.push_back(inbound::make_listener_context(settings_.inbound, listener));
-  }
+  const std::shared_ptr<const PreparedSettings> prepared = prepare(std::move(settings));
   for (const LoopParts& parts : loops) {
     MTA_ASSERT(parts.loop.index() == loops_.size());
     loops_.push_back(&parts.loop);
   }
   for (const LoopParts& parts : loops) {
-    shards_.push_back(std::make_unique<Shard>(*this, parts, highest, seed, start));
+    shards_.push_back(std::make_unique<Shard>(*this, parts, prepared, highest, seed, start));
     dispatchers_.push_back(&shards_.back()->dispatcher);
   }
 }
@@ -105,7 +120,8 @@ void Relay::find_queues(unsigned loop) {
 
 std::unique_ptr<net::Protocol> Relay::accept(unsigned loop, std::size_t listener,
                                              const net::ConnectionInfo& info) {
-  return inbound::make_receiver(shards_[loop]->reception, listeners_[listener], info);
+  Shard& shard = *shards_[loop];
+  return inbound::make_receiver(shard.reception, shard.current->listeners.at(listener), info);
 }
 
 void Relay::stop(unsigned loop) {
@@ -152,7 +168,8 @@ void Relay::act(admin::Act act, base::DeliveryId id, admin::QueueActs::Done done
 }
 
 void Relay::explain(std::string address, admin::RouteExplainer::Done done) {
-  explain_route(shards_.front()->environment, settings_.inbound, std::move(address),
+  const Shard& first = *shards_.front();
+  explain_route(first.environment, first.current->settings.inbound, std::move(address),
                 std::move(done));
 }
 

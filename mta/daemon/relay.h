@@ -40,6 +40,7 @@ struct LoopParts {
   base::Log& log;
 };
 
+// Once in use, immutable and shared by all loops; a reload brings another one.
 struct RelaySettings {
   inbound::InboundSettings inbound;
   outbound::OutboundSettings outbound;
@@ -50,6 +51,14 @@ struct RelaySettings {
   base::Duration greeting_pause = std::chrono::milliseconds(200);
 };
 
+// The settings as the loops use them, made once for all of them.
+struct PreparedSettings {
+  RelaySettings settings;
+  std::vector<std::shared_ptr<const inbound::ListenerContext>> listeners;  // by their number
+};
+
+[[nodiscard]] std::shared_ptr<const PreparedSettings> prepare(RelaySettings settings);
+
 class Relay final : public admin::QueueActs, public admin::RouteExplainer {
  public:
   // `highest` is the highest message id that the store knows; `seed` decides all chance.
@@ -58,8 +67,6 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
   ~Relay() override;
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
-
-  [[nodiscard]] const RelaySettings& settings() const { return settings_; }
 
   // Before the loops run: clients in whose sessions the process failed three times.
   void hold_clients(std::unordered_set<base::IpAddress> clients);
@@ -87,14 +94,12 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
  private:
   struct Shard;
 
-  const RelaySettings settings_;
   queue::Store& store_;
   queue::ConnectionBudget connection_budget_;
   queue::MemoryBudget memory_;
   base::ClientTable clients_;
   std::unordered_set<base::IpAddress> held_clients_;
   std::atomic<std::uint32_t> inbound_connections_{0};
-  std::vector<inbound::ListenerContext> listeners_;
   std::vector<base::Loop*> loops_;
   std::vector<outbound::Dispatcher*> dispatchers_;
   std::vector<std::unique_ptr<Shard>> shards_;

@@ -62,29 +62,34 @@ std::string name_hops(std::string_view header) {
 
 }  // namespace
 
-ListenerContext make_listener_context(const InboundSettings& settings,
-                                      const ListenerSettings& listener) {
-  ListenerContext context;
-  context.settings = &listener;
-  context.limits.recipients_max = listener.max_recipients;
-  context.limits.message_octets_max = listener.max_message_size;
-  context.limits.line_endings = listener.line_endings;
-  context.greeting.hostname = settings.hostname;
+std::shared_ptr<const ListenerContext> make_listener_context(
+    std::shared_ptr<const InboundSettings> settings, std::size_t number) {
+  auto context = std::make_shared<ListenerContext>();
+  const ListenerSettings& listener = settings->listeners.at(number);
+  context->settings = &listener;
+  context->limits.recipients_max = listener.max_recipients;
+  context->limits.message_octets_max = listener.max_message_size;
+  context->limits.line_endings = listener.line_endings;
+  context->greeting.hostname = settings->hostname;
+  context->all = std::move(settings);
   return context;
 }
 
-std::unique_ptr<net::Protocol> make_receiver(Reception& reception, const ListenerContext& listener,
+std::unique_ptr<net::Protocol> make_receiver(Reception& reception,
+                                             std::shared_ptr<const ListenerContext> listener,
                                              const net::ConnectionInfo& info) {
-  return std::make_unique<Receiver>(reception, listener, info);
+  return std::make_unique<Receiver>(reception, std::move(listener), info);
 }
 
-Receiver::Receiver(Reception& reception, const ListenerContext& listener,
+Receiver::Receiver(Reception& reception, std::shared_ptr<const ListenerContext> listener,
                    const net::ConnectionInfo& info)
     : reception_(reception),
-      listener_(listener),
+      context_(std::move(listener)),
+      listener_(*context_),
+      settings_(*context_->all),
       info_(info),
-      may_relay_(inbound::may_relay(*listener.settings, info.peer.ip)),
-      session_(listener.limits, listener.greeting, reception.loop.now().instant),
+      may_relay_(inbound::may_relay(*listener_.settings, info.peer.ip)),
+      session_(listener_.limits, listener_.greeting, reception.loop.now().instant),
       self_(std::make_shared<Receiver*>(this)) {}
 
 Receiver::~Receiver() {
@@ -104,7 +109,7 @@ std::optional<smtp::Reply> Receiver::refuse_connection(base::Now now) {
   }
   const std::uint32_t before = reception_.connections.fetch_add(1, std::memory_order_relaxed);
   counted_ = true;
-  if (before >= reception_.settings.connections_in) {
+  if (before >= settings_.connections_in) {
     return smtp::make_reply(421, "4.3.2", "too many connections at the moment; try again later");
   }
   counted_client_ =
@@ -222,7 +227,7 @@ void Receiver::on(const smtp::SenderOffered& event, base::Now now) {
 }
 
 void Receiver::on(const smtp::RecipientOffered& event, base::Now now) {
-  RecipientDecision decision = decide_recipient(reception_.settings, event.recipient, may_relay_);
+  RecipientDecision decision = decide_recipient(settings_, event.recipient, may_relay_);
   if (const auto* taken = std::get_if<Taken>(&decision))
     return take_recipient(event.recipient, taken->addresses, now);
   if (const auto* not_taken = std::get_if<NotTaken>(&decision)) {
@@ -302,7 +307,7 @@ void Receiver::write_chunk(std::shared_ptr<const std::string> chunk) {
 }
 
 std::optional<smtp::Reply> Receiver::refuse_content(const mail::HeaderFacts& facts) const {
-  if (facts.received > reception_.settings.hops_max || facts.received_own >= kOwnHopsMax) {
+  if (facts.received > settings_.hops_max || facts.received_own >= kOwnHopsMax) {
     // RFC 5321 §6.3. Whoever bounces this shows the text to a person, so it names the way.
     return smtp::make_reply(554, "5.4.6",
                             "mail loop: this message has passed " + std::to_string(facts.received) +
@@ -346,7 +351,7 @@ std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& 
   mail::ReceivedStamp stamp;
   stamp.helo = helo_;
   stamp.client = info_.peer.ip;
-  stamp.hostname = reception_.settings.hostname;
+  stamp.hostname = settings_.hostname;
   stamp.protocol = session_.is_extended() ? mail::WithProtocol::Esmtp : mail::WithProtocol::Smtp;
   stamp.id = id_;
   stamp.only_recipient = incoming.only_offered();
@@ -363,7 +368,7 @@ std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& 
     header.append("Message-ID: <")
         .append(base::format_id(id_))
         .append("@")
-        .append(reception_.settings.hostname)
+        .append(settings_.hostname)
         .append(">\r\n");
   }
   header += incoming.separator();
@@ -389,8 +394,7 @@ std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const
 }
 
 void Receiver::commit(base::Now now) {
-  const mail::HeaderFacts facts =
-      mail::look_at_header(incoming_->header(), reception_.settings.hostname);
+  const mail::HeaderFacts facts = mail::look_at_header(incoming_->header(), settings_.hostname);
   if (const std::optional<smtp::Reply> refusal = refuse_content(facts)) {
     refuse(*refusal, "content", "", now);
     return drop_message();

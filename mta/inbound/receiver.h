@@ -19,7 +19,8 @@ namespace rockdove::inbound {
 
 class Receiver final : public net::Protocol {
  public:
-  Receiver(Reception& reception, const ListenerContext& listener, const net::ConnectionInfo& info);
+  Receiver(Reception& reception, std::shared_ptr<const ListenerContext> listener,
+           const net::ConnectionInfo& info);
   ~Receiver() override;
 
   void connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) override;
@@ -69,7 +70,9 @@ class Receiver final : public net::Protocol {
   void drop_message();
 
   Reception& reception_;
-  const ListenerContext& listener_;
+  const std::shared_ptr<const ListenerContext> context_;  // as they were when we began
+  const ListenerContext& listener_;                       // in context_
+  const InboundSettings& settings_;                       // likewise
   const net::ConnectionInfo info_;
   const bool may_relay_;
   smtp::ServerSession session_;

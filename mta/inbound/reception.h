@@ -1,6 +1,7 @@
-// What the inbound sessions of one loop share: the settings, the store they commit to, the
-// counters, and the way on for what was accepted. Wired by the daemon; everything outlives the
-// sessions.
+// What the inbound sessions of one loop share: the store they commit to, the counters, and the way
+// on for what was accepted. Wired by the daemon; everything outlives the sessions. The settings are
+// not here: a session keeps those that it began with, by its ListenerContext, so that a reload
+// changes nothing for it.
 #pragma once
 
 #include <atomic>
@@ -15,18 +16,19 @@
 #include "mta/base/ids.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
-#include "mta/smtp/recipient_probe.h"
 #include "mta/inbound/settings.h"
 #include "mta/net/protocol.h"
+#include "mta/smtp/recipient_probe.h"
 #include "mta/smtp/server_session.h"
 #include "queue/budget.h"
 #include "queue/store.h"
 
 namespace rockdove::inbound {
 
-// One listener as sessions need it, made once for all of them.
+// One listener as sessions need it, made once for all of them; immutable, and shared by all loops.
 struct ListenerContext {
-  const ListenerSettings* settings = nullptr;
+  std::shared_ptr<const InboundSettings> all;
+  const ListenerSettings* settings = nullptr;  // one of all->listeners
   smtp::ServerLimits limits;
   smtp::Greeting greeting;
 };
@@ -34,7 +36,6 @@ struct ListenerContext {
 struct Reception {
   base::Loop& loop;
   queue::Store& store;
-  const InboundSettings& settings;
   queue::MemoryBudget& memory;
   base::ClientTable& clients;
   std::atomic<std::uint32_t>& connections;  // inbound, all loops
@@ -56,12 +57,13 @@ struct Reception {
   base::Duration greeting_pause = std::chrono::milliseconds(200);
 };
 
-[[nodiscard]] ListenerContext make_listener_context(const InboundSettings& settings,
-                                                    const ListenerSettings& listener);
+// Of settings.listeners[number].
+[[nodiscard]] std::shared_ptr<const ListenerContext> make_listener_context(
+    std::shared_ptr<const InboundSettings> settings, std::size_t number);
 
 // The protocol for a connection that came in on this listener; never null.
-[[nodiscard]] std::unique_ptr<net::Protocol> make_receiver(Reception& reception,
-                                                           const ListenerContext& listener,
-                                                           const net::ConnectionInfo& info);
+[[nodiscard]] std::unique_ptr<net::Protocol> make_receiver(
+    Reception& reception, std::shared_ptr<const ListenerContext> listener,
+    const net::ConnectionInfo& info);
 
 }  // namespace rockdove::inbound

@@ -30,6 +30,8 @@ struct Environment {
   net::Network& network;
   dns::Resolver& resolver;
   queue::Store& store;
+  // A reload replaces what these four refer to, between two turns of this loop: what is kept from
+  // one turn to another is a copy, as in a Site.
   const OutboundSettings& outbound;
   const queue::QueueSettings& queue;
   const Ourselves& ourselves;

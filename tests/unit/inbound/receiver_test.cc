@@ -43,16 +43,15 @@ struct World {
     ListenerSettings& listener = settings.listeners.emplace_back();
     listener.name = "in";
     listener.relay_from = {*base::parse_ip_network("192.0.2.0/24")};
-    update();
   }
 
-  // After a change of the settings.
-  void update() { context = make_listener_context(settings, settings.listeners[0]); }
-
+  // With the settings as they are now.
   std::unique_ptr<tests::HandConnection> silent_client(const std::string& ip = "192.0.2.1") {
     const net::ConnectionInfo info{{}, {*base::parse_ip_address(ip), 4711}};
-    auto client = std::make_unique<tests::HandConnection>(loop, net::ConnectRequest{info.peer, {}},
-                                                          make_receiver(reception, context, info));
+    auto context = make_listener_context(std::make_shared<const InboundSettings>(settings), 0);
+    auto client =
+        std::make_unique<tests::HandConnection>(loop, net::ConnectRequest{info.peer, {}},
+                                                make_receiver(reception, std::move(context), info));
     client->accept(info);
     return client;
   }
@@ -72,7 +71,6 @@ struct World {
   tests::HandLoop loop;
   tests::HandStore store;
   InboundSettings settings;
-  ListenerContext context;
   queue::MemoryBudget memory{64 * 1024 * 1024};
   base::ClientTable clients;
   std::atomic<std::uint32_t> connections{0};
@@ -91,7 +89,6 @@ struct World {
   Reception reception{
       loop,
       store,
-      settings,
       memory,
       clients,
       connections,
