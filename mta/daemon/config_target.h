@@ -1,5 +1,5 @@
-// Where a [[route]] sends to: "mx", "mx:PORT", "smtp://host[:port]", a list of these last,
-// "discard:".
+// Where a [[route]] sends to: "mx", "mx:PORT", "smtp://host[:port]", "smtps://…", "lmtp://…",
+// "lmtp+unix:/path", a list of these last four, "maildir:/path", "discard:".
 #pragma once
 
 #include <string>
@@ -21,8 +21,8 @@ void read_target(Value& value, Draft& draft);
 // As it is written in the configuration; several hosts with commas between them.
 [[nodiscard]] std::string format_target(const outbound::Target& target);
 
-// The name of a route that was given none: "mx", "mx-2525", "discard", or the first host and its
-// port.
+// The name of a route that was given none: "mx", "mx-2525", "discard", the first host and its port,
+// "lmtp+unix:/path" or "maildir:/path".
 [[nodiscard]] std::string name_of(const outbound::Target& target);
 
 }  // namespace rockdove::daemon

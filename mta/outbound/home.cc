@@ -211,7 +211,8 @@ void Home::reroute(queue::Job job) {
     const queue::Client& client = job.message->client;
     queue::Delivery after = delivery;
     after.destination = destination_of(
-        env_.outbound, {delivery.recipient, job.message->sender, client.listener, client.address});
+        env_.outbound,
+        {delivery.recipient, job.message->sender, client.listener, client.address, client.user});
     after.due = env_.now().wall;
     const base::DeliveryId id{job.message->id, delivery.number};
     env_.log.line(base::Level::Info, "rerouted")

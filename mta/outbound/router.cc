@@ -14,19 +14,26 @@ constexpr std::uint16_t kSmtpPort = 25;
 constexpr base::Duration kKeepMin = std::chrono::seconds(30);
 constexpr base::Duration kKeepMax = std::chrono::hours(1);
 
-struct DomainAndPort {
+struct MxDestination {
   std::string_view domain;
   std::uint16_t port = kSmtpPort;
+  std::string_view route{};  // "": none
 };
 
-// "example.net", "example.net:2525", "[IPv6:::1]:2525".
-DomainAndPort split_destination(std::string_view destination) {
+// "example.net", "example.net:2525", "[IPv6:::1]:2525", "example.net/strict".
+MxDestination split_destination(std::string_view destination) {
+  const std::size_t slash = destination.find('/');
+  if (slash != std::string_view::npos) {
+    MxDestination split = split_destination(destination.substr(0, slash));
+    split.route = destination.substr(slash + 1);
+    return split;
+  }
   const std::size_t colon = destination.rfind(':');
   const std::size_t bracket = destination.rfind(']');
   if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket)) {
     return {destination};
   }
-  DomainAndPort split{destination.substr(0, colon)};
+  MxDestination split{destination.substr(0, colon)};
   const std::string_view digits = destination.substr(colon + 1);
   std::from_chars(digits.data(), digits.data() + digits.size(), split.port);
   return split;
@@ -42,6 +49,7 @@ bool holds(const Route& route, const RoutedMail& mail) {
   const std::string_view sender = mail.sender.empty() ? std::string_view("<>") : mail.sender;
   if (!route.sender.empty() && !matches_pattern(route.sender, sender)) return false;
   if (!route.listener.empty() && route.listener != mail.listener) return false;
+  if (!route.user.empty() && !matches_pattern(route.user, mail.user)) return false;
   return route.client.empty() || std::any_of(route.client.begin(), route.client.end(),
                                              [&mail](const base::IpNetwork& network) {
                                                return network.contains(mail.client);
@@ -77,12 +85,20 @@ NotResolved not_resolved(const dns::MailHosts& hosts, queue::Cause cause) {
   return {failure};
 }
 
-void add_hosts(Site& site, const std::vector<dns::Host>& hosts, std::uint16_t port) {
+void add_hosts(Site& site, const std::vector<dns::Host>& hosts, std::uint16_t port,
+               bool implicit_tls) {
   for (const dns::Host& host : hosts) {
     for (const base::IpAddress& address : host.addresses) {
-      site.hosts.push_back({host.name, {address, port}});
+      site.hosts.push_back({host.name, {address, port}, implicit_tls});
     }
   }
+}
+
+// Mail by this MX route is not sent in the manner of other mail by MX, so it has queues,
+// connections and an account of its own.
+bool is_of_its_own(const OutboundSettings& settings, const Route& route) {
+  return route.tls != settings.mx_tls ||
+         (route.tls_context != nullptr && route.tls_context != settings.tls);
 }
 
 // How many addresses stand at the front of the set's addresses with the best preference. Those of
@@ -101,10 +117,32 @@ std::size_t count_equals(const std::vector<dns::Host>& hosts) {
 }  // namespace
 
 std::string describe(const HostAddress& host) {
+  if (!host.unix_path.empty()) return "lmtp+unix:" + host.unix_path;
   const std::string ip = base::format_ip_address(host.address.ip);
   const std::string port = ":" + std::to_string(host.address.port);
   if (host.host == ip || host.host.starts_with('[')) return "[" + ip + "]" + port;
   return host.host + "[" + ip + "]" + port;
+}
+
+TlsLevel level_at(const Manner& manner, const HostAddress& host) {
+  if (!host.unix_path.empty()) return TlsLevel::Off;
+  if (host.implicit_tls) return std::max(manner.tls, TlsLevel::Require);
+  if (manner.tls == TlsLevel::May && manner.credentials) return TlsLevel::Require;
+  return manner.tls;
+}
+
+std::string_view level_name(TlsLevel level) {
+  switch (level) {
+    case TlsLevel::Off:
+      return "off";
+    case TlsLevel::May:
+      return "may";
+    case TlsLevel::Require:
+      return "require";
+    case TlsLevel::Verify:
+      return "verify";
+  }
+  MTA_ASSERT(false);
 }
 
 bool matches_pattern(std::string_view pattern, std::string_view text) {
@@ -141,7 +179,9 @@ std::string destination_of(const OutboundSettings& settings, const RoutedMail& m
   const ToMx* mx = route == nullptr ? nullptr : std::get_if<ToMx>(&route->target);
   if (route != nullptr && mx == nullptr) return std::string(kRoutePrefix) + route->name;
   std::string destination = base::lower_case(domain_of(mail.recipient));
-  if (mx != nullptr && mx->port != kSmtpPort) destination += ":" + std::to_string(mx->port);
+  if (mx == nullptr) return destination;
+  if (mx->port != kSmtpPort) destination += ":" + std::to_string(mx->port);
+  if (is_of_its_own(settings, *route)) destination += "/" + route->name;
   return destination;
 }
 
@@ -155,36 +195,74 @@ Router::Router(const OutboundSettings& settings, const queue::QueueSettings& que
       resolver_(resolver),
       random_(random) {}
 
+const Route* Router::route_named(std::string_view name) const {
+  const auto found =
+      std::find_if(settings_.routes.begin(), settings_.routes.end(),
+                   [name](const Route& candidate) { return candidate.name == name; });
+  return found == settings_.routes.end() ? nullptr : &*found;
+}
+
+Manner Router::manner_of(const Route* route) const {
+  Manner manner;
+  manner.tls = route == nullptr ? settings_.mx_tls : route->tls;
+  manner.tls_context = settings_.tls;
+  if (route == nullptr) return manner;
+  if (route->tls_context != nullptr) manner.tls_context = route->tls_context;
+  if (const auto* hosts = std::get_if<ToHosts>(&route->target)) {
+    manner.speaks = hosts->speaks;
+    manner.credentials = route->credentials;  // never towards hosts that only the DNS names
+  }
+  return manner;
+}
+
 void Router::resolve(std::string_view destination, Done done) {
   if (destination.starts_with(kRoutePrefix)) {
-    const std::string_view name = destination.substr(kRoutePrefix.size());
-    const auto route =
-        std::find_if(settings_.routes.begin(), settings_.routes.end(),
-                     [name](const Route& candidate) { return candidate.name == name; });
-    if (route == settings_.routes.end()) return done(RouteGone{});
+    const Route* route = route_named(destination.substr(kRoutePrefix.size()));
+    if (route == nullptr) return done(RouteGone{});
     if (std::holds_alternative<ToDiscard>(route->target)) return done(Discard{});
+    if (const auto* maildir = std::get_if<ToMaildir>(&route->target)) {
+      auto site = std::make_shared<Site>();
+      site->account = destination;
+      site->connections_max = queue_settings_.route_connections;
+      site->maildir = maildir->path;
+      return done(Resolved{std::move(site), kKeepMax});
+    }
     const ToHosts* hosts = std::get_if<ToHosts>(&route->target);
     if (hosts == nullptr) return done(RouteGone{});  // it goes by MX now: the domain decides
     return resolve_route(*route, *hosts, std::move(done));
   }
-  const DomainAndPort split = split_destination(destination);
+  const MxDestination split = split_destination(destination);
+  const Route* route = split.route.empty() ? nullptr : route_named(split.route);
+  if (!split.route.empty() && (route == nullptr || !std::holds_alternative<ToMx>(route->target) ||
+                               !is_of_its_own(settings_, *route))) {
+    return done(RouteGone{});
+  }
+  resolve_mx(split.domain, split.port, route, std::move(done));
+}
+
+// `route`: null where mail goes as all mail by MX does.
+void Router::resolve_mx(std::string_view domain, std::uint16_t port, const Route* route,
+                        Done done) {
   dns::MailHostOptions options;
-  options.port = split.port;
+  options.port = port;
   options.own_names = ourselves_.names;
   options.own_listeners = ourselves_.listeners;
+  std::string account_end = port == kSmtpPort ? "" : ":" + std::to_string(port);
+  if (route != nullptr) account_end += "/" + route->name;
   dns::look_up_mail_hosts(
-      resolver_, random_, split.domain, std::move(options),
-      [port = split.port, limit = queue_settings_.site_connections,
-       done = std::move(done)](dns::MailHosts found) mutable {
+      resolver_, random_, domain, std::move(options),
+      [port, limit = queue_settings_.site_connections, account_end = std::move(account_end),
+       manner = manner_of(route), done = std::move(done)](dns::MailHosts found) mutable {
         if (found.status != dns::MailHosts::Status::Found) {
           return done(not_resolved(found, dns::is_permanent(found.status)
                                               ? queue::Cause::Permanent
                                               : queue::Cause::Temporary));
         }
         auto site = std::make_shared<Site>();
-        site->account = "mx:" + found.site + (port == kSmtpPort ? "" : ":" + std::to_string(port));
+        site->account = "mx:" + found.site + account_end;
         site->connections_max = limit;
-        add_hosts(*site, found.hosts, port);
+        site->manner = std::move(manner);
+        add_hosts(*site, found.hosts, port, /*implicit_tls=*/false);
         site->equals = count_equals(found.hosts);
         done(Resolved{std::move(site), std::clamp(found.ttl, kKeepMin, kKeepMax)});
       });
@@ -194,8 +272,8 @@ struct Router::HostsWanted {
   Done done;
   std::shared_ptr<Site> site;
   bool shared = false;
-  std::vector<std::uint16_t> ports;
-  std::vector<dns::MailHosts> found;  // by host, in the route's order
+  std::vector<ToHosts::Host> hosts;   // the route's, in its order
+  std::vector<dns::MailHosts> found;  // likewise; of sockets nothing
   std::size_t missing = 0;
 };
 
@@ -205,14 +283,19 @@ void Router::resolve_route(const Route& route, const ToHosts& hosts, Done done) 
   wanted->site = std::make_shared<Site>();
   wanted->site->account = std::string(kRoutePrefix) + route.name;
   wanted->site->connections_max = queue_settings_.route_connections;
+  wanted->site->manner = manner_of(&route);
   wanted->shared = hosts.order == ToHosts::Order::Share;
+  wanted->hosts = hosts.hosts;
   wanted->missing = hosts.hosts.size();
   wanted->found.resize(hosts.hosts.size());
   MTA_ASSERT(!hosts.hosts.empty());
-  for (const ToHosts::Host& host : hosts.hosts) wanted->ports.push_back(host.port);
-  for (std::size_t i = 0; i < hosts.hosts.size(); ++i) {
+  for (std::size_t i = 0; i < wanted->hosts.size(); ++i) {
+    if (!wanted->hosts[i].unix_path.empty()) {
+      host_done(wanted, i, {});
+      continue;
+    }
     dns::resolve_host(
-        resolver_, hosts_file_, hosts.hosts[i].name, dns::Families::Both,
+        resolver_, hosts_file_, wanted->hosts[i].name, dns::Families::Both,
         [wanted, i](dns::MailHosts found) { host_done(wanted, i, std::move(found)); });
   }
 }
@@ -222,17 +305,25 @@ void Router::host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t i
   wanted->found[index] = std::move(found);
   if (--wanted->missing > 0) return;
   base::Duration keep_for = kKeepMax;
+  const dns::MailHosts* not_found = nullptr;
   for (std::size_t i = 0; i < wanted->found.size(); ++i) {
     const dns::MailHosts& hosts = wanted->found[i];
+    const ToHosts::Host& host = wanted->hosts[i];
+    if (!host.unix_path.empty()) {
+      wanted->site->hosts.push_back({"", {}, false, host.unix_path});
+      continue;
+    }
     if (hosts.status == dns::MailHosts::Status::Found) {
-      add_hosts(*wanted->site, hosts.hosts, wanted->ports[i]);
+      add_hosts(*wanted->site, hosts.hosts, host.port, host.implicit_tls);
+    } else if (not_found == nullptr) {
+      not_found = &hosts;
     }
     keep_for = std::min(keep_for, hosts.ttl);
   }
   if (wanted->site->hosts.empty()) {
     // A smarthost's name is the operator's word: if the DNS does not know it, the mail waits for
     // the operator instead of going back to people who can do nothing about it.
-    dns::MailHosts& first = wanted->found.front();
+    dns::MailHosts first = *not_found;
     first.status = dns::MailHosts::Status::TemporaryFailure;
     return wanted->done(not_resolved(first, queue::Cause::Temporary));
   }

@@ -1,8 +1,10 @@
 // Where mail goes: first by rule, which needs no DNS and names a destination; then, when a delivery
 // is about to start, from the destination to the hosts that take it (RFC 5321 §5.1).
 //
-// A destination is text that is stored with each delivery: "route:NAME" for a smarthost or discard,
-// else the recipient's domain in lower case, with ":PORT" behind it when a route says mx:PORT.
+// A destination is text that is stored with each delivery: "route:NAME" for a route that names its
+// hosts, a folder, or discard; else the recipient's domain in lower case, with ":PORT" behind it
+// when a route says mx:PORT, and "/NAME" when that route asks for TLS otherwise than mail by MX
+// does.
 #pragma once
 
 #include <functional>
@@ -31,6 +33,7 @@ struct RoutedMail {
   std::string_view sender;     // "" is the null sender
   std::string_view listener;
   base::IpAddress client;
+  std::string_view user{};  // the account that handed it in; "" without AUTH
 };
 
 // Whether `text` in any case matches `pattern`, in which "*" stands for any run of characters.
@@ -77,7 +80,10 @@ class Router {
  private:
   struct HostsWanted;
 
+  void resolve_mx(std::string_view domain, std::uint16_t port, const Route* route, Done done);
   void resolve_route(const Route& route, const ToHosts& hosts, Done done);
+  [[nodiscard]] Manner manner_of(const Route* route) const;
+  [[nodiscard]] const Route* route_named(std::string_view name) const;
   static void host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t index,
                         dns::MailHosts found);
 

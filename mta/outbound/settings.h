@@ -23,8 +23,8 @@ struct ToHosts {
   struct Host {
     std::string name;  // a host name, or an address without brackets
     std::uint16_t port = 25;
-    bool implicit_tls = false;  // smtps://
-    std::string unix_path{};    // lmtp+unix://: name and port are not used
+    bool implicit_tls = false;  // smtps://: TLS from the first octet (RFC 8314)
+    std::string unix_path{};    // lmtp+unix:/path: name and port are not used
   };
   enum class Speaks : std::uint8_t { Smtp, Lmtp };
   enum class Order : std::uint8_t { First, Share };
@@ -33,9 +33,14 @@ struct ToHosts {
   Speaks speaks = Speaks::Smtp;  // RFC 5321, or RFC 2033 with a result a recipient
 };
 
+// Files in a folder of this machine, one a recipient (https://cr.yp.to/proto/maildir.html).
+struct ToMaildir {
+  std::string path;  // absolute; tmp, new and cur are made if the folder above it exists
+};
+
 struct ToDiscard {};
 
-// Outbound TLS. `smtps://` needs Require or Verify.
+// Outbound TLS. A host of `smtps://` is never spoken to in clear: below Verify it has Require.
 enum class TlsLevel : std::uint8_t {
   Off,
   May,      // where it is offered and works; broken TLS is tried again in clear
@@ -46,9 +51,11 @@ enum class TlsLevel : std::uint8_t {
 struct Credentials {
   std::string user;
   std::string password;
+
+  bool operator==(const Credentials&) const = default;
 };
 
-using Target = std::variant<ToMx, ToHosts, ToDiscard>;
+using Target = std::variant<ToMx, ToHosts, ToDiscard, ToMaildir>;
 
 struct Route {
   std::string

@@ -1,11 +1,15 @@
-// Where a job goes: the hosts to try, in order, and what they share. Immutable; made by the Router,
-// used by the sessions of an account on any loop.
+// Where a job goes: the hosts to try, in order, what they share, and how they are spoken to.
+// Immutable; made by the Router, used by the sessions of an account on any loop.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "mta/base/ip_address.h"
+#include "mta/net/tls.h"
+#include "mta/outbound/settings.h"
 #include "queue/scheduler.h"
 
 namespace rockdove::outbound {
@@ -13,17 +17,41 @@ namespace rockdove::outbound {
 struct HostAddress {
   std::string host;
   base::SocketAddress address;
+  bool implicit_tls = false;  // TLS from the first octet (RFC 8314)
+  std::string unix_path{};    // not empty: this socket; host and address are not used
+
+  // Whether this machine needs an IPv6 route to reach it.
+  [[nodiscard]] bool is_v6() const { return unix_path.empty() && !address.ip.is_v4(); }
 };
 
-// "mx.example.net[192.0.2.1]:25", as logs, history and reports name a next hop.
+// "mx.example.net[192.0.2.1]:25" or "lmtp+unix:/run/dovecot/lmtp", as logs, history and reports
+// name a next hop.
 [[nodiscard]] std::string describe(const HostAddress& host);
 
+// How hosts are spoken to; the same for all hosts of an account.
+struct Manner {
+  ToHosts::Speaks speaks = ToHosts::Speaks::Smtp;
+  TlsLevel tls = TlsLevel::Off;
+  std::shared_ptr<const net::TlsClientContext> tls_context{};  // null: TLS cannot be begun
+  std::optional<Credentials> credentials{};
+};
+
+// What `manner` comes to at this host. What is secret or asked to be encrypted never goes in clear
+// by a level that was not set for it: smtps:// and credentials make May to Require; with Off,
+// credentials go in clear, because somebody wrote so. A Unix socket needs no TLS.
+[[nodiscard]] TlsLevel level_at(const Manner& manner, const HostAddress& host);
+
+// "off", "may", "require", "verify", as in the configuration.
+[[nodiscard]] std::string_view level_name(TlsLevel level);
+
 struct Site : queue::SiteSpec {
-  // In the order of trying, at least one.
+  // In the order of trying; at least one, but none where `maildir` is set.
   std::vector<HostAddress> hosts;
   // So many at the front are equals, as MX hosts of one preference and a route's with order =
   // "share" are: each new connection begins at another of them (RFC 5321 §5.1).
   std::size_t equals = 1;
+  Manner manner;
+  std::string maildir;  // mail is written into this folder
 
   // Which of `hosts` is the `tried`-th to try, from 0 on, on a connection that begins at `first`.
   [[nodiscard]] const HostAddress& host(std::size_t first, std::size_t tried) const {

@@ -333,21 +333,53 @@ TEST_CASE("route targets are read strictly") {
        "an IPv6 address stands in brackets, as in smtp://[2001:db8::1]:25"},
       {"\"smtp://[2001:db8::1\"",
        "in brackets stands an IPv6 address, as in smtp://[2001:db8::1]:25"},
-      {"\"lmtp+unix:/run/x\"", "lmtp+unix: comes in a later version"},
-      {"\"smtps://a\"", "smtps: comes in a later version"},
-      {"\"maildir:/m\"", "maildir: comes in a later version"},
+      {"\"lmtp://[::1\"", "in brackets stands an IPv6 address, as in lmtp://[2001:db8::1]:25"},
+      {"\"lmtp+unix:run/x\"",
+       "behind the colon stands an absolute path, as in \"lmtp+unix:/run/dovecot/lmtp\""},
+      {"\"lmtp+unix:/" + std::string(107, 'x') + "\"", "the path is longer than 107 octets"},
+      {"\"maildir:/m/\"",
+       "behind the colon stands an absolute path, as in \"maildir:/var/mail/archive\""},
       {"\"discard\"", "write \"discard:\", with a colon"},
       {"\"a.example\"",
-       "\"a.example\" is no target; write \"mx\", \"mx:PORT\", \"smtp://host:port\" or "
-       "\"discard:\""},
+       "\"a.example\" is no target; write \"mx\", \"mx:PORT\", \"smtp://host:port\", "
+       "\"smtps://…\", \"lmtp://…\", \"lmtp+unix:/path\", \"maildir:/path\" or \"discard:\""},
   };
   for (const auto& [target, problem] : cases) {
     INFO(target);
     CHECK(problems_of("[[route]]\nto = " + target) == Lines{"c:3:6: error: " + problem});
   }
   CHECK(problems_of("[[route]]\nto = [\"mx\"]") ==
-        Lines{"c:3:7: error: a list has only smtp:// targets"});
+        Lines{"c:3:7: error: a list has only targets with a host, as smtp://host:port"});
+  CHECK(problems_of("[[route]]\nto = [\"maildir:/m\"]") ==
+        Lines{"c:3:7: error: a list has only targets with a host, as smtp://host:port"});
+  CHECK(problems_of("[[route]]\nto = [\"smtp://a\", \"lmtp://b\"]") ==
+        Lines{"c:3:19: error: a list has targets of one protocol, SMTP or LMTP"});
   CHECK(problems_of("[[route]]\nto = []") == Lines{"c:3:6: error: the list is empty"});
+}
+
+TEST_CASE("every target is written as it was read, and names its route") {
+  const std::vector<std::array<std::string, 3>> cases = {
+      {"mx", "mx", "mx"},
+      {"mx:2525", "mx:2525", "mx-2525"},
+      {"smtp://a.example", "smtp://a.example:25", "a.example:25"},
+      {"smtps://A.example", "smtps://a.example:465", "a.example:465"},
+      {"smtps://[2001:db8::1]:466", "smtps://[2001:db8::1]:466", "[2001:db8::1]:466"},
+      {"lmtp://127.0.0.1", "lmtp://127.0.0.1:24", "127.0.0.1:24"},
+      {"lmtp+unix:/run/dovecot/lmtp", "lmtp+unix:/run/dovecot/lmtp", "lmtp+unix:/run/dovecot/lmtp"},
+      {"maildir:/var/mail/a", "maildir:/var/mail/a", "maildir:/var/mail/a"},
+      {"discard:", "discard:", "discard"},
+  };
+  for (const auto& [text, written, name] : cases) {
+    INFO(text);
+    const auto target = parse_target(text);
+    REQUIRE(target);
+    CHECK(format_target(*target) == written);
+    CHECK(name_of(*target) == name);
+  }
+  const auto tls = parse_target("smtps://a.example");
+  CHECK(std::get<outbound::ToHosts>(*tls).hosts[0].implicit_tls);
+  const auto lmtp = parse_target("lmtp+unix:/run/x");
+  CHECK(std::get<outbound::ToHosts>(*lmtp).speaks == outbound::ToHosts::Speaks::Lmtp);
 }
 
 TEST_CASE("routes are checked as a whole") {

@@ -67,6 +67,45 @@ TEST_CASE("a destination is the route's name, or the domain with the route's por
   CHECK(destination("a@[IPv6:2001:db8::1]", "s@s.example") == "[ipv6:2001:db8::1]");
 }
 
+TEST_CASE("an MX route with a TLS level of its own has destinations of its own") {
+  OutboundSettings settings;
+  settings.mx_tls = TlsLevel::May;
+  settings.routes = {{"bank", "*@bank.example", "", "", {}, ToMx{25}},
+                     {"odd", "*@odd.example", "", "", {}, ToMx{2525}},
+                     {"same", "*@same.example", "", "", {}, ToMx{25}}};
+  settings.routes[0].tls = TlsLevel::Verify;
+  settings.routes[1].tls = TlsLevel::Off;
+  CHECK(destination_of(settings, {"a@bank.example", "", "", {}}) == "bank.example/bank");
+  CHECK(destination_of(settings, {"a@odd.example", "", "", {}}) == "odd.example:2525/odd");
+  CHECK(destination_of(settings, {"a@same.example", "", "", {}}) == "same.example");
+}
+
+TEST_CASE("a route may ask for the account that handed the mail in") {
+  OutboundSettings settings;
+  settings.routes = {{"mine", "", "", "", {}, ToDiscard{}, "scan*"}};
+  CHECK(find_route(settings, {"a@x.example", "", "", {}, "scanner"}) != nullptr);
+  CHECK(find_route(settings, {"a@x.example", "", "", {}, "other"}) == nullptr);
+  CHECK(find_route(settings, {"a@x.example", "", "", {}, ""}) == nullptr);
+}
+
+TEST_CASE("what is secret never goes in clear by a level that was not set for it") {
+  const HostAddress plain{"a", {}};
+  const HostAddress implicit{"a", {}, true};
+  const HostAddress socket{"", {}, false, "/run/lmtp"};
+  Manner manner;
+  manner.tls = TlsLevel::May;
+  CHECK(level_at(manner, plain) == TlsLevel::May);
+  CHECK(level_at(manner, implicit) == TlsLevel::Require);
+  CHECK(level_at(manner, socket) == TlsLevel::Off);
+  manner.credentials = Credentials{"u", "p"};
+  CHECK(level_at(manner, plain) == TlsLevel::Require);
+  manner.tls = TlsLevel::Off;
+  CHECK(level_at(manner, plain) == TlsLevel::Off);
+  CHECK(level_at(manner, implicit) == TlsLevel::Require);
+  manner.tls = TlsLevel::Verify;
+  CHECK(level_at(manner, implicit) == TlsLevel::Verify);
+}
+
 struct Bench {
   tests::FakeResolver resolver;
   base::Random random{1};
@@ -231,6 +270,54 @@ TEST_CASE("a route may discard, be gone, or go by MX by now") {
   CHECK(std::holds_alternative<Discard>(bench.resolve("route:hole")));
   CHECK(std::holds_alternative<RouteGone>(bench.resolve("route:other")));
   CHECK(std::holds_alternative<RouteGone>(bench.resolve("route:mx")));
+}
+
+TEST_CASE("mail by MX has its level of TLS, and never credentials") {
+  Bench bench;
+  bench.resolver.mx("bank.example", 10, "a.bank.example");
+  bench.resolver.address("a.bank.example", "192.0.2.1");
+  bench.settings.mx_tls = TlsLevel::May;
+  bench.settings.routes = {{"bank", "*@bank.example", "", "", {}, ToMx{25}}};
+  bench.settings.routes[0].tls = TlsLevel::Verify;
+  bench.settings.routes[0].credentials = Credentials{"u", "p"};
+  const Resolved plain = bench.found("bank.example");
+  CHECK(plain.site->manner.tls == TlsLevel::May);
+  const Resolved strict = bench.found("bank.example/bank");
+  CHECK(strict.site->manner.tls == TlsLevel::Verify);
+  CHECK_FALSE(strict.site->manner.credentials);
+  CHECK(strict.site->account == plain.site->account + "/bank");
+  // The route is gone, or is as all others: the rules are asked again.
+  CHECK(std::holds_alternative<RouteGone>(bench.resolve("bank.example/other")));
+  bench.settings.routes[0].tls = TlsLevel::May;
+  CHECK(std::holds_alternative<RouteGone>(bench.resolve("bank.example/bank")));
+}
+
+TEST_CASE("a route's hosts have its manner, and sockets need no DNS") {
+  Bench bench;
+  ToHosts lmtp;
+  lmtp.speaks = ToHosts::Speaks::Lmtp;
+  lmtp.hosts.resize(2);
+  lmtp.hosts[0].unix_path = "/run/dovecot/lmtp";
+  lmtp.hosts[1].name = "in-hosts.example";
+  lmtp.hosts[1].port = 24;
+  ToHosts smarthost;
+  smarthost.hosts = {{"192.0.2.9", 465, true}};
+  bench.settings.routes = {{"boxes", "", "", "", {}, lmtp},
+                           {"smart", "", "", "", {}, smarthost},
+                           {"archive", "", "", "", {}, ToMaildir{"/var/mail/archive"}}};
+  bench.settings.routes[1].tls = TlsLevel::Verify;
+  bench.settings.routes[1].credentials = Credentials{"u", "p"};
+  const Resolved boxes = bench.found("route:boxes");
+  CHECK(hosts_of(boxes) == Texts{"lmtp+unix:/run/dovecot/lmtp", "in-hosts.example[192.0.2.77]:24"});
+  CHECK(boxes.site->manner.speaks == ToHosts::Speaks::Lmtp);
+  const Resolved smart = bench.found("route:smart");
+  CHECK(smart.site->hosts.at(0).implicit_tls);
+  CHECK(smart.site->manner.tls == TlsLevel::Verify);
+  CHECK(smart.site->manner.credentials == Credentials{"u", "p"});
+  const Resolved archive = bench.found("route:archive");
+  CHECK(archive.site->maildir == "/var/mail/archive");
+  CHECK(archive.site->account == "route:archive");
+  CHECK(archive.site->hosts.empty());
 }
 
 }  // namespace
