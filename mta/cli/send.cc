@@ -211,7 +211,7 @@ int send(Options& options) {
   if (!content) return complain(kUsage, content.error().text());
   job.content = *std::move(content);
   job.envelope.sender = options.from;
-  job.envelope.recipients = options.to;
+  for (const std::string& address : options.to) job.envelope.recipients.push_back({address});
   job.envelope.octets = job.content.size();
   job.shows_dialogue = options.verbose;
 

@@ -118,7 +118,7 @@ void RecipientConversation::pump(base::Now now) {
   while (std::optional<smtp::ClientEvent> event = smtp_->next_event(now.instant)) {
     if (std::holds_alternative<smtp::Greeted>(*event)) {
       smtp::OutgoingMessage nothing;
-      nothing.recipients = {address_};
+      nothing.recipients.push_back({address_});
       nothing.extent = smtp::Extent::RecipientsOnly;
       smtp_->start(nothing, now.instant);
     } else if (auto* ended = std::get_if<smtp::TransactionEnded>(&*event)) {

@@ -227,7 +227,7 @@ void Session::begin_transaction(base::Now now) {
   outgoing.sender = message.sender;
   outgoing.recipients.reserve(job_->deliveries.size());
   for (const queue::Delivery& delivery : job_->deliveries)
-    outgoing.recipients.push_back(delivery.recipient);
+    outgoing.recipients.push_back({delivery.recipient});
   outgoing.octets = message.header_block.size() + message.body_octets;
   outgoing.eight_bit = message.eight_bit;
   header_sent_ = false;

@@ -13,7 +13,7 @@ namespace {
 
 // Above this the next part of a body is not asked for.
 constexpr std::size_t kUnsentOctetsMax = 128 * 1024;
-// Of what a peer says about itself.
+// Of a banner.
 constexpr std::size_t kKeptTextOctetsMax = 512;
 
 bool is_safe(std::string_view address) {
@@ -21,13 +21,6 @@ bool is_safe(std::string_view address) {
     const auto octet = static_cast<unsigned char>(c);
     return octet < 32 || octet == 127;
   });
-}
-
-std::string_view take_line(std::string_view& text) {
-  const std::size_t end = text.find('\n');
-  const std::string_view line = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  return line;
 }
 
 void append_number(std::string& text, std::uint64_t number) {
@@ -52,15 +45,21 @@ std::string_view describe(BodyFault fault) {
 
 }  // namespace
 
-ClientSession::ClientSession(const ClientOptions& options, Instant now)
-    : options_(options), progress_(now) {
+ClientSession::ClientSession(const ClientOptions& options, Instant now, ClientTerms terms)
+    : options_(options), terms_(std::move(terms)), inside_tls_(terms_.inside_tls), progress_(now) {
   due_.push_back(Due::Banner);
 }
 
 void ClientSession::receive(std::string_view bytes, Instant now) {
-  if (state_ == State::Over) return;
+  if (state_ == State::Over || bytes.empty()) return;
   parser_.receive(bytes);
   while (state_ != State::Over) {
+    // RFC 3207 §6: what was said in clear, perhaps by somebody in between, must never be taken for
+    // a reply inside TLS.
+    if (state_ == State::Handshake) {
+      if (parser_.is_between_replies()) return;
+      return fail(FailKind::Malformed, std::nullopt, "more than a reply to STARTTLS, in clear");
+    }
     std::optional<std::variant<Reply, Malformed>> next = parser_.next();
     if (!next) return;
     progress_ = now;
@@ -90,6 +89,15 @@ void ClientSession::deadline_reached(Instant now) {
   fail(FailKind::TimedOut, std::nullopt, {});
 }
 
+void ClientSession::tls_started(Instant now) {
+  MTA_ASSERT(wants_tls());
+  state_ = State::Talking;
+  inside_tls_ = true;
+  progress_ = now;
+  parser_ = ReplyParser();
+  say_hello();
+}
+
 void ClientSession::start(const OutgoingMessage& message, Instant now) {
   MTA_ASSERT(is_ready() || can_start_next());
   MTA_ASSERT(!message.recipients.empty());
@@ -113,14 +121,15 @@ void ClientSession::start(const OutgoingMessage& message, Instant now) {
   send_mail(message);
   if (!peer_.pipelining) return;
   // RFC 2920 §3.1: DATA is the last of its group.
-  for (const std::string& recipient : message.recipients) send_rcpt(recipient);
+  for (const OutgoingRecipient& recipient : message.recipients) send_rcpt(recipient);
   if (!current_.recipients_only) send("DATA", Due::Data);
 }
 
 std::optional<Reply> ClientSession::refuse_locally(const OutgoingMessage& message) const {
   const bool safe =
-      is_safe(message.sender) && std::all_of(message.recipients.begin(), message.recipients.end(),
-                                             [](const std::string& each) { return is_safe(each); });
+      is_safe(message.sender) &&
+      std::all_of(message.recipients.begin(), message.recipients.end(),
+                  [](const OutgoingRecipient& each) { return is_safe(each.address); });
   if (!safe) return make_reply(553, "5.1.3", "an address with control characters cannot be sent");
   if (peer_.size && peer_.size_octets_max > 0 && message.octets > peer_.size_octets_max) {
     std::string text = "the message has ";  // RFC 1870 §5
@@ -154,8 +163,8 @@ void ClientSession::send_mail(const OutgoingMessage& message) {
   due_.push_back(Due::Mail);
 }
 
-void ClientSession::send_rcpt(std::string_view recipient) {
-  output_.back().append("RCPT TO:<").append(recipient).append(">\r\n");
+void ClientSession::send_rcpt(const OutgoingRecipient& recipient) {
+  output_.back().append("RCPT TO:<").append(recipient.address).append(">\r\n");
   due_.push_back(Due::Rcpt);
 }
 
@@ -219,14 +228,15 @@ void ClientSession::output_sent(std::size_t octets, Instant now) {
 }
 
 Instant ClientSession::deadline() const {
-  if (state_ == State::Over || (due_.is_empty() && current_.phase == Phase::None))
-    return base::kNever;
-  return progress_ + timeout();
+  const bool is_idle =
+      state_ != State::Handshake && due_.is_empty() && current_.phase == Phase::None;
+  return state_ == State::Over || is_idle ? base::kNever : progress_ + timeout();
 }
 
 // RFC 5321 §4.5.3.2.
 Duration ClientSession::timeout() const {
   const ClientTimeouts& timeouts = options_.timeouts;
+  if (state_ == State::Handshake) return timeouts.start_tls;
   if (due_.is_empty()) return timeouts.body_block;
   switch (due_.front()) {
     case Due::Banner:
@@ -234,6 +244,8 @@ Duration ClientSession::timeout() const {
     case Due::Ehlo:
     case Due::Helo:
       return timeouts.hello;
+    case Due::StartTls:
+      return timeouts.start_tls;
     case Due::Reset:
       return timeouts.reset;
     case Due::Mail:
@@ -251,6 +263,7 @@ Duration ClientSession::timeout() const {
 }
 
 Stage ClientSession::stage() const {
+  if (state_ == State::Handshake) return Stage::StartTls;
   if (due_.is_empty()) return current_.phase == Phase::Body ? Stage::Body : Stage::Idle;
   switch (due_.front()) {
     case Due::Banner:
@@ -258,6 +271,8 @@ Stage ClientSession::stage() const {
     case Due::Ehlo:
     case Due::Helo:
       return Stage::Hello;
+    case Due::StartTls:
+      return Stage::StartTls;
     case Due::Reset:
     case Due::Quit:
       return Stage::Idle;
@@ -308,6 +323,8 @@ void ClientSession::on_reply(Reply reply) {
     case Due::Ehlo:
     case Due::Helo:
       return on_hello(std::move(reply), due);
+    case Due::StartTls:
+      return on_start_tls(std::move(reply));
     case Due::Reset:
       // Whatever it was, the peer's answer to MAIL decides.
       if (!peer_.pipelining) send_mail(current_.message);
@@ -328,44 +345,48 @@ void ClientSession::on_reply(Reply reply) {
 void ClientSession::on_banner(Reply reply) {
   if (!reply.is_success()) return refuse_session(Stage::Banner, std::move(reply));
   peer_.banner = reply.text.substr(0, kKeptTextOctetsMax);
-  send("EHLO " + options_.hostname, Due::Ehlo);
+  say_hello();
+}
+
+void ClientSession::say_hello() {
+  send((terms_.dialect == Dialect::Lmtp ? "LHLO " : "EHLO ") + options_.hostname, Due::Ehlo);
 }
 
 void ClientSession::on_hello(Reply reply, Due due) {
-  if (reply.is_permanent() && due == Due::Ehlo) {
+  const bool is_lmtp = terms_.dialect == Dialect::Lmtp;
+  if (reply.is_permanent() && due == Due::Ehlo && !is_lmtp) {
     return send("HELO " + options_.hostname, Due::Helo);  // RFC 5321 §3.2
   }
   if (!reply.is_success()) return refuse_session(Stage::Hello, std::move(reply));
-  learn(reply, due);
+  const HelloKind kind = due == Due::Helo ? HelloKind::Helo
+                         : is_lmtp        ? HelloKind::Lhlo
+                                          : HelloKind::Ehlo;
+  learn_capabilities(reply, kind, peer_);
+  introduce();
+}
+
+// What is still to be done before mail may be sent.
+void ClientSession::introduce() {
+  if (!inside_tls_ && terms_.tls != UseTls::Never) {
+    if (peer_.starttls && !tls_refused_) return send("STARTTLS", Due::StartTls);
+    if (terms_.tls == UseTls::Required) {
+      return refuse_session(Stage::StartTls,
+                            make_reply(451, "4.7.4", peer_.name + " does not offer STARTTLS"));
+    }
+  }
   greeted_ = true;
   events_.push_back(Greeted{});
 }
 
-// RFC 5321 §4.1.1.1: our peer's name, then an extension a line.
-void ClientSession::learn(const Reply& hello, Due due) {
-  std::string_view text = hello.text;
-  const std::string_view first = take_line(text);
-  peer_.name = first.substr(0, std::min(first.find(' '), kKeptTextOctetsMax));
-  peer_.extended = due == Due::Ehlo;
-  if (peer_.name.empty()) peer_.name = "the server";
-  while (peer_.extended && !text.empty()) {
-    const std::string_view line = take_line(text);
-    const std::string_view keyword = line.substr(0, line.find(' '));
-    const auto is = [keyword](std::string_view name) {
-      return base::equals_ignoring_case(keyword, name);
-    };
-    if (is("PIPELINING")) peer_.pipelining = true;
-    if (is("8BITMIME")) peer_.eight_bit_mime = true;
-    if (is("ENHANCEDSTATUSCODES")) peer_.enhanced_codes = true;
-    if (is("CHUNKING")) peer_.chunking = true;
-    if (is("SMTPUTF8")) peer_.smtputf8 = true;
-    if (is("DSN")) peer_.dsn = true;
-    if (is("STARTTLS")) peer_.starttls = true;
-    if (!is("SIZE")) continue;
-    peer_.size = true;
-    const std::string_view limit = base::trimmed(line.substr(keyword.size()));
-    std::from_chars(limit.data(), limit.data() + limit.size(), peer_.size_octets_max);
+void ClientSession::on_start_tls(Reply reply) {
+  if (reply.is_success()) {
+    state_ = State::Handshake;
+    events_.push_back(TlsWanted{});
+    return;
   }
+  tls_refused_ = true;
+  if (terms_.tls == UseTls::Required) return refuse_session(Stage::StartTls, std::move(reply));
+  introduce();
 }
 
 void ClientSession::on_mail(const Reply& reply) {

@@ -1,8 +1,10 @@
 // One outbound SMTP conversation (RFC 5321) without a socket, a clock or a thread.
 //
-//   Banner ──220──▶ Hello ──250──▶ Ready ──start()──▶ MAIL, RCPT…, DATA ──354──▶ body() … "." ──▶
+//   Banner ──220──▶ Hello ──250──▶ Ready ──start()──▶ MAIL, RCPT…, DATA ──354──▶ body() … "." ─▶
 //   Ready
-//                                   └──quit()──▶ over
+//                    │ ▲             └──quit()──▶ over
+//                    │ └─tls_started()─┐
+//                    └──STARTTLS, 220──┘
 //
 // Tell it what happened, then drain next_event() and output(), and give content while wants_body().
 // With PIPELINING (RFC 2920) MAIL, all RCPT and DATA leave in one write, else one by one. It never
@@ -12,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +24,8 @@
 #include "mta/base/byte_buffer.h"
 #include "mta/base/time.h"
 #include "mta/smtp/body_writer.h"
+#include "mta/smtp/outgoing.h"
+#include "mta/smtp/peer_capabilities.h"
 #include "mta/smtp/reply.h"
 
 namespace rockdove::smtp {
@@ -32,6 +37,7 @@ using base::Instant;
 struct ClientTimeouts {
   Duration banner = base::Duration(5 * 60'000);
   Duration hello = base::Duration(5 * 60'000);
+  Duration start_tls = base::Duration(2 * 60'000);  // until 220, and then for the handshake
   Duration mail = base::Duration(5 * 60'000);
   Duration rcpt = base::Duration(5 * 60'000);
   Duration data_start = base::Duration(2 * 60'000);  // until 354
@@ -46,43 +52,38 @@ struct ClientOptions {
   ClientTimeouts timeouts;
 };
 
-struct PeerCapabilities {
-  std::string banner;     // text of the 220
-  std::string name;       // what it calls itself in its reply to EHLO
-  bool extended = false;  // it took EHLO
-  bool pipelining = false;
-  bool eight_bit_mime = false;
-  bool enhanced_codes = false;
-  bool size = false;
-  std::uint64_t size_octets_max = 0;  // 0: SIZE named no limit (RFC 1870 §4)
-  bool chunking = false;
-  bool smtputf8 = false;
-  bool dsn = false;
-  bool starttls = false;
+enum class Dialect : std::uint8_t {
+  Smtp,
+  Lmtp,  // RFC 2033: LHLO, and after the content a reply a recipient
 };
 
-// How far a transaction goes.
-enum class Extent : std::uint8_t {
-  Message,
-  // MAIL and RCPT, to learn whether the peer knows its recipients; nothing is sent to them.
-  RecipientsOnly,
+// Whether STARTTLS is said (RFC 3207).
+enum class UseTls : std::uint8_t {
+  Never,
+  IfOffered,  // if the peer then refuses it by a reply, the session goes on in clear
+  Required,   // not offered, or refused: SessionFailed at Stage::StartTls
 };
 
-struct OutgoingMessage {
-  std::string sender;                   // without <>; empty: the null sender
-  std::vector<std::string> recipients;  // without <>; at least one
-  std::uint64_t octets = 0;             // of the content, for SIZE=
-  bool eight_bit = false;               // it has octets above 127
-  Extent extent = Extent::Message;
+struct ClientCredentials {
+  std::string user;
+  std::string password;
 };
 
-struct RecipientResult {
-  Stage stage = Stage::Mail;  // where it was decided, or how far it had come
-  // The reply that decided it. is_none(): nothing did.
-  Reply reply;
+// How this one peer is to be spoken to.
+struct ClientTerms {
+  Dialect dialect = Dialect::Smtp;
+  UseTls tls = UseTls::Never;
+  bool inside_tls = false;  // the connection went through its handshake before the session began
+  // Null: no AUTH. Else a session that cannot log in fails at Stage::Auth.
+  std::shared_ptr<const ClientCredentials> credentials;
+  bool auth_in_clear = false;  // the password may be sent without TLS
 };
 
-// EHLO or HELO succeeded: is_ready() now.
+// STARTTLS was answered with 220: the owner starts TLS, then says tls_started(). Unless
+// wants_tls() is false by then: the peer said more in clear, and how that ended is the next event.
+struct TlsWanted {};
+
+// Hello, and TLS and AUTH as far as they were wanted, succeeded: is_ready() now.
 struct Greeted {};
 
 // The transaction is over, the session is not (or a SessionClosed or SessionFailed follows).
@@ -121,20 +122,24 @@ struct SessionClosed {
   std::optional<Reply> reply;  // the 221 or 421, if there was one
 };
 
-using ClientEvent = std::variant<Greeted, TransactionEnded, SessionFailed, SessionClosed>;
+using ClientEvent =
+    std::variant<TlsWanted, Greeted, TransactionEnded, SessionFailed, SessionClosed>;
 
 enum class BodyLast : std::uint8_t { No, Yes };
 
 class ClientSession {
  public:
   // The connection is up; waits for the banner. `options` outlives it.
-  ClientSession(const ClientOptions& options, Instant now);
+  ClientSession(const ClientOptions& options, Instant now, ClientTerms terms = {});
 
   // What happened.
   void receive(std::string_view bytes, Instant now);
   void peer_closed(Instant now);
   void lost(Instant now);
   void deadline_reached(Instant now);
+  // The handshake is done; only when wants_tls(). What the peer said of itself before is forgotten
+  // (RFC 3207 §4.2), and EHLO is said again.
+  void tls_started(Instant now);
 
   // What is to be done.
   // Only when is_ready() or can_start_next(). A message that this peer cannot take (larger than its
@@ -168,6 +173,9 @@ class ClientSession {
   // Over; close once output() is empty. Events may still be waiting.
   [[nodiscard]] bool is_over() const { return state_ == State::Over; }
 
+  // STARTTLS was taken, tls_started() is waited for. Until then it has nothing to say.
+  [[nodiscard]] bool wants_tls() const { return state_ == State::Handshake; }
+
   // Greeted, no transaction running, not quitting.
   [[nodiscard]] bool is_ready() const;
   // The final dot has left and is not answered yet, but the peer pipelines: the next transaction's
@@ -184,9 +192,20 @@ class ClientSession {
   [[nodiscard]] std::size_t memory() const { return output_.memory(); }
 
  private:
-  enum class State : std::uint8_t { Talking, Quitting, Over };
+  enum class State : std::uint8_t { Talking, Handshake, Quitting, Over };
   // A reply that is due, in the order of the commands.
-  enum class Due : std::uint8_t { Banner, Ehlo, Helo, Reset, Mail, Rcpt, Data, FinalDot, Quit };
+  enum class Due : std::uint8_t {
+    Banner,
+    Ehlo,
+    Helo,
+    StartTls,
+    Reset,
+    Mail,
+    Rcpt,
+    Data,
+    FinalDot,
+    Quit
+  };
   // What a transaction has come to.
   enum class Phase : std::uint8_t {
     None,
@@ -235,16 +254,18 @@ class ClientSession {
   void on_reply(Reply reply);
   void on_banner(Reply reply);
   void on_hello(Reply reply, Due due);
+  void on_start_tls(Reply reply);
   void on_mail(const Reply& reply);
   void on_rcpt(Reply reply);
   void on_data(Reply reply);
   void on_final_dot(Reply reply);
   void on_unasked(Reply reply);
-  void learn(const Reply& hello, Due due);
+  void say_hello();
+  void introduce();
   [[nodiscard]] std::optional<Reply> refuse_locally(const OutgoingMessage& message) const;
   void send(std::string_view command, Due due);
   void send_mail(const OutgoingMessage& message);
-  void send_rcpt(std::string_view recipient);
+  void send_rcpt(const OutgoingRecipient& recipient);
   void expect_final_dot();
   void decide_open(Transaction& transaction, const Reply& reply, Stage stage);
   void end_transaction(Transaction& transaction);
@@ -256,6 +277,7 @@ class ClientSession {
   [[nodiscard]] Duration timeout() const;
 
   const ClientOptions& options_;
+  const ClientTerms terms_;
   ReplyParser parser_;
   base::ByteBuffer output_;
   PeerCapabilities peer_;
@@ -268,6 +290,8 @@ class ClientSession {
   BodyWriter writer_;
   std::uint64_t sent_ = 0;         // octets that have left in all
   std::uint64_t dot_ends_at_ = 0;  // value of sent_ at which current_'s final dot has left
+  bool inside_tls_ = false;
+  bool tls_refused_ = false;  // STARTTLS was offered, and not answered with 220
   bool greeted_ = false;
   bool quit_wanted_ = false;
   bool reset_needed_ = false;  // the peer may still hold a transaction that came to nothing

@@ -36,7 +36,8 @@ class Player {
     if ((session_.is_ready() || next) && started_ < kTransactionsMax) {
       const std::size_t recipients = 1 + (choice_ >> 1) % 3;
       session_.start(
-          {"a@x.example", std::vector<std::string>(recipients, "b@x.example"), 10, started_ == 2},
+          {"a@x.example", std::vector<smtp::OutgoingRecipient>(recipients, {"b@x.example"}), 10,
+           started_ == 2},
           now_);
       recipients_ = recipients;
       ++started_;

@@ -64,7 +64,7 @@ void SimClient::next_message(base::Now now) {
   messages_.pop_front();
   smtp::OutgoingMessage message;
   message.sender = current_->sender;
-  message.recipients = current_->recipients;
+  for (const std::string& address : current_->recipients) message.recipients.push_back({address});
   message.octets = current_->content.size();
   message.eight_bit = current_->content.find('\xC3') != std::string::npos;
   session_->start(message, now.instant);

@@ -17,13 +17,30 @@ OutgoingMessage message_of(const std::vector<std::string>& words) {
   std::string recipients = words.at(2) + ",";
   for (std::size_t end = recipients.find(','); end != std::string::npos;
        end = recipients.find(',')) {
-    message.recipients.push_back(unescape(recipients.substr(0, end)));
+    message.recipients.push_back({unescape(recipients.substr(0, end))});
     recipients.erase(0, end + 1);
   }
   if (words[0] == "probe") message.extent = Extent::RecipientsOnly;
   if (words.size() > 3) message.octets = std::stoul(words[3]);
   message.eight_bit = words.size() > 4;
   return message;
+}
+
+// "terms", first in a dialogue, with any of: lmtp, tls (if offered), require, inside, login (as
+// user "user" with the password "secret"), clear (so even without TLS).
+ClientTerms terms_of(const Dialogue& dialogue) {
+  ClientTerms terms;
+  if (!dialogue.lines.front().text.starts_with("terms ")) return terms;
+  for (const std::string& word : words_of(dialogue.lines.front().text)) {
+    if (word == "lmtp") terms.dialect = Dialect::Lmtp;
+    if (word == "tls") terms.tls = UseTls::IfOffered;
+    if (word == "require") terms.tls = UseTls::Required;
+    if (word == "inside") terms.inside_tls = true;
+    if (word == "login")
+      terms.credentials = std::make_shared<ClientCredentials>(ClientCredentials{"user", "secret"});
+    if (word == "clear") terms.auth_in_clear = true;
+  }
+  return terms;
 }
 
 void act(ClientScript& script, const std::string& text) {
@@ -35,6 +52,9 @@ void act(ClientScript& script, const std::string& text) {
     session.body(unescape(text.substr(5)), BodyLast::No, script.now());
   } else if (words[0] == "last") {
     session.body(text.size() > 5 ? unescape(text.substr(5)) : "", BodyLast::Yes, script.now());
+  } else if (words[0] == "tls") {
+    REQUIRE(session.wants_tls());
+    session.tls_started(script.now());
   } else if (words[0] == "quit") {
     session.quit(script.now());
   } else if (words[0] == "abandon") {
@@ -55,7 +75,7 @@ void act(ClientScript& script, const std::string& text) {
     CHECK(session.can_start_next());
   } else if (words[0] == "over") {
     CHECK(session.is_over());
-  } else {
+  } else if (words[0] != "terms") {
     FAIL("what is " << text << "?");
   }
   script.drain();
@@ -67,7 +87,7 @@ void take_line(std::string& text, const std::string& expected) {
 }
 
 void play(const Dialogue& dialogue, std::size_t octets) {
-  ClientScript script;
+  ClientScript script(terms_of(dialogue));
   std::string said;
   const auto flush = [&] {
     for (std::string_view rest = said; !rest.empty();
@@ -107,7 +127,7 @@ TEST_CASE("a client's dialogues go as written, however the server's octets are c
 TEST_CASE("content is asked for until 128 KiB are unsent") {
   ClientScript script;
   script.receive("220 x\r\n250 x\r\n");
-  script.session().start({"", {"a@x.example"}, 0, false}, script.now());
+  script.session().start({"", {{"a@x.example"}}, 0, false}, script.now());
   script.receive("250 ok\r\n250 ok\r\n354 go\r\n");
   script.hold();
   const std::string line = std::string(998, 'x') + "\r\n";

@@ -1,5 +1,6 @@
 // Drives a ClientSession in tests and writes down what it tells, one line an event:
 //
+//   TLS wanted
 //   greeted
 //   ended FinalDot-stage: [RCPT 550 5.1.1 no] [final dot 250 ok]      or "ended … uncertain: …"
 //   failed MAIL timed out: …                                          with "open" and "past final
@@ -40,6 +41,10 @@ inline std::string_view kind_name(FailKind kind) {
   return "";
 }
 
+inline std::string event_text(const TlsWanted&) {
+  return "TLS wanted";
+}
+
 inline std::string event_text(const Greeted&) {
   return "greeted";
 }
@@ -66,6 +71,8 @@ inline std::string event_text(const SessionClosed& event) {
 
 class ClientScript {
  public:
+  explicit ClientScript(ClientTerms terms = {}) : session_(options_, now_, std::move(terms)) {}
+
   ClientSession& session() { return session_; }
 
   void receive(std::string_view bytes) {
@@ -110,7 +117,7 @@ class ClientScript {
  private:
   ClientOptions options_{"me.example", {}};
   Instant now_{std::chrono::hours(1)};
-  ClientSession session_{options_, now_};
+  ClientSession session_;
   std::string output_;
   std::string events_;
   bool is_held_ = false;
