@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "mta/base/assert.h"
 #include "mta/net/socket_address.h"
@@ -28,6 +29,9 @@ uv_buf_t as_uv_buf(std::string_view octets) {
       const_cast<char*>(octets.data()),  // NOLINT(cppcoreguidelines-pro-type-const-cast)
       static_cast<unsigned>(octets.size()));
 }
+
+// What a record of TLS adds to its text at most, also in the old modes with padding.
+constexpr std::size_t kRecordOctetsMax = 64;
 
 // A socket that is ready to connect, or the errno in `code`.
 FileDescriptor open_client_socket(const ConnectRequest& request, int& code) {
@@ -75,6 +79,8 @@ void Connection::adopt(FileDescriptor socket, const ConnectionInfo& info) {
 }
 
 void Connection::start_connecting(const ConnectRequest& request) {
+  connect_until_ = loop_.now().instant + request.timeout;
+  if (!request.unix_path.empty()) return start_connecting_to_path(request.unix_path);
   uv_tcp_init(UvHandleAccess::loop_of(loop_), &handle_.tcp);
   handle_.tcp.data = this;
   int code = 0;
@@ -88,7 +94,17 @@ void Connection::start_connecting(const ConnectRequest& request) {
   const int started =
       uv_tcp_connect(&request_.connect, &handle_.tcp, to.get(), &Connection::on_connected);
   if (started != 0) return fail_soon(-started);
-  connect_until_ = loop_.now().instant + request.timeout;
+  wait_for_connect();
+}
+
+void Connection::start_connecting_to_path(const std::string& path) {
+  uv_pipe_init(UvHandleAccess::loop_of(loop_), &handle_.pipe, 0);
+  handle_.pipe.data = this;
+  // libuv 1.44 would cut it off and connect to another.
+  if (path.size() >= sizeof sockaddr_un{}.sun_path) return fail_soon(ENAMETOOLONG);
+  request_.connect.data = this;
+  // What fails at once is told by the callback, too.
+  uv_pipe_connect(&request_.connect, &handle_.pipe, path.c_str(), &Connection::on_connected);
   wait_for_connect();
 }
 
@@ -106,6 +122,7 @@ void Connection::on_connected(uv_connect_t* request, int status) {
   if (self.state_ != State::Connecting) return;  // closed meanwhile
   if (status == UV_ETIMEDOUT) return self.lose({Loss::How::ConnectTimedOut, ETIMEDOUT});
   if (status != 0) return self.lose({Loss::How::ConnectFailed, -status});
+  if (self.socket_ < 0) uv_fileno(reinterpret_cast<uv_handle_t*>(&self.handle_), &self.socket_);
   KernelAddress peer;
   ConnectionInfo info;
   info.local = local_address_of(self.socket_);
@@ -113,6 +130,7 @@ void Connection::on_connected(uv_connect_t* request, int status) {
     return self.lose({Loss::How::ConnectFailed, errno});  // reset already
   }
   info.peer = from_kernel(peer);
+  if (peer.storage.ss_family == AF_UNIX) info.credentials = credentials_of(self.socket_);
   self.open(info);
 }
 
@@ -133,6 +151,7 @@ void Connection::want_turn() {
 void Connection::run_turn() {
   turn_is_wanted_ = false;
   if (state_ == State::Connecting) return lose({Loss::How::ConnectFailed, failure_});
+  if (state_ != State::Open) return;  // it ended in the turn in which it was wanted
   const base::Now now = loop_.now();
   protocol_->turn(now);
   settle(now);
@@ -158,31 +177,105 @@ void Connection::on_read(uv_stream_t* stream, ssize_t octets, const uv_buf_t* ro
   }
   self.is_reading_ = false;
   if (octets == UV_EOF) return self.arrival_ended();
-  self.lose({Loss::How::Broken, static_cast<int>(-octets)});
+  self.lose_arrival(static_cast<int>(-octets));
 }
 
-// Here is TLS's place on the way in: what comes from the wire is not yet what the protocol reads.
 void Connection::arrived(std::string_view octets) {
   if (state_ == State::Lingering) {
     lingered_octets_ += octets.size();
     if (lingered_octets_ > kLingerOctetsMax) close();
     return;
   }
+  if (tls_ != nullptr) return ciphertext_arrived(octets);
   const base::Now now = loop_.now();
   protocol_->receive(octets, now);
   settle(now);
 }
 
-void Connection::arrival_ended() {
-  peer_has_closed_ = true;
-  if (state_ == State::Lingering) return close();
+// All of it within one turn, so that what the protocol says to it goes out in one write.
+void Connection::ciphertext_arrived(std::string_view octets) {
+  if (peer_has_closed_) return;  // behind a close_notify
   const base::Now now = loop_.now();
-  half_closed_until_ = now.instant + kHalfClosedMax;
-  protocol_->peer_closed(now);
+  const bool was_handshaking = is_handshaking();
+  const std::string_view text =
+      tls_->receive(octets, loop_.plaintext_room(octets.size() + TlsEngine::kRoomBeyond));
+  if (tls_->state() == TlsEngine::State::Failed) return lose_tls(tls_->failure(), now);
+  if (was_handshaking && !is_handshaking()) {
+    handshake_until_ = base::kNever;
+    protocol_->tls_started(tls_->info(), now);
+  }
+  if (!text.empty() && !has_ended()) protocol_->receive(text, now);
+  if (tls_->peer_has_closed()) tell_end(now);
   settle(now);
 }
 
+void Connection::arrival_ended() {
+  if (state_ == State::Lingering) {
+    peer_has_closed_ = true;
+    return close();
+  }
+  if (peer_has_closed_) return;  // said by close_notify before
+  if (is_handshaking()) return lose_arrival(0);
+  const base::Now now = loop_.now();
+  tell_end(now);
+  settle(now);
+}
+
+void Connection::tell_end(base::Now now) {
+  peer_has_closed_ = true;
+  half_closed_until_ = now.instant + kHalfClosedMax;
+  if (!has_ended()) protocol_->peer_closed(now);
+}
+
+bool Connection::has_ended() const {
+  return protocol_->is_over() && protocol_->output().empty();
+}
+
+void Connection::start_tls(StartTls how) {
+  MTA_ASSERT(state_ == State::Open && tls_ == nullptr && tls_wanted_ == nullptr);
+  tls_wanted_ = std::make_unique<StartTls>(std::move(how));
+}
+
+bool Connection::is_handshaking() const {
+  return tls_ != nullptr && tls_->state() == TlsEngine::State::Handshaking;
+}
+
+bool Connection::has_ciphertext() const {
+  return tls_ != nullptr && !tls_->unsent().empty();
+}
+
+// What arrives from here on is the engine's.
+bool Connection::begin_tls(base::Now now) {
+  tls_ = std::make_unique<TlsEngine>(*tls_wanted_);
+  tls_wanted_.reset();
+  handshake_until_ = now.instant + kHandshakeMax;
+  if (peer_has_closed_) {
+    lose_tls("the peer closed the connection before the handshake", now);
+    return false;
+  }
+  tls_->begin();
+  if (tls_->state() == TlsEngine::State::Failed) {
+    lose_tls(tls_->failure(), now);
+    return false;
+  }
+  return send_tls(now);
+}
+
 void Connection::settle(base::Now now) {
+  if (tls_ == nullptr ? !send_clear(now) : !send_tls(now)) return;
+  // A handshake has no place for words, so there is nothing to wait for.
+  const bool all_is_said =
+      !is_writing_ && (is_handshaking() || (protocol_->output().empty() && !has_ciphertext()));
+  if (tls_wanted_ != nullptr && all_is_said && !protocol_->is_over() && !begin_tls(now)) return;
+  if (protocol_->is_over()) {
+    if (all_is_said) return finish(now);
+    if (over_until_ == base::kNever) over_until_ = now.instant + kOverMax;
+  }
+  set_deadline(now);
+  set_reading();
+}
+
+bool Connection::send_clear(base::Now now) {
   for (int writes = 0; !is_writing_; ++writes) {
     const std::string_view output = protocol_->output();
     if (output.empty()) break;
@@ -190,17 +283,65 @@ void Connection::settle(base::Now now) {
       want_turn();
       break;
     }
-    if (!send(output, now)) return;
+    if (!send(output, now)) return false;
   }
-  if (protocol_->is_over()) {
-    if (!is_writing_ && protocol_->output().empty()) return finish(now);
-    if (over_until_ == base::kNever) over_until_ = now.instant + kOverMax;
-  }
-  set_deadline(now);
-  set_reading();
+  return true;
 }
 
-// Here is TLS's place on the way out.
+// Gathers what the protocol says, behind what TLS itself has to say, for one write.
+bool Connection::send_tls(base::Now now) {
+  std::string& unsent = tls_->unsent();
+  for (int writes = 0; !is_writing_; ++writes) {
+    while (!is_handshaking() && unsent.size() < kGatheredOctetsMax) {
+      const std::string_view output = protocol_->output().substr(0, kGatheredOctetsMax);
+      if (output.empty()) break;
+      unsent.reserve(unsent.size() + output.size() +
+                     kRecordOctetsMax * (1 + output.size() / 16'384));
+      tls_->send(output);
+      if (tls_->state() == TlsEngine::State::Failed) {
+        lose_tls(tls_->failure(), now);
+        return false;
+      }
+      protocol_->output_sent(output.size(), now);
+    }
+    if (has_ended()) tls_->close();
+    if (unsent.empty()) break;
+    if (writes == kWritesMaxPerTurn) {
+      want_turn();
+      break;
+    }
+    if (!send_ciphertext()) return false;
+  }
+  if (unsent.empty() && unsent.capacity() > 0) unsent = std::string();  // idle, it costs nothing
+  return true;
+}
+
+bool Connection::send_ciphertext() {
+  std::string& unsent = tls_->unsent();
+  uv_buf_t buffer = as_uv_buf(unsent);
+  const int sent = uv_try_write(stream(), &buffer, 1);
+  if (sent < 0 && sent != UV_EAGAIN) {
+    lose_writing(sent);
+    return false;
+  }
+  const std::size_t taken = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+  if (taken == unsent.size()) {
+    unsent.clear();
+    return true;
+  }
+  in_flight_ = std::exchange(unsent, {});
+  return write_in_flight(taken);
+}
+
+bool Connection::write_in_flight(std::size_t from) {
+  uv_buf_t buffer = as_uv_buf(std::string_view(in_flight_).substr(from));
+  request_.write.data = this;
+  const int started = uv_write(&request_.write, stream(), &buffer, 1, &Connection::on_written);
+  is_writing_ = started == 0;
+  if (!is_writing_) lose_writing(started);
+  return is_writing_;
+}
+
 bool Connection::send(std::string_view output, base::Now now) {
   uv_buf_t buffer = as_uv_buf(output.substr(0, 1U << 30));
   const int sent = uv_try_write(stream(), &buffer, 1);
@@ -212,16 +353,7 @@ bool Connection::send(std::string_view output, base::Now now) {
   // The protocol may change its output as soon as it is told, so libuv gets a copy of what is left.
   in_flight_.assign(output.substr(taken, kUnsentOctetsMax));
   const std::size_t left = in_flight_.size();
-  if (left > 0) {
-    buffer = as_uv_buf(in_flight_);
-    request_.write.data = this;
-    const int started = uv_write(&request_.write, stream(), &buffer, 1, &Connection::on_written);
-    if (started != 0) {
-      lose_writing(started);
-      return false;
-    }
-    is_writing_ = true;
-  }
+  if (left > 0 && !write_in_flight(0)) return false;
   protocol_->output_sent(taken + left, now);
   return true;
 }
@@ -239,7 +371,7 @@ void Connection::on_written(uv_write_t* request, int status) {
 void Connection::set_deadline(base::Now now) {
   base::Instant at = protocol_->deadline();
   if (at == base::kNever) at = half_closed_until_;
-  at = std::min(at, over_until_);
+  at = std::min({at, over_until_, handshake_until_});
   if (at != base::kNever) at = std::max(at, now.instant + kDeadlineStep);
   deadline_.set(at);
 }
@@ -261,6 +393,10 @@ void Connection::on_deadline(void* owner) {
       return;
   }
   if (self.over_until_ <= now.instant) return self.lose({Loss::How::Broken, ETIMEDOUT});
+  if (self.handshake_until_ <= now.instant) {
+    return self.lose(
+        {Loss::How::TlsFailed, ETIMEDOUT, "the peer did not complete the handshake within 60 s"});
+  }
   if (self.protocol_->deadline() <= now.instant) {
     self.protocol_->deadline_reached(now);
     return self.settle(now);
@@ -272,9 +408,12 @@ void Connection::on_deadline(void* owner) {
 }
 
 void Connection::set_reading() {
-  // A peer that does not read what we say is not read either.
-  wants_input_ =
-      protocol_->wants_input() && in_flight_.size() + protocol_->output().size() < kUnsentOctetsMax;
+  // A peer that does not read what we say is not read either. Between start_tls() and the handshake
+  // nobody reads; during the handshake TLS does.
+  const std::size_t unsent = in_flight_.size() + protocol_->output().size() +
+                             (tls_ == nullptr ? 0 : tls_->unsent().size());
+  wants_input_ = (is_handshaking() || protocol_->wants_input()) && tls_wanted_ == nullptr &&
+                 !peer_has_closed_ && unsent < kUnsentOctetsMax;
   if (!wants_input_ || is_reading_ || peer_has_closed_) return;
   is_reading_ = true;
   uv_read_start(stream(), &Connection::on_room_wanted, &Connection::on_read);
@@ -283,10 +422,16 @@ void Connection::set_reading() {
 void Connection::finish(base::Now now) {
   protocol_.reset();
   if (peer_has_closed_) return close();
+  linger(now);
+}
+
+void Connection::linger(base::Now now) {
   enter(State::Lingering);
+  handshake_until_ = base::kNever;
   // Nothing is with libuv any more, so the FIN needs no uv_shutdown(), which would first wait for
   // the socket to be writable: an epoll_ctl and a turn more.
   if (::shutdown(socket_, SHUT_WR) != 0) return close();
+  tls_.reset();
   deadline_.set(now.instant + kLingerMax);
   wants_input_ = true;
   if (is_reading_) return;
@@ -295,6 +440,7 @@ void Connection::finish(base::Now now) {
 }
 
 void Connection::lose_writing(int status) {
+  if (is_handshaking()) return lose_arrival(-status);
   lose({peer_has_closed_ ? Loss::How::PeerClosed : Loss::How::Broken, -status});
 }
 
@@ -303,6 +449,25 @@ void Connection::lose(const Loss& loss) {
   const std::unique_ptr<Protocol> protocol = std::move(protocol_);
   close();
   if (protocol != nullptr) protocol->lost(loss, now);
+}
+
+void Connection::lose_tls(std::string detail, base::Now now) {
+  if (peer_has_closed_ || is_writing_) return lose({Loss::How::TlsFailed, 0, std::move(detail)});
+  if (!tls_->unsent().empty()) {
+    uv_buf_t alert = as_uv_buf(tls_->unsent());
+    // There is room for it, or nobody reads it anyway.
+    static_cast<void>(uv_try_write(stream(), &alert, 1));
+  }
+  const std::unique_ptr<Protocol> protocol = std::move(protocol_);
+  linger(now);
+  protocol->lost({Loss::How::TlsFailed, 0, std::move(detail)}, now);
+}
+
+void Connection::lose_arrival(int code) {
+  if (state_ != State::Open || !is_handshaking()) return lose({Loss::How::Broken, code});
+  lose({Loss::How::TlsFailed, code,
+        code == 0 ? "the peer closed the connection within the handshake"
+                  : "the peer reset the connection within the handshake"});
 }
 
 void Connection::abort() {

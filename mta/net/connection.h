@@ -8,6 +8,10 @@
 // all and sent our FIN, and read on without looking until the peer's FIN, because closing a socket
 // that has unread input makes the kernel send a reset, which takes our last reply away from the
 // peer (RFC 1122 §4.2.2.13).
+//
+// TLS stands between the two once the protocol has asked for it and its clear words are sent. Its
+// close_notify goes out with the last words; a peer that ends without one (many do) has closed all
+// the same, since SMTP ends in words of its own.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +25,7 @@
 #include "mta/net/file_descriptor.h"
 #include "mta/net/network.h"
 #include "mta/net/protocol.h"
+#include "mta/net/tls_engine.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
 
@@ -42,6 +47,7 @@ class Connection : public Wire {
   void start_connecting(const ConnectRequest& request);
 
   void want_turn() override;
+  void start_tls(StartTls how) override;
   // The turn that was wanted has come.
   void run_turn();
 
@@ -66,7 +72,9 @@ class Connection : public Wire {
   static constexpr base::Duration kLingerMax{2'000};
   static constexpr std::size_t kLingerOctetsMax = 256 * 1024;
   static constexpr base::Duration kDeadlineStep{1};
-  static constexpr base::Duration kConnectLook{2'000};  // whether anybody still wants it
+  static constexpr base::Duration kHandshakeMax{60'000};
+  static constexpr std::size_t kGatheredOctetsMax = 64 * 1024;  // of ciphertext for one write
+  static constexpr base::Duration kConnectLook{2'000};          // whether anybody still wants it
 
   // What libuv tells.
   static void on_room_wanted(uv_handle_t* handle, std::size_t, uv_buf_t* room);
@@ -75,21 +83,42 @@ class Connection : public Wire {
   static void on_written(uv_write_t* request, int status);
   static void on_deadline(void* owner);
 
+  void start_connecting_to_path(const std::string& path);
   void open(const ConnectionInfo& info);
   void arrived(std::string_view octets);
+  void ciphertext_arrived(std::string_view octets);
+  // EOF, or close_notify.
+  void tell_end(base::Now now);
   void arrival_ended();
   void fail_soon(int code);
   void wait_for_connect();
 
   // After the protocol was told anything: sends what it said and does what it wants.
   void settle(base::Now now);
-  // One write; false when the connection was lost by it.
+  // What the protocol has to say, as far as the socket takes it; false when the connection was lost
+  // by it.
+  [[nodiscard]] bool send_clear(base::Now now);
+  [[nodiscard]] bool send_tls(base::Now now);
+  // One write; likewise.
   [[nodiscard]] bool send(std::string_view output, base::Now now);
+  [[nodiscard]] bool send_ciphertext();
+  // Gives in_flight_ to libuv, but for what stands before `from`; likewise.
+  [[nodiscard]] bool write_in_flight(std::size_t from);
+
+  [[nodiscard]] bool is_handshaking() const;
+  [[nodiscard]] bool has_ciphertext() const;  // that is not with the socket yet
+  [[nodiscard]] bool has_ended() const;       // the protocol has, and all it said is taken
+  [[nodiscard]] bool begin_tls(base::Now now);
   void set_deadline(base::Now now);
   void set_reading();
 
   void finish(base::Now now);
+  void linger(base::Now now);
   void lose(const Loss& loss);
+  // The alert goes out, and the connection lingers, so that the peer reads it.
+  void lose_tls(std::string detail, base::Now now);
+  // While shaking hands, all that ends it is TLS's failure.
+  void lose_arrival(int code);
   void lose_writing(int status);
   void enter(State next);
   void close();
@@ -113,7 +142,10 @@ class Connection : public Wire {
   base::Instant connect_until_ = base::kNever;
   base::Instant over_until_ = base::kNever;
   base::Instant half_closed_until_ = base::kNever;
+  base::Instant handshake_until_ = base::kNever;
   std::string in_flight_;
+  std::unique_ptr<StartTls> tls_wanted_;  // until the clear words before it are sent
+  std::unique_ptr<TlsEngine> tls_;        // null: clear text
 
   union {
     uv_tcp_t tcp;

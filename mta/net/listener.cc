@@ -21,13 +21,6 @@ FileDescriptor open_reserve() {
   return FileDescriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
-std::optional<PeerCredentials> credentials_of(int socket) {
-  ucred found{};
-  socklen_t octets = sizeof found;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &found, &octets) != 0) return std::nullopt;
-  return PeerCredentials{found.uid, found.gid, found.pid};
-}
-
 }  // namespace
 
 Listener::Listener(UvLoop& loop, ListeningSocket socket, Sink sink)

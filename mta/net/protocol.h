@@ -19,7 +19,6 @@
 #include <string>
 #include <string_view>
 
-#include "mta/base/assert.h"
 #include "mta/base/ip_address.h"
 #include "mta/base/time.h"
 #include "mta/net/tls.h"
@@ -45,7 +44,8 @@ struct Loss {
     ConnectFailed,    // there never was one; `code` says why
     ConnectTimedOut,  // nobody answered the SYN within the time given
     Broken,           // reset, or a write failed
-    TlsFailed,        // the handshake or a record of TLS was not good; `detail` says what
+    TlsFailed,        // the handshake or a record of TLS was not good, or the connection ended
+                      // within the handshake or 60 s passed; `detail` says what
     PeerClosed  // the peer ended it in order, and what the protocol still wrote had no reader;
                 // or it wrote nothing and had no deadline for 5 minutes after peer_closed()
   };
@@ -65,11 +65,9 @@ class Wire {
   // not read from the peer.
   virtual void want_turn() = 0;
 
-  // See above; once a connection. Only from within a call to the protocol.
-  virtual void start_tls(StartTls how) {
-    static_cast<void>(how);
-    MTA_ASSERT(false);  // a wire without TLS
-  }
+  // See above; once a connection. Only from within a call to the protocol. Within connected() it is
+  // implicit TLS (RFC 8314 §3).
+  virtual void start_tls(StartTls how) = 0;
 };
 
 class Protocol {

@@ -52,4 +52,11 @@ base::SocketAddress local_address_of(int socket) {
   return from_kernel(local);
 }
 
+std::optional<PeerCredentials> credentials_of(int socket) {
+  ucred found{};
+  socklen_t octets = sizeof found;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &found, &octets) != 0) return std::nullopt;
+  return PeerCredentials{found.uid, found.gid, found.pid};
+}
+
 }  // namespace rockdove::net

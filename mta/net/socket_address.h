@@ -1,9 +1,12 @@
 // base::SocketAddress to the kernel's form and back.
 #pragma once
 
+#include <optional>
+
 #include <sys/socket.h>
 
 #include "mta/base/ip_address.h"
+#include "mta/net/protocol.h"
 
 namespace rockdove::net {
 
@@ -23,5 +26,8 @@ struct KernelAddress {
 
 // Of an open socket; 0.0.0.0:0 when it has none.
 [[nodiscard]] base::SocketAddress local_address_of(int socket);
+
+// Of a Unix socket's peer.
+[[nodiscard]] std::optional<PeerCredentials> credentials_of(int socket);
 
 }  // namespace rockdove::net

@@ -125,6 +125,11 @@ void UvLoop::stop() {
   uv_async_send(&handles_->wake);
 }
 
+std::span<char> UvLoop::plaintext_room(std::size_t octets) {
+  if (plaintext_room_.size() < octets) plaintext_room_.resize(octets);
+  return plaintext_room_;
+}
+
 base::Now UvLoop::now() const {
   if (!time_is_read_) {
     now_ = base::read_clocks();

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "mta/base/loop.h"
@@ -50,6 +51,9 @@ class UvLoop : public base::Loop {
 
   [[nodiscard]] char* read_buffer() { return read_buffer_.get(); }
 
+  // Likewise, for what TLS makes of that; at least `octets`. Made when it is needed first.
+  [[nodiscard]] std::span<char> plaintext_room(std::size_t octets);
+
  private:
   friend class UvHandleAccess;
   struct Handles;  // the libuv loop and its own handles
@@ -76,6 +80,7 @@ class UvLoop : public base::Loop {
   const unsigned index_;
   std::unique_ptr<Handles> handles_;
   std::unique_ptr<char[]> read_buffer_;
+  std::vector<char> plaintext_room_;
 
   // The loop's thread only.
   mutable base::Now now_{};

@@ -12,6 +12,7 @@ namespace {
 
 constexpr base::Duration kOverMax = std::chrono::seconds(30);
 constexpr base::Duration kHalfClosedMax = std::chrono::minutes(5);
+constexpr base::Duration kHandshakeMax = std::chrono::seconds(60);
 constexpr base::Duration kLingerMax = std::chrono::seconds(2);
 constexpr base::Duration kDeadlineStep{1};
 constexpr std::size_t kUnsentOctetsMax = 64 * 1024;
@@ -25,7 +26,16 @@ constexpr std::string_view kFinalDot = "\r\n.\r\n";
 struct Internet::End final : net::Wire {
   enum class State : std::uint8_t { Connecting, Open, Lingering, Closed };
 
+  // A handshake takes a round trip, once both want one; no octets travel for it.
+  enum class Tls : std::uint8_t { Clear, Wanted, Handshaking, Started };
+
   void want_turn() override { internet->want_turn(id, number); }
+
+  void start_tls(net::StartTls how) override {
+    MTA_ASSERT(state == State::Open && tls == Tls::Clear);
+    tls = Tls::Wanted;
+    tls_how = std::move(how);
+  }
 
   Internet* internet = nullptr;
   ConnectionId id = 0;
@@ -34,6 +44,9 @@ struct Internet::End final : net::Wire {
   std::unique_ptr<net::Protocol> protocol;
   State state = State::Connecting;
   net::ConnectionInfo info;
+  Tls tls = Tls::Clear;
+  std::optional<net::StartTls> tls_how;
+  base::Instant handshake_until = base::kNever;
   bool turn_wanted = false;
   bool peer_closed_told = false;
   base::Instant over_until = base::kNever;
@@ -46,6 +59,8 @@ struct Internet::Pipe {
   std::string wire;     // has left one end, and has not arrived
   std::string waiting;  // has arrived; the protocol does not want it yet
   base::Instant last_arrival{};
+  std::uint64_t sent = 0;
+  std::optional<std::uint64_t> clear_octets;  // all before this one was said in clear text
   std::uint64_t passed = 0;
   std::string tail;    // the last octets that passed, to see a final dot
   bool ended = false;  // a FIN has been sent
@@ -182,7 +197,8 @@ void Internet::want_turn(ConnectionId id, unsigned number) {
 void Internet::settle(Connection& connection, unsigned number) {
   End& end = connection.ends[number];
   Pipe& pipe = connection.pipes[number];
-  for (int writes = 0; end.state == End::State::Open; ++writes) {
+  for (int writes = 0; end.state == End::State::Open && end.tls != End::Tls::Handshaking;
+       ++writes) {
     const std::size_t held = pipe.wire.size() + pipe.waiting.size();
     const std::size_t room = connection.capacity - std::min(connection.capacity, held);
     const std::string_view output = end.protocol->output().substr(0, room);
@@ -196,8 +212,12 @@ void Internet::settle(Connection& connection, unsigned number) {
     end.protocol->output_sent(octets, agenda_.now());
   }
   if (end.state != End::State::Open) return;
+  if (end.tls == End::Tls::Wanted && end.protocol->output().empty() && !end.protocol->is_over()) {
+    begin_tls(connection, number);
+  }
   if (end.protocol->is_over()) {
-    if (end.protocol->output().empty()) return finish(connection, number);
+    if (end.protocol->output().empty() || end.tls == End::Tls::Handshaking)
+      return finish(connection, number);
     if (end.over_until == base::kNever) end.over_until = agenda_.instant() + kOverMax;
   }
   set_deadline(connection, number);
@@ -208,10 +228,50 @@ void Internet::settle(Connection& connection, unsigned number) {
   }
 }
 
+void Internet::begin_tls(Connection& connection, unsigned number) {
+  End& end = connection.ends[number];
+  const End& other = connection.ends[1 - number];
+  end.tls = End::Tls::Handshaking;
+  end.handshake_until = agenda_.instant() + kHandshakeMax;
+  connection.pipes[number].clear_octets = connection.pipes[number].sent;
+  if (other.tls != End::Tls::Handshaking || other.tls_how->index() == end.tls_how->index()) return;
+  const unsigned server =
+      std::holds_alternative<net::StartTlsAsServer>(*end.tls_how) ? number : 1 - number;
+  later(connection.id, server, latency() + latency(), [this, server](Connection& c) {
+    if (c.is_silent) return;
+    tls_started(c, server);
+    if (find(c.id) != &c || c.ends[1 - server].state != End::State::Open) return;
+    later(c.id, 1 - server, latency(), [this, server](Connection& found) {
+      if (!found.is_silent) tls_started(found, 1 - server);
+    });
+  });
+}
+
+void Internet::tls_started(Connection& connection, unsigned number) {
+  End& end = connection.ends[number];
+  if (end.state != End::State::Open || end.tls != End::Tls::Handshaking) return;
+  const net::StartTls& client =
+      *connection
+           .ends[std::holds_alternative<net::StartTlsAsClient>(*end.tls_how) ? number : 1 - number]
+           .tls_how;
+  const auto& asked = std::get<net::StartTlsAsClient>(client);
+  net::TlsInfo info;
+  info.version = net::TlsVersion::V1_3;
+  info.cipher = "TLS_AES_128_GCM_SHA256";
+  info.server_name = asked.host;
+  info.verified = std::holds_alternative<net::StartTlsAsClient>(*end.tls_how) &&
+                  asked.verify == net::TlsVerify::NameAndChain;
+  end.tls = End::Tls::Started;
+  end.handshake_until = base::kNever;
+  end.protocol->tls_started(info, agenda_.now());
+  settle(connection, number);
+}
+
 // In pieces, each with a delay of its own, in order.
 void Internet::send(Connection& connection, unsigned number, std::string_view octets) {
   Pipe& pipe = connection.pipes[number];
   pipe.wire.append(octets);
+  pipe.sent += octets.size();
   while (!octets.empty()) {
     std::size_t piece = octets.size();
     if (connection.is_tiny && pipe.passed < kTinyUntil) {
@@ -299,6 +359,17 @@ void Internet::deliver(Connection& connection, unsigned number) {
   }
   if (end.state != End::State::Open) return;
   const base::Now now = agenda_.now();
+  if (end.tls == End::Tls::Handshaking) {
+    // What the other end says once its handshake is done waits until ours is.
+    const std::uint64_t shown = delivered_[connection.id][1 - number];
+    const bool is_clear =
+        !pipe.waiting.empty() && (!pipe.clear_octets || shown < *pipe.clear_octets);
+    if (!is_clear && !pipe.end_arrived) return;
+    return lose(connection, number,
+                {net::Loss::How::TlsFailed, 0,
+                 is_clear ? "the peer spoke clear text"
+                          : "the peer closed the connection within the handshake"});
+  }
   if (!pipe.waiting.empty()) {
     if (!end.protocol->wants_input() || end.protocol->output().size() >= kUnsentOctetsMax) return;
     const std::string octets = std::exchange(pipe.waiting, {});
@@ -325,7 +396,7 @@ void Internet::set_deadline(Connection& connection, unsigned number) {
   end.deadline.reset();
   base::Instant at = end.protocol->deadline();
   if (at == base::kNever) at = end.half_closed_until;
-  at = std::min(at, end.over_until);
+  at = std::min({at, end.over_until, end.handshake_until});
   if (at == base::kNever) return;
   at = std::max(at, agenda_.instant() + kDeadlineStep);
   const ConnectionId id = connection.id;
@@ -346,6 +417,11 @@ void Internet::on_deadline(Connection& connection, unsigned number) {
   const base::Now now = agenda_.now();
   if (end.over_until <= now.instant) {
     return lose(connection, number, {net::Loss::How::Broken, ETIMEDOUT});
+  }
+  if (end.handshake_until <= now.instant) {
+    return lose(connection, number,
+                {net::Loss::How::TlsFailed, ETIMEDOUT,
+                 "the peer did not complete the handshake within 60 s"});
   }
   if (end.protocol->deadline() <= now.instant) {
     end.protocol->deadline_reached(now);
@@ -388,6 +464,10 @@ void Internet::finish(Connection& connection, unsigned number) {
 void Internet::lose(Connection& connection, unsigned number, net::Loss loss) {
   End& end = connection.ends[number];
   if (end.state == End::State::Closed) return;
+  if (end.tls == End::Tls::Handshaking && loss.how == net::Loss::How::Broken) {
+    loss = {net::Loss::How::TlsFailed, loss.code,
+            "the peer reset the connection within the handshake"};
+  }
   const std::unique_ptr<net::Protocol> protocol = std::move(end.protocol);
   close_end(connection, number);
   if (protocol != nullptr) protocol->lost(loss, agenda_.now());

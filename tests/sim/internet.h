@@ -1,7 +1,8 @@
 // The network of the simulated world: connections between net::Protocol objects that delay, split,
 // hold back and cut what is said. It keeps the contract of mta/net/protocol.h as net::Connection
 // does: the order of calls, output_sent(), deadlines, half closes, and the words of a lost
-// connection.
+// connection. TLS has no octets here: once both ends want it, a round trip later it has begun; one
+// that meets clear text instead, or waits in vain, fails as the real one does.
 //
 // A connection has two ends: 0 made it, 1 took it. What end 0 says travels in pipe 0.
 #pragma once
@@ -123,6 +124,8 @@ class Internet {
   void set_deadline(Connection& connection, unsigned end);
   void on_deadline(Connection& connection, unsigned end);
   void want_turn(ConnectionId id, unsigned end);
+  void begin_tls(Connection& connection, unsigned end);
+  void tls_started(Connection& connection, unsigned end);
   void finish(Connection& connection, unsigned end);
   void lose(Connection& connection, unsigned end, net::Loss loss);
   void reset(Connection& connection);

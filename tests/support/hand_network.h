@@ -4,11 +4,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "mta/base/assert.h"
 #include "mta/base/loop.h"
 #include "mta/net/network.h"
 
@@ -69,6 +71,20 @@ class HandConnection final : public net::Wire {
     settle();
   }
 
+  // The protocol has asked for TLS, and its clear words are said: it hears nothing until
+  // begin_tls() or lose().
+  [[nodiscard]] const std::optional<net::StartTls>& tls_wanted() const { return tls_wanted_; }
+
+  // The handshake is done.
+  void begin_tls(const net::TlsInfo& info) {
+    tls_wanted_.reset();
+    is_tls_ = true;
+    protocol_->tls_started(info, loop_.now());
+    settle();
+  }
+
+  [[nodiscard]] bool is_tls() const { return is_tls_; }
+
   // Turns that the protocol asked for, and deadlines.
   void settle() {
     while (protocol_ != nullptr) {
@@ -90,11 +106,18 @@ class HandConnection final : public net::Wire {
 
   void want_turn() override { turn_wanted_ = true; }
 
+  void start_tls(net::StartTls how) override {
+    MTA_ASSERT(!tls_wanted_ && !is_tls_);
+    tls_wanted_ = std::move(how);
+  }
+
  private:
   base::Loop& loop_;
   const net::ConnectRequest request_;
   std::string said_;
   bool turn_wanted_ = false;
+  std::optional<net::StartTls> tls_wanted_;
+  bool is_tls_ = false;
   std::unique_ptr<net::Protocol> protocol_;  // dies first: it may still use its wire
 };
 

@@ -202,6 +202,8 @@ class Client : public net::Wire {
 
   void want_turn() override { wants_turn = true; }
 
+  void start_tls(net::StartTls) override { FAIL("the control socket has no TLS"); }
+
   // All that the server has to say until it wants nothing more.
   void send(std::string_view bytes);
   void ask(const http::Request& request);

@@ -50,6 +50,7 @@ class Puppet : public Protocol {
   Puppet(const Puppet&) = delete;
   Puppet& operator=(const Puppet&) = delete;
 
+  std::function<void(Puppet&, const TlsInfo&)> when_tls_started;
   Reaction when_connected, when_received, when_peer_closed, when_deadline, when_turn, when_sent;
   std::string to_send;
   std::string arrived;  // by the last receive()
@@ -76,6 +77,11 @@ class Puppet : public Protocol {
   void peer_closed(base::Now at) override {
     ++heard_->peer_closed;
     react(when_peer_closed, at);
+  }
+
+  void tls_started(const TlsInfo& info, base::Now at) override {
+    now = at;
+    if (when_tls_started) when_tls_started(*this, info);
   }
 
   void lost(const Loss& loss, base::Now) override { heard_->losses.push_back(loss); }
