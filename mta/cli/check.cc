@@ -5,6 +5,7 @@
 #include "mta/cli/commands.h"
 #include "mta/daemon/config_target.h"
 #include "mta/daemon/configuration.h"
+#include "mta/outbound/site.h"
 
 namespace rockdove::cli {
 namespace {
@@ -71,6 +72,61 @@ std::string_view name_of(inbound::RecipientCheck check) {
   return "";
 }
 
+std::string_view name_of(inbound::ListenerTls tls) {
+  switch (tls) {
+    case inbound::ListenerTls::Off:
+      return "off";
+    case inbound::ListenerTls::Optional:
+      return "optional";
+    case inbound::ListenerTls::Required:
+      return "required";
+    case inbound::ListenerTls::Implicit:
+      return "implicit";
+  }
+  return "";
+}
+
+std::string_view name_of(inbound::ListenerAuth auth) {
+  switch (auth) {
+    case inbound::ListenerAuth::Off:
+      return "off";
+    case inbound::ListenerAuth::Optional:
+      return "optional";
+    case inbound::ListenerAuth::Required:
+      return "required";
+  }
+  return "";
+}
+
+std::string_view name_of(net::TlsVersion version) {
+  switch (version) {
+    case net::TlsVersion::V1_0:
+      return "1.0";
+    case net::TlsVersion::V1_1:
+      return "1.1";
+    case net::TlsVersion::V1_2:
+      return "1.2";
+    case net::TlsVersion::V1_3:
+      return "1.3";
+  }
+  return "";
+}
+
+// "optional, 1.2 and later"
+std::string describe_tls(const inbound::ListenerSettings& listener) {
+  std::string text(name_of(listener.tls));
+  if (listener.tls == inbound::ListenerTls::Off) return text;
+  return text.append(", ").append(name_of(listener.tls_min)).append(" and later");
+}
+
+// "optional, in clear from 10.0.0.0/8"
+std::string describe_auth(const inbound::ListenerSettings& listener) {
+  std::string text(name_of(listener.auth));
+  if (listener.auth != inbound::ListenerAuth::Off && !listener.auth_in_clear.empty())
+    text.append(", in clear from ").append(joined(formatted(listener.auth_in_clear), ""));
+  return text;
+}
+
 bool is_shared(const outbound::Target& target) {
   const auto* hosts = std::get_if<outbound::ToHosts>(&target);
   return hosts != nullptr && hosts->order == outbound::ToHosts::Order::Share;
@@ -83,6 +139,7 @@ std::string conditions(const outbound::Route& route) {
   if (!route.sender.empty()) text.append(" from ").append(route.sender);
   if (!route.client.empty()) text.append(" of ").append(joined(formatted(route.client), ""));
   if (!route.listener.empty()) text.append(" by listener ").append(route.listener);
+  if (!route.user.empty()) text.append(" by user ").append(route.user);
   return text.empty() ? "everything" : "mail" + text;
 }
 
@@ -97,14 +154,19 @@ void print(const Configuration& configuration) {
   line("state_dir", configuration.state_dir);
   line("runtime_dir", configuration.runtime_dir);
   line("user", configuration.user);
+  line("accounts", configuration.users);
+  if (configuration.admin_http)
+    line("admin.http", base::format_socket_address(*configuration.admin_http));
   line("log",
        configuration.log.to + ", level " + std::string(base::level_name(configuration.log.level)));
   for (const inbound::ListenerSettings& listener : configuration.inbound.listeners) {
     std::printf("listener %s\n", listener.name.c_str());
     line("address", joined(formatted(listener.addresses), "none"));
     line("may relay", joined(formatted(listener.relay_from), "nobody"));
-    line("tls", "off");
-    line("auth", "off");
+    line("tls", describe_tls(listener));
+    line("auth", describe_auth(listener));
+    if (!listener.proxy_from.empty())
+      line("proxies", joined(formatted(listener.proxy_from), "none"));
     line("line_endings", std::string(name_of(listener.line_endings)));
     line("max_message_size", base::format_size(listener.max_message_size));
     line("max_recipients", std::to_string(listener.max_recipients));
@@ -120,9 +182,12 @@ void print(const Configuration& configuration) {
   std::printf("routes, the first that matches\n");
   for (const outbound::Route& route : configuration.outbound.routes) {
     line(route.name, conditions(route) + " → " + daemon::format_target(route.target) +
-                         (is_shared(route.target) ? " (shared)" : ""));
+                         (is_shared(route.target) ? " (shared)" : "") + ", tls " +
+                         std::string(outbound::level_name(route.tls)) +
+                         (route.credentials ? ", as " + route.credentials->user : ""));
   }
-  line("otherwise", "by MX");
+  line("otherwise",
+       "by MX, tls " + std::string(outbound::level_name(configuration.outbound.mx_tls)));
 }
 
 nlohmann::json to_json(const Configuration& configuration) {
@@ -131,8 +196,11 @@ nlohmann::json to_json(const Configuration& configuration) {
     listeners.push_back({{"name", listener.name},
                          {"address", formatted(listener.addresses)},
                          {"relay_from", formatted(listener.relay_from)},
-                         {"tls", "off"},
-                         {"auth", "off"},
+                         {"tls", name_of(listener.tls)},
+                         {"tls_min", name_of(listener.tls_min)},
+                         {"auth", name_of(listener.auth)},
+                         {"auth_in_clear", formatted(listener.auth_in_clear)},
+                         {"proxy_from", formatted(listener.proxy_from)},
                          {"line_endings", name_of(listener.line_endings)},
                          {"max_message_size", listener.max_message_size},
                          {"max_recipients", listener.max_recipients},
@@ -146,7 +214,10 @@ nlohmann::json to_json(const Configuration& configuration) {
                       {"sender", route.sender},
                       {"client", formatted(route.client)},
                       {"listener", route.listener},
+                      {"user", route.user},
                       {"to", daemon::format_target(route.target)},
+                      {"tls", outbound::level_name(route.tls)},
+                      {"login", route.credentials ? route.credentials->user : ""},
                       {"order", is_shared(route.target) ? "share" : "first"}});
   }
   const inbound::InboundSettings& inbound = configuration.inbound;

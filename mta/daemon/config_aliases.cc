@@ -142,6 +142,11 @@ void Parser::read(const LogicalLine& line) {
   entries_.emplace(*alias, std::move(entry));
 }
 
+// "`|/bin/program` is left out: …".
+std::string left_out(const Piece& piece, std::string_view why) {
+  return "`" + base::printable(piece.text, 80) + "` is left out: " + std::string(why);
+}
+
 // The alias that a name, or an address of ours, means.
 std::optional<std::string> Parser::local_name(const Piece& piece) {
   const base::Result<mail::Address> address = mail::parse_mailbox_or_local_part(piece.text);
@@ -161,16 +166,19 @@ std::optional<std::string> Parser::local_name(const Piece& piece) {
 std::optional<Target> Parser::target(const Piece& piece) {
   std::string text = piece.text;
   if (text.starts_with('|')) {
-    refuse(piece.at, "programs are not supported; this target is left out");
+    refuse(piece.at, left_out(piece, "mail is never given to a program; give it an address"));
     return std::nullopt;
   }
   if (text.starts_with('/')) {
-    refuse(piece.at, "files are not supported; this target is left out");
+    refuse(piece.at, left_out(piece,
+                              "mail is never written to a file; a route with "
+                              "`to = \"maildir:/path\"` can do that"));
     return std::nullopt;
   }
   if (base::starts_with_ignoring_case(text, ":include:")) {
-    refuse(piece.at,
-           ":include: is not supported; write the addresses here. This target is left out");
+    refuse(piece.at, left_out(piece,
+                              "lists are not read from other files; write the addresses "
+                              "here"));
     return std::nullopt;
   }
   if (text.starts_with('\\')) text.erase(0, 1);  // "do not expand further", where mailboxes exist
@@ -220,9 +228,12 @@ void Parser::follow(const std::string& alias, const Entry& entry, Aliases& alias
         if (name == alias) {
           problems_.warning(
               current->at,
-              "`" + base::printable(next.text) +
-                  "` is no alias, and there are no mailboxes here; a route must take " +
-                  base::printable(next.text) + "@" + context_.hostname);
+              "mail for `" + base::printable(alias, 80) + "` goes to `" +
+                  base::printable(next.text, 80) +
+                  "`, which is no alias, and there are no mailboxes here: it bounces unless a "
+                  "route takes " +
+                  base::printable(next.text, 80) + "@" + context_.hostname + "; or add `" +
+                  base::printable(next.text, 80) + ": you@example.com`");
         }
         add(next.text + "@" + context_.hostname);
       }

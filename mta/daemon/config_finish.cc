@@ -5,6 +5,7 @@
 
 #include "mta/base/text.h"
 #include "mta/daemon/config_aliases.h"
+#include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
 
@@ -95,6 +96,7 @@ void finish_listeners(Draft& draft, Problems& problems) {
                              ": anyone who reaches it may send anywhere (an open relay)");
       }
     }
+    check_listener_security(listener, problems);
     draft.configuration.inbound.listeners.push_back(listener.settings);
   }
   check_addresses(draft.listeners, problems);
@@ -111,7 +113,7 @@ std::string unique_name(const std::string& wanted, const std::map<std::string, u
 bool matches_everything(const outbound::Route& route) {
   return (route.recipient.empty() || route.recipient == "*") &&
          (route.sender.empty() || route.sender == "*") && route.listener.empty() &&
-         route.client.empty();
+         route.client.empty() && route.user.empty();
 }
 
 void check_route(const RouteDraft& draft, const Draft& all, Problems& problems) {
@@ -135,7 +137,7 @@ void check_route(const RouteDraft& draft, const Draft& all, Problems& problems) 
   }
 }
 
-void finish_routes(Draft& draft, Problems& problems) {
+void finish_routes(Draft& draft, NamedFiles& files, Problems& problems) {
   if (draft.routes.size() > kRoutesMax)
     return problems.error(draft.routes.back().at, "there are at most 1,000 routes");
   std::map<std::string, unsigned> lines;  // of each name
@@ -152,36 +154,22 @@ void finish_routes(Draft& draft, Problems& problems) {
       if (auto* hosts = std::get_if<outbound::ToHosts>(&route.route.target))
         hosts->order = *route.order;
     }
+    // The name first: what else belongs to the route is kept by it.
+    if (route.route.name.empty()) {
+      route.route.name = unique_name(name_of(route.route.target), lines);
+      lines.emplace(route.route.name, route.at.line);
+    }
+    finish_route_security(route, draft, files, problems);
     check_route(route, draft, problems);
     if (catch_all != 0)
       problems.warning(route.at, "this route is never used: the one of line " +
                                      std::to_string(catch_all) + " takes everything");
     if (catch_all == 0 && matches_everything(route.route)) catch_all = route.at.line;
-    if (route.route.name.empty()) {
-      route.route.name = unique_name(name_of(route.route.target), lines);
-      lines.emplace(route.route.name, route.at.line);
-    }
     draft.configuration.outbound.routes.push_back(route.route);
   }
 }
 
-// What the file holds; nullopt after an error was reported, or when it is a default that is not
-// there.
-std::optional<std::string> read_named_file(const NamedFile& file, std::size_t octets_max,
-                                           std::string_view what, Surroundings& surroundings,
-                                           Problems& problems) {
-  base::Result<std::optional<std::string>> text = surroundings.read_file(file.path, octets_max);
-  if (!text) {
-    const std::string said = std::string(what) + ": " + text.error().text();
-    file.at.line > 0 ? problems.error(file.at, said) : problems.warning({}, said);
-    return std::nullopt;
-  }
-  if (!text->has_value() && file.at.line > 0)
-    problems.error(file.at, std::string(what) + ": there is no file " + in_ticks(file.path));
-  return *std::move(text);
-}
-
-void finish_local(Draft& draft, Surroundings& surroundings, Problems& problems) {
+void finish_local(Draft& draft, NamedFiles& files, Problems& problems) {
   Configuration& configuration = draft.configuration;
   inbound::LocalSettings& local = configuration.inbound.local;
   if (draft.local_domains_at.line == 0) local.domains = {configuration.hostname, "localhost"};
@@ -193,8 +181,7 @@ void finish_local(Draft& draft, Surroundings& surroundings, Problems& problems) 
                                          "(`local.domains`): it can be only one");
     }
   }
-  const auto text =
-      read_named_file(draft.aliases, kAliasesOctetsMax, "`local.aliases`", surroundings, problems);
+  const auto text = files.read(draft.aliases, kAliasesOctetsMax, "`local.aliases`");
   if (!text) return;
   Problems in_file(draft.aliases.path);
   const Severity refused = draft.aliases.at.line > 0 ? Severity::Error : Severity::Warning;
@@ -205,7 +192,7 @@ void finish_local(Draft& draft, Surroundings& surroundings, Problems& problems) 
   problems.add(in_file);
 }
 
-void finish_recipients(Draft& draft, Surroundings& surroundings, Problems& problems) {
+void finish_recipients(Draft& draft, NamedFiles& files, Problems& problems) {
   inbound::RelaySettings& relay = draft.configuration.inbound.relay;
   if (relay.check == inbound::RecipientCheck::Any && !relay.domains.empty()) {
     problems.warning(
@@ -214,8 +201,7 @@ void finish_recipients(Draft& draft, Surroundings& surroundings, Problems& probl
         "forged senders (backscatter); \"ask\" the next hop or name a file");
   }
   if (relay.check != inbound::RecipientCheck::File) return;
-  const auto text = read_named_file(draft.recipients, kRecipientsOctetsMax, "`relay.recipients`",
-                                    surroundings, problems);
+  const auto text = files.read(draft.recipients, kRecipientsOctetsMax, "`relay.recipients`");
   if (!text) return;
   Problems in_file(draft.recipients.path);
   unsigned number = 0;
@@ -271,11 +257,13 @@ void finish_postmaster(Draft& draft, Problems& problems) {
 }  // namespace
 
 void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& problems) {
+  NamedFiles files(surroundings, draft.configuration.user, problems);
   finish_hostname(draft, surroundings, problems);
   finish_listeners(draft, problems);
-  finish_routes(draft, problems);
-  finish_local(draft, surroundings, problems);
-  finish_recipients(draft, surroundings, problems);
+  finish_certificates(draft, files, problems);
+  finish_routes(draft, files, problems);
+  finish_local(draft, files, problems);
+  finish_recipients(draft, files, problems);
   finish_postmaster(draft, problems);
   Configuration& configuration = draft.configuration;
   configuration.path = surroundings.path;

@@ -4,6 +4,7 @@
 
 #include "mta/base/ids.h"
 #include "mta/base/text.h"
+#include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
 
@@ -59,6 +60,14 @@ void read_hostname(Value& value, Draft& draft) {
   if (!mail::is_valid_domain(name))
     return value.error("\"" + base::printable(name, 80) + "\" is no host name");
   draft.configuration.hostname = base::lower_case(name);
+}
+
+void read_user(Value& value, Draft& draft) {
+  if (value.node().text == "root") {
+    return value.error(
+        "`user` must not be root; make a user of its own, as with `useradd --system rockdove`");
+  }
+  read_name(value, draft.configuration.user);
 }
 
 void read_runtime_dir(Value& value, Draft& draft) {
@@ -194,20 +203,25 @@ void read_servers(Value& value, Draft& draft) {
   }
 }
 
-constexpr std::array<Section, 10> kSections = {{
+constexpr std::array<Section, 13> kSections = {{
     {"", SectionKind::Top, "Keys before any section."},
     {"log", SectionKind::Table, "One line for each thing that happens to a message."},
     {"limits", SectionKind::Table, "What the daemon may use."},
+    {"tls", SectionKind::Table,
+     "Encryption. Without a certificate, self-signed ones (P-256 and RSA) are made in `state_dir` "
+     "at the first start."},
     {"listener", SectionKind::List,
      "Where mail comes in. Without any, one listener `smtp` on `:25`; `listener = []` is none at "
      "all."},
     {"relay", SectionKind::Table, "Mail that is accepted from anyone and passed on."},
     {"local", SectionKind::Table, "Mail for this machine itself: `root`, cron's reports."},
+    {"auth", SectionKind::Table, "Accounts of clients that log in."},
     {"route", SectionKind::List,
      "Where mail goes. The first route whose conditions all hold wins; without one, mail goes by "
      "MX."},
     {"queue", SectionKind::Table, "How long and how often delivery is tried."},
     {"bounce", SectionKind::Table, "Reports about mail that could not be delivered."},
+    {"admin", SectionKind::Table, "What tells how the daemon is, over HTTP."},
     {"dns", SectionKind::Table, "Who answers questions about names."},
 }};
 
@@ -231,7 +245,7 @@ constexpr std::
                     read_postmaster},
                 Key{"", "user", "user name", "\"rockdove\"",
                     "Started as root, the daemon becomes this user.",
-                    [](Value& value, Draft& draft) { read_name(value, draft.configuration.user); }},
+                    read_user},
                 Key{"", "threads", "whole number", "0",
                     "Event loops, at most 64. 0: one a processor.",
                     [](Value& value, Draft& draft) {
@@ -271,6 +285,20 @@ constexpr std::
                       value.whole_number(draft.configuration.inbound.hops_max, {5, 1000});
                     }},
 
+                Key{"tls", "certificate", "path, or list of paths", "",
+                    "PEM, with the certificates that it was signed by behind it. Several: for "
+                    "other names, which clients ask for (SNI), or RSA and P-256 side by side.",
+                    read_certificate},
+                Key{"tls", "key", "path, or list of paths", "",
+                    "PEM without a passphrase, of the certificate at the same place. Default: in "
+                    "the file of the certificate.",
+                    read_certificate_key},
+                Key{"tls", "outbound", "off, may, require or verify", "\"may\"",
+                    "Towards other servers, where no route says otherwise. `may`: where it is "
+                    "offered and works; `require`: never in clear; `verify`: besides, name and "
+                    "chain of the certificate must be good.",
+                    read_mx_tls},
+
                 Key{"listener", "name", "name", "",
                     "Stands in logs and may be named by routes. Default: `listener` and its "
                     "number; `smtp` of the only one.",
@@ -285,6 +313,27 @@ constexpr std::
                 Key{"listener", "relay_from", "list of networks", "[\"127.0.0.0/8\", \"::1\"]",
                     "Clients from here may send anywhere.",
                     [](Value& value, Draft& draft) { value.networks(listener(draft).relay_from); }},
+                Key{"listener", "tls", "off, optional, required or implicit", "\"optional\"",
+                    "`optional`: STARTTLS is offered; `required`: no mail before it; `implicit`: "
+                    "TLS from the first octet, as on port 465.",
+                    read_listener_tls},
+                Key{"listener", "tls_min", "1.0, 1.1, 1.2 or 1.3, in quotes", "\"1.2\"",
+                    "The oldest version that is spoken; old devices need 1.0.",
+                    read_listener_tls_min},
+                Key{"listener", "auth", "off, optional or required", "\"off\"",
+                    "`optional`: who logs in may send anywhere; `required`: nobody sends without, "
+                    "clients of `relay_from` neither.",
+                    read_listener_auth},
+                Key{"listener", "auth_in_clear", "list of networks", "[]",
+                    "Clients from here may log in without TLS.",
+                    [](Value& value, Draft& draft) {
+                      value.networks(listener(draft).auth_in_clear);
+                    }},
+                Key{"listener", "proxy_from", "list of networks", "[]",
+                    "Proxies that begin with a PROXY header (version 1 or 2), as haproxy's "
+                    "`send-proxy`, and whose word about the client is believed. A connection from "
+                    "here without the header is refused.",
+                    [](Value& value, Draft& draft) { value.networks(listener(draft).proxy_from); }},
                 Key{"listener", "line_endings", "reject or fix", "\"reject\"",
                     "A bare CR or LF in a message: refuse it, or make it CR LF.",
                     [](Value& value, Draft& draft) {
@@ -335,6 +384,9 @@ constexpr std::
                     "here.",
                     read_aliases},
 
+                Key{"auth", "users", "path", "\"/etc/rockdove/users\"",
+                    "The accounts, as `rockdove user` writes them. Need not exist.", read_users},
+
                 Key{"route", "name", "name", "",
                     "Stands in logs and queue names; unique. Default: made of the target.",
                     [](Value& value, Draft& draft) {
@@ -356,10 +408,31 @@ constexpr std::
                     [](Value& value, Draft& draft) { value.networks(route(draft).client); }},
                 Key{"route", "listener", "name", "", "Condition: the listener that it came in by.",
                     read_route_listener},
-                Key{"route", "to", "target, or list of smtp:// targets", "",
+                Key{"route", "user", "name, or pattern", "",
+                    "Condition: the account that the client logged in to. Beside `password_file` "
+                    "it is no condition, but the name to log in with at the hosts of `to`.",
+                    read_route_user},
+                Key{"route", "password_file", "path", "",
+                    "A file with the password to log in with, in one line; nobody but its owner "
+                    "and group may read it.",
+                    read_route_password_file},
+                Key{"route", "login", "name", "",
+                    "The name to log in with, where `user` is wanted as a condition beside "
+                    "`password_file`.",
+                    read_route_login},
+                Key{"route", "tls", "off, may, require or verify", "",
+                    "As `tls.outbound`. Default: with `password_file`, `verify`; else "
+                    "`tls.outbound`.",
+                    read_route_tls},
+                Key{"route", "ca_file", "path", "",
+                    "PEM: the authorities that `verify` trusts here. Default: the system's.",
+                    read_route_ca_file},
+                Key{"route", "to", "target, or list of targets with hosts", "",
                     "Needed. `mx`: the recipient's mail exchangers; `mx:2525`: these, at another "
-                    "port; `smtp://host:port`: a smarthost, port 25 unless named; `discard:`: "
-                    "nowhere, and without a report.",
+                    "port; `smtp://host:port`: a smarthost, port 25 unless named; `smtps://`: the "
+                    "same with TLS from the first octet, port 465; `lmtp://host:port`, "
+                    "`lmtp+unix:/path`: a mailbox server by LMTP; `maildir:/path`: a folder; "
+                    "`discard:`: nowhere, and without a report.",
                     read_target},
                 Key{"route", "order", "first or share", "\"first\"",
                     "With a list: the next host only when one fails, or spread evenly.",
@@ -375,6 +448,8 @@ constexpr std::
                     [](Value& value, Draft& draft) {
                       value.duration(draft.configuration.queue.lifetime, {1min, 24h * 365});
                     }},
+                Key{"queue", "delay_notice", "duration, or \"off\"", "\"4h\"",
+                    "The sender hears of mail that has waited so long, once.", read_delay_notice},
                 Key{"queue", "min_free_disk", "size", "\"1G\"",
                     "With less left on the disk of `state_dir`, new mail is answered 452.",
                     [](Value& value, Draft& draft) {
@@ -403,28 +478,24 @@ constexpr std::
                       value.size(draft.configuration.queue.bounce_returned, {0, 50 * kMega});
                     }},
 
+                Key{"admin", "http", "address with port", "",
+                    "Answers `GET /metrics` and `GET /healthz` here, to anyone who can reach it. "
+                    "Default: nowhere but on the control socket.",
+                    read_admin_http},
+
                 Key{"dns", "servers", "list of addresses", "[]",
                     "Name servers, with a port where it is not 53. Empty: those of "
                     "/etc/resolv.conf.",
                     read_servers},
 };
 
-constexpr std::array<LaterKey, 15> kLaterKeys = {{
-    {"tls", "", "TLS", ""},
-    {"auth", "", "authentication", ""},
+constexpr std::array<LaterKey, 6> kLaterKeys = {{
+    {"auth", "dovecot", "asking Dovecot", ""},
     {"dkim", "", "DKIM signing", ""},
     {"policy", "", "SPF, DKIM and DMARC checking", ""},
     {"traffic", "", "traffic profiles", ""},
-    {"admin", "", "the HTTP API", ""},
-    {"listener", "tls", "TLS", "off"},
-    {"listener", "tls_min", "TLS", ""},
-    {"listener", "auth", "authentication", "off"},
-    {"listener", "auth_in_clear", "authentication", ""},
-    {"route", "tls", "TLS", "off"},
-    {"route", "user", "authentication", ""},
-    {"route", "password_file", "authentication", ""},
-    {"route", "oauth2", "authentication", ""},
-    {"queue", "delay_notice", "notice of a delay", ""},
+    {"admin", "token_file", "the HTTP API", ""},
+    {"route", "oauth2", "OAuth 2", ""},
 }};
 
 }  // namespace

@@ -13,10 +13,17 @@
 
 namespace rockdove::daemon {
 
+struct NamedFile {
+  std::string path;
+  Position at;  // line 0: nobody named it, it is the default
+};
+
 struct ListenerDraft {
   inbound::ListenerSettings settings;
   Position at;
   Position name_at;
+  Position tls_at;
+  Position auth_at;
   std::vector<Position> addresses_at;
 };
 
@@ -29,11 +36,13 @@ struct RouteDraft {
   bool has_host_list = false;
   std::optional<outbound::ToHosts::Order> order;
   Position order_at;
-};
-
-struct NamedFile {
-  std::string path;
-  Position at;  // line 0: nobody named it, it is the default
+  std::optional<outbound::TlsLevel> tls;
+  Position tls_at;
+  std::string user;  // a condition, or, beside a password, the name to log in with
+  std::string login;
+  Position login_at;
+  NamedFile password_file;
+  NamedFile ca_file;
 };
 
 // The configuration while its keys are being read.
@@ -43,6 +52,10 @@ struct Draft {
   std::vector<RouteDraft> routes;
   NamedFile aliases{"/etc/aliases", {}};
   NamedFile recipients;
+  std::vector<NamedFile> certificates;
+  std::vector<NamedFile> keys;  // of the certificate at the same place
+  Position certificates_at;
+  Position keys_at;
   Position postmaster_at;
   Position relay_at;  // of relay.domains
   Position any_at;    // of relay.recipients = "any"

@@ -15,6 +15,7 @@
 #include "mta/daemon/config_document.h"
 #include "mta/daemon/config_finish.h"
 #include "mta/daemon/config_table.h"
+#include "mta/daemon/privileges.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -81,6 +82,7 @@ void Reader::read(const Node& root) {
   listener.settings.name = "smtp";
   listener.settings.addresses = {base::parse_socket_address(":25").value()};
   listener.addresses_at = {Position{}};
+  listener.settings.tls = inbound::ListenerTls::Optional;
   listener.settings.relay_from = {base::parse_ip_network("127.0.0.0/8").value(),
                                   base::parse_ip_network("::1").value()};
   draft_.listeners.push_back(std::move(listener));
@@ -121,6 +123,7 @@ void Reader::read_section(const Section& section, const Member& member) {
     }
     if (section.name == "listener") {
       draft_.listeners.emplace_back().at = item.at;
+      draft_.listeners.back().settings.tls = inbound::ListenerTls::Optional;
       draft_.listeners.back().settings.relay_from = {base::parse_ip_network("127.0.0.0/8").value(),
                                                      base::parse_ip_network("::1").value()};
     } else {
@@ -189,6 +192,11 @@ base::Result<std::optional<std::string>> read_file(const std::string& path,
   return std::optional<std::string>(std::move(text));
 }
 
+bool others_may_read(const std::string& path) {
+  struct stat status = {};
+  return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IROTH) != 0;
+}
+
 // The full name that the machine gives itself; it may have to ask DNS.
 std::string machine_name() {
   constexpr std::size_t kNameOctetsMax = 256;
@@ -235,7 +243,10 @@ ParsedConfiguration load_configuration(const std::string& path) {
   const base::Result<std::optional<std::string>> text = read_file(path, kConfigurationOctetsMax);
   if (text && text->has_value()) {
     // The machine's name may cost a question to DNS.
-    return parse_configuration(**text, Surroundings{path, machine_name(), read_file});
+    Surroundings surroundings{path, machine_name(), read_file};
+    surroundings.others_may_read = others_may_read;
+    if (::geteuid() == 0) surroundings.check_readable = check_readable_as;
+    return parse_configuration(**text, std::move(surroundings));
   }
   if (!text) {
     problems.error({}, text.error().text());

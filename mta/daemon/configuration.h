@@ -5,6 +5,7 @@
 // their defaults and their help stand in one table, config_table.cc.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,7 +33,11 @@ struct Configuration {
   std::string user = "rockdove";
   unsigned threads = 0;  // 0: one a processor
   base::LogSettings log;
-  std::vector<base::SocketAddress> dns_servers;  // empty: /etc/resolv.conf
+  std::vector<base::SocketAddress> dns_servers;   // empty: /etc/resolv.conf
+  std::vector<net::PemIdentity> identities;       // of [tls]; empty: self-signed ones are made
+  std::string users = "/etc/rockdove/users";      // the accounts file; need not exist
+  std::optional<base::SocketAddress> admin_http;  // none: only the control socket
+  std::map<std::string, std::string> ca_files;    // of routes that name one, by their names
   // Each has got hostname and postmaster, too.
   inbound::InboundSettings inbound;
   outbound::OutboundSettings outbound;
@@ -48,6 +53,12 @@ struct Surroundings {
   base::UniqueFunction<base::Result<std::optional<std::string>>(const std::string& path,
                                                                 std::size_t octets_max)>
       read_file;
+  // Whether every user of the machine may read this file. None: nobody asks.
+  base::UniqueFunction<bool(const std::string& path)> others_may_read{};
+  // Whether this user, whom the daemon will become, may read the file; the error says why not.
+  // None: whoever reads now is who will.
+  base::UniqueFunction<base::Result<void>(const std::string& user, const std::string& path)>
+      check_readable{};
 };
 
 struct ParsedConfiguration {

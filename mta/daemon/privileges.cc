@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 namespace rockdove::daemon {
 
@@ -85,6 +87,26 @@ Result<void> give_to_user(const std::string& path, const std::string& user) {
     return Error::system("giving " + path + " to the user " + user, errno);
   }
   return {};
+}
+
+Result<void> check_readable_as(const std::string& user, const std::string& path) {
+  const Result<Account> account = find_account(user);
+  if (!account) return {};  // who starts the daemon is told that there is no such user
+  const pid_t child = ::fork();
+  if (child < 0) return Error::system("starting a process", errno);
+  if (child == 0) {
+    if (::initgroups(user.c_str(), account->group) != 0 || ::setgid(account->group) != 0 ||
+        ::setuid(account->user) != 0) {
+      ::_exit(EPERM);
+    }
+    ::_exit(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK) < 0 ? errno : 0);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
+  if (code == 0) return {};
+  return Error::system("the user " + user + ", who the daemon becomes, cannot read " + path, code);
 }
 
 Result<std::uint64_t> raise_descriptor_limit() {

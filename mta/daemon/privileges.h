@@ -19,6 +19,11 @@ namespace rockdove::daemon {
 // user.
 [[nodiscard]] base::Result<void> give_to_user(const std::string& path, const std::string& user);
 
+// Whether `user` may read the file `path`; the error says who may not read what. From root only:
+// asked in a process of its own, which becomes the user. An unknown user may.
+[[nodiscard]] base::Result<void> check_readable_as(const std::string& user,
+                                                   const std::string& path);
+
 // Raises RLIMIT_NOFILE to its hard limit; the answer is what may be open at once from now on.
 [[nodiscard]] base::Result<std::uint64_t> raise_descriptor_limit();
 

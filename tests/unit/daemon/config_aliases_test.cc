@@ -59,16 +59,20 @@ TEST_CASE("programs, files and includes are refused by line") {
   const std::string text =
       "a: \"|/bin/program -x\", b@b.example\nb: /var/mail/b\nc: :include:/etc/list\nd: "
       ":Include:/x\n";
-  CHECK(read(text).problems ==
-        Lines{"a:1:4: error: programs are not supported; this target is left out",
-              "a:2:4: error: files are not supported; this target is left out",
-              "a:3:4: error: :include: is not supported; write the addresses here. This target is "
-              "left out",
-              "a:4:4: error: :include: is not supported; write the addresses here. This target is "
-              "left out"});
+  CHECK(
+      read(text).problems ==
+      Lines{"a:1:4: error: `|/bin/program -x` is left out: mail is never given to a program; give "
+            "it an address",
+            "a:2:4: error: `/var/mail/b` is left out: mail is never written to a file; a route "
+            "with `to = \"maildir:/path\"` can do that",
+            "a:3:4: error: `:include:/etc/list` is left out: lists are not read from other "
+            "files; write the addresses here",
+            "a:4:4: error: `:Include:/x` is left out: lists are not read from other files; write "
+            "the addresses here"});
   const Read warned = read(text, Severity::Warning);
   CHECK(warned.problems.at(0) ==
-        "a:1:4: warning: programs are not supported; this target is left out");
+        "a:1:4: warning: `|/bin/program -x` is left out: mail is never given to a program; give it "
+        "an address");
   CHECK(warned.aliases.size() == 1);
   CHECK(warned.aliases.at("a") == Lines{"b@b.example"});
 }
@@ -86,8 +90,11 @@ TEST_CASE("what cannot be an alias is refused") {
 
 TEST_CASE("a name that leads nowhere is warned of and goes to its address here") {
   const Read result = read("root: alice\ncron: root\n");
-  CHECK(result.problems == Lines{"a:1:1: warning: `alice` is no alias, and there are no mailboxes "
-                                 "here; a route must take alice@here.example"});
+  CHECK(
+      result.problems ==
+      Lines{"a:1:1: warning: mail for `root` goes to `alice`, which is no alias, and there are no "
+            "mailboxes here: it bounces unless a route takes alice@here.example; or add `alice: "
+            "you@example.com`"});
   CHECK(result.aliases.at("cron") == Lines{"alice@here.example"});
 }
 

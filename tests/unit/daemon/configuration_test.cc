@@ -35,6 +35,12 @@ Parsed parse(const std::string& text, const std::map<std::string, std::string>& 
         if (found->second.size() > octets_max) return base::Error("too large");
         return std::optional<std::string>(found->second);
       }};
+  surroundings.others_may_read = [](const std::string& path) { return path == "/open"; };
+  surroundings.check_readable = [](const std::string& user,
+                                   const std::string& path) -> base::Result<void> {
+    if (path != "/secret") return {};
+    return base::Error("the user " + user + ", who the daemon becomes, cannot read " + path);
+  };
   ParsedConfiguration parsed = parse_configuration(text, std::move(surroundings));
   Parsed result{std::move(parsed.configuration), {}};
   for (const Problem& problem : parsed.problems) result.problems.push_back(format_problem(problem));
@@ -104,11 +110,22 @@ max_message_size = "1M"
 max_recipients = 200
 rate = "5/s, burst 9"
 connections = 7
-tls = "off"
-auth = "off"
+tls = "required"
+tls_min = "1.0"
+auth = "required"
+auth_in_clear = ["10.1.0.0/16"]
+proxy_from = ["10.2.0.1"]
 [[listener]]
 name = "wan"
 address = "127.0.0.1:0"
+[tls]
+certificate = ["/rsa.crt", "/ec.pem"]
+key = ["/rsa.key", "/ec.pem"]
+outbound = "require"
+[auth]
+users = "/u"
+[admin]
+http = "127.0.0.1:8025"
 [relay]
 domains = ["Example.COM"]
 recipients = "file:/r"
@@ -123,11 +140,20 @@ client = ["192.0.2.0/24"]
 listener = "lan"
 to = ["smtp://a.example:2525", "smtp://[2001:db8::1]"]
 order = "share"
+user = "ann*"
+tls = "may"
+[[route]]
+sender = "*@b.example"
+to = "smtp://c.example:587"
+user = "bob"
+password_file = "/p"
+ca_file = "/ca"
 [[route]]
 to = "mx:2525"
 [queue]
 retry = ["1s", "2s"]
 lifetime = "1d"
+delay_notice = "off"
 min_free_disk = "2G"
 site_connections = 3
 route_connections = 4
@@ -137,7 +163,13 @@ returned = "1K"
 [dns]
 servers = ["127.0.0.1:5353", "::1"]
 )",
-      {{"/r", "# who\nAnna@Example.com\r\n@example.com\n"}, {"/a", "root: x@y.example\n"}});
+      {{"/r", "# who\nAnna@Example.com\r\n@example.com\n"},
+       {"/a", "root: x@y.example\n"},
+       {"/rsa.crt", "r"},
+       {"/rsa.key", "k"},
+       {"/ec.pem", "e"},
+       {"/p", "s3cret word\r\n"},
+       {"/ca", "c"}});
   CHECK(c.hostname == "mail.example.org");
   CHECK(c.state_dir == "/srv/rockdove");
   CHECK(c.runtime_dir == "/tmp/r");
@@ -168,7 +200,32 @@ servers = ["127.0.0.1:5353", "::1"]
         std::unordered_set<std::string>{"anna@example.com", "@example.com"});
   CHECK(c.inbound.local.domains == std::unordered_set<std::string>{"here.example"});
   CHECK(c.inbound.local.aliases.at("root") == Lines{"x@y.example"});
-  REQUIRE(c.outbound.routes.size() == 2);
+  CHECK(lan.tls == inbound::ListenerTls::Required);
+  CHECK(lan.tls_min == net::TlsVersion::V1_0);
+  CHECK(lan.auth == inbound::ListenerAuth::Required);
+  CHECK(lan.auth_in_clear.size() == 1);
+  CHECK(lan.proxy_from.size() == 1);
+  CHECK(c.inbound.listeners[1].tls == inbound::ListenerTls::Optional);
+  REQUIRE(c.identities.size() == 2);
+  CHECK(c.identities[0].certificate == "r");
+  CHECK(c.identities[0].key == "k");
+  CHECK(c.identities[0].source == "/rsa.crt with the key /rsa.key");
+  CHECK(c.identities[1].key == "e");
+  CHECK(c.identities[1].source == "/ec.pem");
+  CHECK(c.users == "/u");
+  CHECK(base::format_socket_address(c.admin_http.value()) == "127.0.0.1:8025");
+  CHECK(c.outbound.mx_tls == outbound::TlsLevel::Require);
+  REQUIRE(c.outbound.routes.size() == 3);
+  CHECK(c.outbound.routes[0].user == "ann*");
+  CHECK(c.outbound.routes[0].tls == outbound::TlsLevel::May);
+  CHECK_FALSE(c.outbound.routes[0].credentials.has_value());
+  CHECK(c.outbound.routes[1].user.empty());
+  CHECK(c.outbound.routes[1].credentials.value().user == "bob");
+  CHECK(c.outbound.routes[1].credentials.value().password == "s3cret word");
+  CHECK(c.outbound.routes[1].tls == outbound::TlsLevel::Verify);
+  CHECK(c.ca_files == std::map<std::string, std::string>{{c.outbound.routes[1].name, "/ca"}});
+  CHECK(c.outbound.routes[2].tls == outbound::TlsLevel::Require);
+  CHECK(c.queue.delay_notice == base::Duration::zero());
   const outbound::Route& out = c.outbound.routes[0];
   CHECK(out.recipient == "*@example.com");
   CHECK(out.sender == "<>");
@@ -176,7 +233,7 @@ servers = ["127.0.0.1:5353", "::1"]
   CHECK(out.client.size() == 1);
   CHECK(format_target(out.target) == "smtp://a.example:2525, smtp://[2001:db8::1]:25");
   CHECK(std::get<outbound::ToHosts>(out.target).order == outbound::ToHosts::Order::Share);
-  CHECK(c.outbound.routes[1].name == "mx-2525");
+  CHECK(c.outbound.routes[2].name == "mx-2525");
   CHECK(c.queue.retry == std::vector<base::Duration>{base::Duration(1000), base::Duration(2000)});
   CHECK(c.queue.lifetime == std::chrono::hours(24));
   CHECK(c.queue.min_free_disk == 2'000'000'000);
@@ -201,14 +258,10 @@ TEST_CASE("unknown keys are errors with place and suggestion, all at once") {
 }
 
 TEST_CASE("keys of later versions get an answer of their own") {
-  CHECK(problems_of("[[listener]]\naddress = \":25\"\ntls = \"optional\"\nauth = "
-                    "\"required\"\n[tls]\nkey = \"/k\"\n[[dkim]]\n") ==
-        Lines{"c:4:1: error: unknown key `tls`: TLS comes in a later version; until then there is "
-              "only \"off\"",
-              "c:5:1: error: unknown key `auth`: authentication comes in a later version; until "
-              "then there is only \"off\"",
-              "c:6:2: error: unknown key `tls`: TLS comes in a later version",
-              "c:8:3: error: unknown key `dkim`: DKIM signing comes in a later version"});
+  CHECK(problems_of("[auth]\ndovecot = \"/d\"\n[admin]\ntoken_file = \"/k\"\n[[dkim]]\n") ==
+        Lines{"c:3:1: error: unknown key `dovecot`: asking Dovecot comes in a later version",
+              "c:5:1: error: unknown key `token_file`: the HTTP API comes in a later version",
+              "c:6:3: error: unknown key `dkim`: DKIM signing comes in a later version"});
 }
 
 TEST_CASE("wrong types say what was wanted") {
@@ -453,6 +506,73 @@ TEST_CASE("the alias postmaster stands in for the key") {
   CHECK(parsed.configuration->queue.postmaster == "me@example.org");
 }
 
+TEST_CASE("listeners that nobody could use, or that give passwords away, are told of") {
+  const std::string listener = "[[listener]]\nname = \"l\"\n";
+  CHECK(problems_of(listener + "address = \":587\"\ntls = \"off\"\nauth = \"required\"\n") ==
+        Lines{"c:6:8: error: nobody could send anything by `l`: it requires authentication, which "
+              "is not offered without TLS; set `tls`, or name networks in `auth_in_clear` that may "
+              "send passwords in clear"});
+  CHECK(problems_of(listener + "address = \":587\"\ntls = \"off\"\nauth = \"optional\"\n") ==
+        Lines{"c:6:8: warning: authentication is never offered by `l` without TLS; set `tls`, or "
+              "name networks in `auth_in_clear` that may send passwords in clear"});
+  CHECK(problems_of(listener + "address = \":587\"\ntls = \"off\"\nauth = \"required\"\n"
+                               "auth_in_clear = [\"10.0.0.0/8\"]\n") == Lines{});
+  CHECK(problems_of(listener + "address = \":25\"\ntls = \"implicit\"\n")
+            .at(0)
+            .find("c:5:7: warning: other mail servers come to port 25 without TLS") == 0);
+  CHECK(problems_of(listener + "address = \":465\"\n")
+            .at(0)
+            .find("warning: clients expect TLS from the first octet on port 465") !=
+        std::string::npos);
+  CHECK(problems_of(listener + "address = \":25\"\nproxy_from = [\"0.0.0.0/0\"]\n").size() == 1);
+}
+
+TEST_CASE("certificates and keys come in pairs") {
+  const std::map<std::string, std::string> files = {{"/c", "c"}, {"/k", "k"}};
+  CHECK(problems_of("[tls]\nkey = \"/k\"\n", files) ==
+        Lines{"c:3:7: error: `tls.key` wants `tls.certificate` beside it"});
+  CHECK(problems_of("[tls]\ncertificate = \"/c\"\nkey = [\"/k\", \"/k\"]\n", files) ==
+        Lines{"c:4:7: error: `tls.key` names 2 files and `tls.certificate` 1; they belong together "
+              "one by one"});
+  CHECK(problems_of("[tls]\ncertificate = \"/c\"\nkey = \"/none\"\n", files) ==
+        Lines{"c:4:7: error: `tls.key`: there is no file `/none`"});
+}
+
+TEST_CASE("a password is for its owner, and for the host that it belongs to") {
+  const std::map<std::string, std::string> files = {
+      {"/p", "s\n"}, {"/empty", "\n"}, {"/two", "a\nb\n"}, {"/open", "s\n"}};
+  const std::string to = "[[route]]\nto = \"smtp://a.example\"\n";
+  CHECK(problems_of(to + "password_file = \"/p\"\n", files) ==
+        Lines{"c:4:17: error: `password_file` wants the name to log in with beside it: `user`"});
+  CHECK(problems_of(to + "login = \"x\"\n", files) ==
+        Lines{"c:4:9: error: `login` wants a `password_file` beside it"});
+  CHECK(problems_of(to + "user = \"x\"\npassword_file = \"/empty\"\n", files) ==
+        Lines{"c:5:17: error: `route.password_file`: `/empty` must hold the password, in one "
+              "line"});
+  CHECK(problems_of(to + "user = \"x\"\npassword_file = \"/two\"\n", files).size() == 1);
+  CHECK(problems_of(to + "user = \"x\"\npassword_file = \"/open\"\n", files) ==
+        Lines{"c:5:17: error: `route.password_file`: every user of this machine may read `/open`; "
+              "do: chmod o-rwx /open"});
+  CHECK(problems_of(to + "user = \"x\"\npassword_file = \"/p\"\ntls = \"off\"\n", files) ==
+        Lines{"c:6:7: warning: the password crosses the net in clear: set `tls = \"verify\"`"});
+  CHECK(problems_of("[[route]]\nto = \"smtps://a.example\"\ntls = \"off\"\n") ==
+        Lines{"c:4:7: error: smtps:// is always TLS: `tls` wants \"require\" or \"verify\" there"});
+  CHECK(accepted("[[route]]\nto = \"smtps://a.example\"\n").outbound.routes[0].tls ==
+        outbound::TlsLevel::Require);
+  const Configuration both =
+      accepted(to + "user = \"x\"\nlogin = \"y\"\npassword_file = \"/p\"\n", files);
+  CHECK(both.outbound.routes[0].user == "x");
+  CHECK(both.outbound.routes[0].credentials.value().user == "y");
+}
+
+TEST_CASE("files must be readable by the user that the daemon becomes") {
+  CHECK(problems_of("user = \"mail\"\n[tls]\ncertificate = \"/secret\"\n", {{"/secret", "x"}})
+            .at(0) ==
+        "c:4:15: error: `tls.certificate`: the user mail, who the daemon becomes, cannot read "
+        "/secret");
+  CHECK(problems_of("user = \"root\"\n").at(0).find("c:2:8: error: `user` must not be root") == 0);
+}
+
 TEST_CASE("no more than a hundred problems are shown") {
   std::string text;
   for (int i = 0; i < 300; ++i) text += "zzzzzz" + std::to_string(i) + " = 1\n";
@@ -500,6 +620,14 @@ TEST_CASE("the table's defaults are those of the settings") {
   CHECK(a.max_recipients == b.max_recipients);
   CHECK(a.rate == b.rate);
   CHECK(a.connections == b.connections);
+  CHECK(a.tls == b.tls);
+  CHECK(a.tls_min == b.tls_min);
+  CHECK(a.auth == b.auth);
+  CHECK(a.auth_in_clear == b.auth_in_clear);
+  CHECK(a.proxy_from == b.proxy_from);
+  CHECK(said.users == silent.users);
+  CHECK(said.outbound.mx_tls == silent.outbound.mx_tls);
+  CHECK(said.queue.delay_notice == silent.queue.delay_notice);
   const auto& q = said.queue;
   const auto& r = silent.queue;
   CHECK(q.retry == r.retry);
