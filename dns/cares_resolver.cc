@@ -1,6 +1,9 @@
 #include "dns/cares_resolver.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
 #include <deque>
 #include <list>
 #include <memory>
@@ -27,22 +30,11 @@ constexpr int kClassInternet = 1;
 constexpr std::size_t kBurstMax = 20;
 constexpr base::Duration kBurstPause = std::chrono::milliseconds(1);
 constexpr int kReceiveBufferOctets = 256 * 1024;
-
-int wire_type(RecordType type) {
-  switch (type) {
-    case RecordType::A:
-      return 1;
-    case RecordType::PTR:
-      return 12;
-    case RecordType::MX:
-      return 15;
-    case RecordType::TXT:
-      return 16;
-    case RecordType::AAAA:
-      return 28;
-  }
-  return 0;
-}
+// c-ares asks the first server first, each time, however often it was silent. So a server that was
+// is asked last for this long; then the order is the operator's again.
+constexpr base::Duration kLastFor = std::chrono::minutes(10);
+// Sets of servers whose last questions are still under way. Beyond it the order stays as it is.
+constexpr std::size_t kChannelsMax = 4;
 
 // c-ares keeps global state that must be made once, before the first channel.
 bool is_library_ready() {
@@ -59,39 +51,17 @@ class CaresResolver final : public Resolver {
 
   ~CaresResolver() override {
     self_.reset();
-    // Calls back for each question (with ARES_EDESTRUCTION) and closes every socket.
-    if (channel_ != nullptr) ares_destroy(channel_);
+    // Each calls back for its questions (with ARES_EDESTRUCTION) and closes its sockets.
+    channels_.clear();
   }
 
   CaresResolver(const CaresResolver&) = delete;
   CaresResolver& operator=(const CaresResolver&) = delete;
 
   base::Result<void> open(const CaresSettings& settings) {
-    ares_options options{};
-    options.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
-    options.timeout = static_cast<int>(std::min(settings.timeout, kQuestionTimeMax).count());
-    options.tries = static_cast<int>(std::clamp(settings.tries, 1U, 10U));
-    options.ednspsz = kEdnsOctets;
-    options.socket_receive_buffer_size = kReceiveBufferOctets;
-    options.sock_state_cb = on_socket_state;
-    options.sock_state_cb_data = this;
-    const int status =
-        ares_init_options(&channel_, &options,
-                          ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
-                              ARES_OPT_SOCK_RCVBUF | ARES_OPT_SOCK_STATE_CB);
-    if (status != ARES_SUCCESS) {
-      channel_ = nullptr;
-      return base::Error(std::string("starting c-ares: ") + ares_strerror(status));
-    }
-    if (settings.servers.empty()) return {};
-    std::string list;
-    for (std::size_t i = 0; i < std::min(settings.servers.size(), kServersMax); ++i) {
-      if (i > 0) list += ',';
-      list += base::format_socket_address(settings.servers[i]);
-    }
-    const int taken = ares_set_servers_ports_csv(channel_, list.c_str());
-    if (taken == ARES_SUCCESS) return {};
-    return base::Error("using the name servers " + list + ": " + ares_strerror(taken));
+    settings_ = settings;
+    if (settings_.servers.size() > kServersMax) settings_.servers.resize(kServersMax);
+    return open_channel();
   }
 
   void query(std::string name, RecordType type, Done done) override {
@@ -107,6 +77,22 @@ class CaresResolver final : public Resolver {
   }
 
  private:
+  // What c-ares knows of the servers, in one order of theirs. It cannot take another order while
+  // questions are open, so then a new one is made, and the old one goes with its last answer.
+  struct Channel {
+    Channel() = default;
+
+    ~Channel() {
+      if (handle != nullptr) ares_destroy(handle);
+    }
+
+    Channel(const Channel&) = delete;
+    Channel& operator=(const Channel&) = delete;
+
+    ares_channel handle = nullptr;
+    std::size_t open = 0;  // questions
+  };
+
   // From ares_query() on it belongs to c-ares, and dies in on_answer(). Our own deadline may answer
   // it before that; then it has no `done` any more and stands in no list.
   struct Question {
@@ -116,9 +102,99 @@ class CaresResolver final : public Resolver {
     Done done;
     base::Instant deadline;
     std::list<Question*>::iterator place;  // in under_way_
+    Channel* channel = nullptr;
   };
 
+  // Makes a channel that asks the server number `first_` first; questions go there from now on.
+  base::Result<void> open_channel() {
+    ares_options options{};
+    options.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
+    options.timeout = static_cast<int>(std::min(settings_.timeout, kQuestionTimeMax).count());
+    options.tries = static_cast<int>(std::clamp(settings_.tries, 1U, 10U));
+    options.ednspsz = kEdnsOctets;
+    options.socket_receive_buffer_size = kReceiveBufferOctets;
+    options.sock_state_cb = on_socket_state;
+    options.sock_state_cb_data = this;
+    auto channel = std::make_unique<Channel>();
+    const int status =
+        ares_init_options(&channel->handle, &options,
+                          ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
+                              ARES_OPT_SOCK_RCVBUF | ARES_OPT_SOCK_STATE_CB);
+    if (status != ARES_SUCCESS) {
+      channel->handle = nullptr;
+      return base::Error(std::string("starting c-ares: ") + ares_strerror(status));
+    }
+    if (settings_.servers.empty()) {
+      settings_.servers = servers_of(channel->handle);
+    } else if (const base::Result<void> set = set_servers(channel->handle); !set) {
+      return set;
+    }
+    channels_.push_back(std::move(channel));
+    return {};
+  }
+
+  base::Result<void> set_servers(ares_channel handle) const {
+    std::string list;
+    for (std::size_t i = 0; i < settings_.servers.size(); ++i) {
+      if (i > 0) list += ',';
+      const std::size_t index = (first_ + i) % settings_.servers.size();
+      list += base::format_socket_address(settings_.servers[index]);
+    }
+    const int status = ares_set_servers_ports_csv(handle, list.c_str());
+    if (status == ARES_SUCCESS) return {};
+    return base::Error("using the name servers " + list + ": " + ares_strerror(status));
+  }
+
+  // Those that c-ares has read from /etc/resolv.conf.
+  static std::vector<base::SocketAddress> servers_of(ares_channel handle) {
+    constexpr std::uint16_t kPort = 53;
+    std::vector<base::SocketAddress> servers;
+    ares_addr_port_node* first = nullptr;
+    if (ares_get_servers_ports(handle, &first) != ARES_SUCCESS) return servers;
+    for (const ares_addr_port_node* node = first; node != nullptr && servers.size() < kServersMax;
+         node = node->next) {
+      std::array<std::uint8_t, 4> v4{};
+      std::array<std::uint8_t, 16> v6{};
+      base::SocketAddress server;
+      if (node->family == AF_INET) {
+        std::memcpy(v4.data(), &node->addr.addr4, v4.size());
+        server.ip = base::IpAddress::v4(v4);
+      } else {
+        std::memcpy(v6.data(), &node->addr.addr6, v6.size());
+        server.ip = base::IpAddress::v6(v6);
+      }
+      server.port = node->udp_port > 0 ? static_cast<std::uint16_t>(node->udp_port) : kPort;
+      servers.push_back(server);
+    }
+    ares_free_data(first);
+    return servers;
+  }
+
+  // Asks the server number `first` first from now on. When that cannot be, the order stays.
+  void ask_first(std::size_t first, base::Instant now) {
+    if (channels_.size() >= kChannelsMax) return;
+    const std::size_t before = std::exchange(first_, first);
+    if (!open_channel()) {
+      first_ = before;
+      return;
+    }
+    order_until_ = first == 0 ? base::kNever : now + kLastFor;
+  }
+
+  // The first server left questions open that another one answered. Never within a callback of
+  // c-ares.
+  void reorder() {
+    const base::Instant now = loop_.now().instant;
+    if (std::exchange(first_is_silent_, false)) {
+      ask_first((first_ + 1) % settings_.servers.size(), now);
+    } else if (order_until_ <= now) {
+      ask_first(0, now);
+    }
+    while (channels_.size() > 1 && channels_.front()->open == 0) channels_.pop_front();
+  }
+
   void start_more() {
+    reorder();
     const base::Instant now = loop_.now().instant;
     if (now >= burst_end_) {
       burst_ = 0;
@@ -129,10 +205,13 @@ class CaresResolver final : public Resolver {
       Question* question = waiting_.front().release();
       waiting_.pop_front();
       ++in_cares_;
+      Channel& channel = *channels_.back();
+      ++channel.open;
+      question->channel = &channel;
       question->place = under_way_.insert(under_way_.end(), question);
       // May call back at once when it fails.
-      ares_query(channel_, question->name.c_str(), kClassInternet, wire_type(question->type),
-                 on_answer, question);
+      ares_query(channel.handle, question->name.c_str(), kClassInternet,
+                 static_cast<int>(wire_type(question->type)), on_answer, question);
     }
     set_timer();
   }
@@ -145,10 +224,14 @@ class CaresResolver final : public Resolver {
   // may do just that: so the answer is only noted here.
   static void on_answer(void* argument, int status, int timeouts, unsigned char* reply,
                         int octets) {
-    static_cast<void>(timeouts);
     const std::unique_ptr<Question> question(static_cast<Question*>(argument));
     CaresResolver& self = *question->resolver;
     --self.in_cares_;
+    --question->channel->open;
+    if (self.self_ != nullptr && timeouts > 0 && reply != nullptr &&
+        self.settings_.servers.size() > 1 && question->channel == self.channels_.back().get()) {
+      self.first_is_silent_ = true;
+    }
     if (!question->done) return;
     self.under_way_.erase(question->place);
     if (self.self_ == nullptr) return;  // we are being destroyed
@@ -223,13 +306,17 @@ class CaresResolver final : public Resolver {
     const bool has_failed = status < 0;
     const bool can_read = has_failed || (events & UV_READABLE) != 0;
     const bool can_write = has_failed || (events & UV_WRITABLE) != 0;
-    ares_process_fd(self->channel_, can_read ? socket : ARES_SOCKET_BAD,
-                    can_write ? socket : ARES_SOCKET_BAD);
+    // Those to whom the socket does not belong do nothing about it.
+    for (const std::unique_ptr<Channel>& channel : self->channels_) {
+      ares_process_fd(channel->handle, can_read ? socket : ARES_SOCKET_BAD,
+                      can_write ? socket : ARES_SOCKET_BAD);
+    }
     self->set_timer();  // `poll` may be closed by now
   }
 
   void on_time() {
-    ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    for (const std::unique_ptr<Channel>& channel : channels_)
+      ares_process_fd(channel->handle, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     const base::Instant now = loop_.now().instant;
     while (!under_way_.empty() && under_way_.front()->deadline <= now) {
       Question& question = *under_way_.front();
@@ -255,8 +342,9 @@ class CaresResolver final : public Resolver {
       at = in_cares_ < kQuestionsAtOnceMax ? burst_end_ : waiting_.front()->deadline;
     }
     if (!under_way_.empty()) at = std::min(at, under_way_.front()->deadline);
-    timeval left{};
-    if (ares_timeout(channel_, nullptr, &left) != nullptr) {
+    for (const std::unique_ptr<Channel>& channel : channels_) {
+      timeval left{};
+      if (ares_timeout(channel->handle, nullptr, &left) == nullptr) continue;
       // A millisecond more, so that c-ares, which counts microseconds, agrees that it is over.
       const auto wait = std::chrono::seconds(left.tv_sec) +
                         std::chrono::microseconds(left.tv_usec) + std::chrono::milliseconds(1);
@@ -268,7 +356,11 @@ class CaresResolver final : public Resolver {
   net::UvLoop& loop_;
   std::shared_ptr<CaresResolver*> self_;  // posted tasks hold it weakly
   std::unique_ptr<base::Timer> timer_;
-  ares_channel channel_ = nullptr;
+  CaresSettings settings_;
+  std::size_t first_ = 0;                     // of settings_.servers: whom channels_.back() asks
+  base::Instant order_until_ = base::kNever;  // then first_ is 0 again
+  bool first_is_silent_ = false;
+  std::deque<std::unique_ptr<Channel>> channels_;  // the last one takes questions
   std::unordered_map<ares_socket_t, uv_poll_t*> polls_;
   std::deque<std::unique_ptr<Question>> waiting_;  // not yet told to c-ares
   std::list<Question*> under_way_;                 // in order of their deadlines

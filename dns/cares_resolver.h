@@ -1,5 +1,6 @@
 // Asks real name servers, with c-ares on a libuv loop (RFC 1035; TCP after truncation, RFC 7766;
-// EDNS with 1232 octets, RFC 6891). No search domains: a name means itself.
+// EDNS with 1232 octets, RFC 6891). No search domains: a name means itself. A server that left a
+// question to the next one is asked last for ten minutes.
 //
 // The only place that knows <ares.h>.
 #pragma once
@@ -21,9 +22,9 @@ struct CaresSettings {
   // None: those of /etc/resolv.conf. At most kServersMax are used.
   std::vector<base::SocketAddress> servers;
   // For the first answer of one server; doubles with each round. However many servers there are, a
-  // question ends after kQuestionTimeMax.
-  base::Duration timeout = std::chrono::seconds(5);
-  unsigned tries = 2;  // rounds over all servers
+  // question ends after kQuestionTimeMax. What arrives later than this still counts.
+  base::Duration timeout = std::chrono::milliseconds(1'500);
+  unsigned tries = 4;  // rounds over all servers
 };
 
 inline constexpr std::size_t kServersMax = 8;

@@ -16,22 +16,6 @@ constexpr std::uint16_t kTypeCname = 5;
 constexpr std::uint16_t kTypeSoa = 6;
 constexpr std::uint16_t kClassInternet = 1;
 
-constexpr std::uint16_t wire_type(RecordType type) {
-  switch (type) {
-    case RecordType::A:
-      return 1;
-    case RecordType::PTR:
-      return 12;
-    case RecordType::MX:
-      return 15;
-    case RecordType::TXT:
-      return 16;
-    case RecordType::AAAA:
-      return 28;
-  }
-  return 0;
-}
-
 struct Record {
   std::string owner;
   std::uint16_t type = 0;

@@ -2,9 +2,16 @@
 // where the server is (DNS_TEST_SERVER) and where nobody answers (DNS_TEST_SILENT).
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <optional>
+#include <string>
+#include <unistd.h>
+#include <vector>
 
+#include <arpa/inet.h>
 #include <catch2/catch.hpp>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "dns/cache.h"
 #include "dns/cares_resolver.h"
@@ -161,6 +168,72 @@ TEST_CASE("dns: a server that is silent times out, and the next one is asked") {
   const AnswerPointer second =
       ask("set.example", RecordType::MX, {{silent, server("DNS_TEST_SERVER")}, 50ms, 2});
   CHECK(second->status == Status::Ok);
+}
+
+// A server that hears and never answers, and counts what it hears.
+class Silent {
+ public:
+  Silent() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t octets = sizeof(address_);
+    auto* place = reinterpret_cast<sockaddr*>(&address_);
+    REQUIRE(::bind(socket_, place, octets) == 0);
+    REQUIRE(::getsockname(socket_, place, &octets) == 0);
+  }
+
+  ~Silent() { ::close(socket_); }
+
+  Silent(const Silent&) = delete;
+  Silent& operator=(const Silent&) = delete;
+
+  [[nodiscard]] base::SocketAddress address() const {
+    return {base::IpAddress::v4({127, 0, 0, 1}), ntohs(address_.sin_port)};
+  }
+
+  [[nodiscard]] std::size_t heard() {
+    char octets[512];
+    while (::recv(socket_, octets, sizeof(octets), 0) > 0) ++heard_;
+    return heard_;
+  }
+
+ private:
+  const int socket_;
+  sockaddr_in address_{};
+  std::size_t heard_ = 0;
+};
+
+// Asks for these one after the other, each behind the answer to the one before. All of it outlives
+// the questions.
+void ask_in_turn(Bench& bench, const std::vector<std::string>& names,
+                 const std::function<void()>& answered, std::size_t at = 0) {
+  if (at == names.size()) return bench.loop.stop();
+  bench.resolver->query(names[at], RecordType::MX, [&, at](AnswerPointer answer) {
+    bench.answers.push_back(std::move(answer));
+    answered();
+    ask_in_turn(bench, names, answered, at + 1);
+  });
+}
+
+TEST_CASE("dns: a first server that is silent costs the first question its time, not each") {
+  Silent silent;
+  Bench bench({{silent.address(), server("DNS_TEST_SERVER")}, 50ms, 4});
+  std::vector<std::string> names;
+  for (int i = 0; i < 30; ++i) names.push_back("n" + std::to_string(i) + ".example");
+  const std::function<void()> answered = [&silent] { CHECK(silent.heard() == 1); };
+  ask_in_turn(bench, names, answered);
+  bench.loop.run();
+  REQUIRE(bench.answers.size() == names.size());
+  for (const AnswerPointer& answer : bench.answers) CHECK(answer->status == Status::NxDomain);
+}
+
+TEST_CASE("dns: questions under way when the order of servers changes are answered") {
+  Silent silent;
+  Bench bench({{silent.address(), server("DNS_TEST_SERVER")}, 50ms, 4});
+  for (int i = 0; i < 100; ++i) bench.ask("n" + std::to_string(i) + ".example", RecordType::MX);
+  bench.loop.run();
+  for (const AnswerPointer& answer : bench.answers) CHECK(answer->status == Status::NxDomain);
+  CHECK(silent.heard() <= 100);
 }
 
 TEST_CASE("dns: no server at all is a server failure") {
