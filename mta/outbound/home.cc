@@ -9,6 +9,9 @@ namespace rockdove::outbound {
 namespace {
 
 constexpr base::Duration kLoadRetry = std::chrono::seconds(2);
+// Between looks at a store that cannot say what waits in it; doubles each time.
+constexpr base::Duration kLookAgainMin = std::chrono::seconds(1);
+constexpr base::Duration kLookAgainMax = std::chrono::minutes(1);
 constexpr std::size_t kDestinationsKept = 20'000;
 constexpr std::uint32_t kSweepStep = 64;
 
@@ -23,20 +26,32 @@ Home::Home(const Environment& environment, Settler& settler)
       settler_(settler),
       router_(environment.outbound, environment.queue, environment.ourselves,
               environment.hosts_file, environment.resolver, environment.random),
-      directory_(environment.queue) {}
+      directory_(environment.queue),
+      look_again_in_(kLookAgainMin),
+      look_again_timer_(env_.loop.make_timer([this] {
+        if (!stopping_) find_queues();
+      })) {}
 
 void Home::find_queues() {
-  env_.store.find_queues(
-      env_.loop, env_.loop_count(), [this](base::Result<std::vector<queue::FoundQueue>> found) {
-        if (!found) {
-          env_.log.line(base::Level::Error, "the queue cannot be read")
-              .field("error", found.error().text());
-          return;  // the store is being replaced; we are called again when it is back
-        }
-        for (const queue::FoundQueue& queue : *found)
-          directory_.found(queue.name, queue.earliest, env_.now().wall);
-        env_.peers[env_.loop.index()]->want_pass();
-      });
+  env_.store.find_queues(env_.loop, env_.loop_count(),
+                         [this](base::Result<std::vector<queue::FoundQueue>> found) {
+                           if (!found) return look_again(found.error());
+                           look_again_in_ = kLookAgainMin;
+                           for (const queue::FoundQueue& queue : *found)
+                             directory_.found(queue.name, queue.earliest, env_.now().wall);
+                           env_.peers[env_.loop.index()]->want_pass();
+                         });
+}
+
+// While the store is being replaced the next look fails at once, too; behind that we are called,
+// and what is found twice does no harm.
+void Home::look_again(const base::Error& why) {
+  env_.log.line(base::Level::Error, "the queue cannot be read")
+      .field("error", why.text())
+      .field("again_in", base::format_duration(look_again_in_));
+  if (stopping_) return;
+  look_again_timer_->set(env_.now().instant + look_again_in_);
+  look_again_in_ = std::min(2 * look_again_in_, kLookAgainMax);
 }
 
 void Home::fresh(const queue::QueueName& queue, const queue::MessagePointer& message,

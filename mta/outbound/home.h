@@ -3,6 +3,7 @@
 // account of its site, and here it is released when that is done with it.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -22,7 +23,8 @@ class Home {
  public:
   Home(const Environment& environment, Settler& settler);
 
-  // Looks for queues in the store; at a start and after each reopening.
+  // Looks for queues in the store; at a start and after each reopening. Where that fails it looks
+  // again by itself, after a second and up to a minute later.
   void find_queues();
 
   // Deliveries of one accepted message that go to one queue of ours.
@@ -72,6 +74,7 @@ class Home {
     std::vector<queue::Job> waiting;
   };
 
+  void look_again(const base::Error& why);
   void load(queue::LoadRequest request);
   void take_loaded(const queue::QueueName& queue, queue::LoadedQueue rows);
   void dispatch(queue::Job job);
@@ -93,6 +96,8 @@ class Home {
   Settler& settler_;
   Router router_;
   queue::Directory directory_;
+  base::Duration look_again_in_;
+  std::unique_ptr<base::Timer> look_again_timer_;
   std::unordered_map<std::string, Destination> destinations_;
   std::unordered_set<queue::QueueName> sweeping_;  // queues that sweep_over_age() is reading
   bool stopping_ = false;

@@ -288,7 +288,9 @@ void Scenario::plan_trouble() {
     for (std::uint64_t acts = below(5); acts > 0; --acts) {
       at(when(), [this] {
         const std::vector<queue::DeliveryId> waiting = sim_.waiting();
-        if (!waiting.empty()) sim_.retry(waiting[below(waiting.size())]);
+        if (waiting.empty()) return;
+        sim_.act(one_in(3) ? admin::Act::Delete : admin::Act::Retry,
+                 waiting[below(waiting.size())]);
       });
     }
   }

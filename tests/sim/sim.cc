@@ -226,9 +226,13 @@ void Sim::fill_disk() {
   run_->store->fail_next_group();
 }
 
-void Sim::retry(queue::DeliveryId delivery) {
-  run_->loops[0]->loop.at(now().instant, [this, delivery] {
-    run_->relay->act(admin::Act::Retry, delivery, [](const base::Result<admin::ActOutcome>&) {});
+void Sim::act(admin::Act act, queue::DeliveryId delivery,
+              std::function<void(admin::ActOutcome)> done) {
+  run_->loops[0]->loop.at(now().instant, [this, act, delivery, done = std::move(done)]() mutable {
+    run_->relay->act(act, delivery,
+                     [done = std::move(done)](const base::Result<admin::ActOutcome>& outcome) {
+                       if (outcome) done(*outcome);
+                     });
   });
 }
 

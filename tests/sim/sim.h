@@ -97,8 +97,11 @@ class Sim {
   void fill_disk();
   void free_disk();
 
-  // A person asks for this delivery to be tried now.
-  void retry(queue::DeliveryId delivery);
+  // A person acts on this delivery now. `done` hears of it once it is durable, unless the process
+  // ends before.
+  void act(
+      admin::Act act, queue::DeliveryId delivery,
+      std::function<void(admin::ActOutcome)> done = [](admin::ActOutcome) {});
 
   // What waits, as the disk knows it.
   [[nodiscard]] std::optional<queue::Delivery> delivery(queue::MessageId id,

@@ -274,9 +274,15 @@ void SimStore::load(base::Loop& loop, queue::LoadRequest request,
 
 void SimStore::find_queues(base::Loop& loop, unsigned loops,
                            queue::Done<std::vector<queue::FoundQueue>> done) {
-  read(loop, std::move(done), [index = loop.index(), loops](const queue::Rows& rows) {
-    return queue::find_queues(rows, index, loops);
-  });
+  using Found = base::Result<std::vector<queue::FoundQueue>>;
+  read(loop, std::move(done),
+       [this, index = loop.index(), loops](const queue::Rows& rows) -> Found {
+         if (looks_to_fail_ > 0) {
+           --looks_to_fail_;
+           return base::Error("a read error");
+         }
+         return queue::find_queues(rows, index, loops);
+       });
 }
 
 void SimStore::list(base::Loop& loop, queue::ListRequest request,

@@ -51,6 +51,9 @@ class SimStore final : public queue::Store {
 
   void fail_no_more() { fail_next_ = false; }
 
+  // The next looks for queues fail, so many.
+  void fail_looks(unsigned looks) { looks_to_fail_ = looks; }
+
   void set_stalled(bool stalled) { stalled_ = stalled; }
 
   [[nodiscard]] bool has_failed() const { return rows_ == nullptr; }
@@ -127,6 +130,7 @@ class SimStore final : public queue::Store {
   bool write_planned_ = false;
   bool fail_next_ = false;
   bool stalled_ = false;
+  unsigned looks_to_fail_ = 0;
   bool dead_ = false;
 };
 
