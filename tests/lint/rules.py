@@ -45,7 +45,6 @@ HOMES = {
     "systemd/": ["mta/daemon/"],
     "CLI/": ["mta/cli/", "tests/unit/cli/"],
     "nlohmann/": ["mta/admin/", "mta/cli/", "tests/"],
-    "spdlog/": ["mta/base/log"],
     "fmt/": [""],
     "catch2/": ["tests/"],
 }
