@@ -118,10 +118,10 @@ class Relay:
         with open(self.configuration, "w") as file:
             file.write(text)
 
-    def launch(self):
-        """Starts the process and does not wait for it."""
+    def launch(self, environment=None):
+        """Starts the process, in this environment instead of ours, and does not wait for it."""
         with open(os.path.join(self.folder, "stderr"), "ab") as stderr:
-            self.process = subprocess.Popen([ROCKDOVE, "serve", "--config", self.configuration],
+            self.process = subprocess.Popen([ROCKDOVE, "serve", "--config", self.configuration], env=environment,
                                             stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
         return self.process
 
