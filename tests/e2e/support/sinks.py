@@ -46,16 +46,19 @@ class Sink:
     def url(self):
         return "smtp://%s:%d" % (self.host, self.port)
 
-    def messages(self):
-        """[(envelope, octets)] in the order of arrival."""
+    def messages(self, skip=None):
+        """[(envelope, octets)] in the order of arrival. `skip`: a set of names that were found before, which
+        are left out; those that are found now are added."""
         found = []
-        names = [name for name in os.listdir(self.folder) if name.endswith(".json")]
+        names = [name for name in os.listdir(self.folder) if name.endswith(".json") and name not in (skip or ())]
         for name in sorted(names):
             try:
                 with open(os.path.join(self.folder, name)) as file:
                     envelope = json.load(file)
                 with open(os.path.join(self.folder, name[:-5] + ".eml"), "rb") as file:
                     found.append((envelope, file.read()))
+                if skip is not None:
+                    skip.add(name)
             except (json.JSONDecodeError, FileNotFoundError):
                 continue  # it is being written
         return found

@@ -1,0 +1,50 @@
+"""Python's aiosmtpd as a next hop, in this process: it keeps the very octets that came."""
+
+import ssl
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+from knot import free_port
+
+
+class Aiosmtpd:
+    name = "aiosmtpd"
+    scheme = "smtp"
+
+    def __init__(self, certificate, user, password):
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(*certificate)
+        self._login = (user.encode(), password.encode())
+        self._kept = {}
+        self._controllers = []
+        self.ports = {}
+
+    def start(self):
+        for kind in ("none", "auth"):
+            port = free_port()
+            options = {"auth_required": True, "auth_require_tls": False, "authenticator": self._authenticate}
+            controller = Controller(self, hostname="127.0.0.1", port=port, tls_context=self._context,
+                                    data_size_limit=0, **(options if kind == "auth" else {}))
+            controller.start()
+            self._controllers.append(controller)
+            self.ports[kind] = port
+
+    def stop(self):
+        for controller in self._controllers:
+            controller.stop()
+
+    def log(self):
+        return ""
+
+    def _authenticate(self, _server, _session, _envelope, _mechanism, data):
+        return AuthResult(success=(data.login, data.password) == self._login)
+
+    async def handle_DATA(self, _server, session, envelope):
+        kept = (envelope.original_content, session.ssl is not None, bool(session.authenticated))
+        for recipient in envelope.rcpt_tos:
+            self._kept[recipient] = kept
+        return "250 kept"
+
+    def arrived(self, recipient):
+        return self._kept.get(recipient)
