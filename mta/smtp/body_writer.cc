@@ -13,7 +13,32 @@ const char* find_octet(const char* from, const char* end, char octet) {
   return found == nullptr ? end : static_cast<const char*>(found);
 }
 
+// Every LF has a CR before it, every CR an LF behind it, and there is no NUL. Without branches, so
+// that compilers make vectors of it.
+bool is_clean(std::string_view octets, char before) {
+  const auto is_bad = [](char previous, char octet) {
+    return static_cast<unsigned char>(((previous == '\r') != (octet == '\n')) | (octet == '\0'));
+  };
+  unsigned char bad = is_bad(before, octets[0]);
+  for (std::size_t i = 1; i < octets.size(); ++i) bad |= is_bad(octets[i - 1], octets[i]);
+  return bad == 0;
+}
+
 }  // namespace
+
+std::string_view describe(BodyFault fault) {
+  switch (fault) {
+    case BodyFault::None:
+      return "";
+    case BodyFault::BareLineFeed:
+      return "the stored content has a bare LF";
+    case BodyFault::BareCarriageReturn:
+      return "the stored content has a bare CR";
+    case BodyFault::NullOctet:
+      return "the stored content has a NUL octet";
+  }
+  return "";
+}
 
 void BodyWriter::write(std::string_view octets, base::ByteBuffer& wire) {
   if (fault_ != BodyFault::None || octets.empty()) return;
@@ -67,6 +92,27 @@ void BodyWriter::finish(base::ByteBuffer& wire) {
   if (after_return_ && fault_ == BodyFault::None) fault_ = BodyFault::BareCarriageReturn;
   if (fault_ != BodyFault::None) return;
   wire.append(at_line_start_ ? ".\r\n" : "\r\n.\r\n");  // RFC 5321 §4.1.1.4
+}
+
+void LineEndCheck::look(std::string_view octets) {
+  if (fault_ != BodyFault::None || octets.empty()) return;
+  if (is_clean(octets, after_return_ ? '\r' : ' ')) {
+    after_return_ = octets.back() == '\r';
+    return;
+  }
+  bool after_return = after_return_;
+  for (std::size_t i = 0; i < octets.size() && fault_ == BodyFault::None; ++i) {
+    const bool ends_line = octets[i] == '\n';
+    if (after_return != ends_line)
+      fault_ = ends_line ? BodyFault::BareLineFeed : BodyFault::BareCarriageReturn;
+    else if (octets[i] == '\0')
+      fault_ = BodyFault::NullOctet;
+    after_return = octets[i] == '\r';
+  }
+}
+
+void LineEndCheck::finish() {
+  if (after_return_ && fault_ == BodyFault::None) fault_ = BodyFault::BareCarriageReturn;
 }
 
 }  // namespace rockdove::smtp

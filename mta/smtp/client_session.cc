@@ -11,37 +11,8 @@
 namespace rockdove::smtp {
 namespace {
 
-// Above this the next part of a body is not asked for.
-constexpr std::size_t kUnsentOctetsMax = 128 * 1024;
 // Of a banner.
 constexpr std::size_t kKeptTextOctetsMax = 512;
-
-bool is_safe(std::string_view address) {
-  return std::none_of(address.begin(), address.end(), [](char c) {
-    const auto octet = static_cast<unsigned char>(c);
-    return octet < 32 || octet == 127;
-  });
-}
-
-void append_number(std::string& text, std::uint64_t number) {
-  char digits[20];
-  const auto end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
-  text.append(std::begin(digits), end);
-}
-
-std::string_view describe(BodyFault fault) {
-  switch (fault) {
-    case BodyFault::None:
-      return "";
-    case BodyFault::BareLineFeed:
-      return "the stored content has a bare LF";
-    case BodyFault::BareCarriageReturn:
-      return "the stored content has a bare CR";
-    case BodyFault::NullOctet:
-      return "the stored content has a NUL octet";
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -98,92 +69,9 @@ void ClientSession::tls_started(Instant now) {
   say_hello();
 }
 
-void ClientSession::start(const OutgoingMessage& message, Instant now) {
-  MTA_ASSERT(is_ready() || can_start_next());
-  MTA_ASSERT(!message.recipients.empty());
-  if (current_.phase == Phase::Dot) previous_ = std::exchange(current_, Transaction());
-  progress_ = now;
-  current_.results.resize(message.recipients.size());
-  current_.recipients_only = message.extent == Extent::RecipientsOnly;
-  if (std::optional<Reply> refusal = refuse_locally(message)) {
-    current_.phase = Phase::Decided;
-    decide_open(current_, *refusal, Stage::Mail);
-    if (previous_.phase == Phase::None) end_transaction(current_);
-    return;
-  }
-  current_.phase = Phase::Envelope;
-  writer_ = BodyWriter();
-  if (!peer_.pipelining) current_.message = message;
-  if (std::exchange(reset_needed_, false)) {
-    send("RSET", Due::Reset);
-    if (!peer_.pipelining) return;
-  }
-  send_mail(message);
-  if (!peer_.pipelining) return;
-  // RFC 2920 §3.1: DATA is the last of its group.
-  for (const OutgoingRecipient& recipient : message.recipients) send_rcpt(recipient);
-  if (!current_.recipients_only) send("DATA", Due::Data);
-}
-
-std::optional<Reply> ClientSession::refuse_locally(const OutgoingMessage& message) const {
-  const bool safe =
-      is_safe(message.sender) &&
-      std::all_of(message.recipients.begin(), message.recipients.end(),
-                  [](const OutgoingRecipient& each) { return is_safe(each.address); });
-  if (!safe) return make_reply(553, "5.1.3", "an address with control characters cannot be sent");
-  if (peer_.size && peer_.size_octets_max > 0 && message.octets > peer_.size_octets_max) {
-    std::string text = "the message has ";  // RFC 1870 §5
-    append_number(text, message.octets);
-    text += " octets, but " + peer_.name + " takes at most ";
-    append_number(text, peer_.size_octets_max);
-    return make_reply(552, "5.3.4", text);
-  }
-  if (message.eight_bit && !peer_.eight_bit_mime) {
-    return make_reply(
-        554, "5.6.3",
-        "the message has 8-bit text, which " + peer_.name + " does not take (8BITMIME)");
-  }
-  return std::nullopt;
-}
-
 void ClientSession::send(std::string_view command, Due due) {
   output_.back().append(command).append("\r\n");
   due_.push_back(due);
-}
-
-void ClientSession::send_mail(const OutgoingMessage& message) {
-  std::string& line = output_.back();
-  line.append("MAIL FROM:<").append(message.sender).append(">");
-  if (peer_.size && message.extent == Extent::Message) {
-    line.append(" SIZE=");
-    append_number(line, message.octets);
-  }
-  if (message.eight_bit) line.append(" BODY=8BITMIME");  // RFC 6152 §3
-  line.append("\r\n");
-  due_.push_back(Due::Mail);
-}
-
-void ClientSession::send_rcpt(const OutgoingRecipient& recipient) {
-  output_.back().append("RCPT TO:<").append(recipient.address).append(">\r\n");
-  due_.push_back(Due::Rcpt);
-}
-
-void ClientSession::body(std::string_view octets, BodyLast last, Instant now) {
-  MTA_ASSERT(wants_body());
-  progress_ = now;
-  writer_.write(octets, output_);
-  if (last == BodyLast::Yes) writer_.finish(output_);
-  if (writer_.fault() != BodyFault::None) {
-    return fail(FailKind::BadBody, std::nullopt, std::string(describe(writer_.fault())));
-  }
-  if (last == BodyLast::No) return;
-  expect_final_dot();
-}
-
-void ClientSession::expect_final_dot() {
-  current_.phase = Phase::Dot;
-  dot_ends_at_ = sent_ + output_.size();
-  due_.push_back(Due::FinalDot);
 }
 
 void ClientSession::quit(Instant now) {
@@ -197,6 +85,7 @@ void ClientSession::quit(Instant now) {
 }
 
 void ClientSession::say_quit_when_idle() {
+  if (greeted_ && is_exhausted()) quit_wanted_ = true;
   if (!quit_wanted_ || state_ != State::Talking || !due_.is_empty()) return;
   if (current_.phase != Phase::None) return;
   send("QUIT", Due::Quit);
@@ -221,7 +110,11 @@ std::optional<ClientEvent> ClientSession::next_event(Instant /*now*/) {
 
 void ClientSession::output_sent(std::size_t octets, Instant now) {
   if (octets == 0) return;
-  output_.take(octets);
+  if (output_.is_empty()) {
+    secret_.take(octets);
+  } else {
+    output_.take(octets);
+  }
   sent_ += octets;
   progress_ = now;
   if (current_.phase == Phase::Dot && sent_ >= dot_ends_at_) current_.dot_left = true;
@@ -246,6 +139,8 @@ Duration ClientSession::timeout() const {
       return timeouts.hello;
     case Due::StartTls:
       return timeouts.start_tls;
+    case Due::Auth:
+      return timeouts.auth;
     case Due::Reset:
       return timeouts.reset;
     case Due::Mail:
@@ -254,6 +149,8 @@ Duration ClientSession::timeout() const {
       return timeouts.rcpt;
     case Due::Data:
       return timeouts.data_start;
+    case Due::Chunk:
+      return timeouts.body_block;
     case Due::FinalDot:
       return is_dot_left() ? timeouts.final_dot : timeouts.body_block;
     case Due::Quit:
@@ -273,6 +170,8 @@ Stage ClientSession::stage() const {
       return Stage::Hello;
     case Due::StartTls:
       return Stage::StartTls;
+    case Due::Auth:
+      return Stage::Auth;
     case Due::Reset:
     case Due::Quit:
       return Stage::Idle;
@@ -282,6 +181,8 @@ Stage ClientSession::stage() const {
       return Stage::Rcpt;
     case Due::Data:
       return Stage::Data;
+    case Due::Chunk:
+      return Stage::Body;
     case Due::FinalDot:
       return is_dot_left() ? Stage::FinalDot : Stage::Body;
   }
@@ -289,27 +190,36 @@ Stage ClientSession::stage() const {
 }
 
 bool ClientSession::is_ready() const {
-  return state_ == State::Talking && greeted_ && !quit_wanted_ && due_.is_empty() &&
-         current_.phase == Phase::None;
+  return state_ == State::Talking && greeted_ && !quit_wanted_ && !is_exhausted() &&
+         due_.is_empty() && current_.phase == Phase::None;
 }
 
 bool ClientSession::can_start_next() const {
-  return state_ == State::Talking && peer_.pipelining && !quit_wanted_ &&
-         current_.phase == Phase::Dot && current_.dot_left && !current_.lone_dot &&
+  return state_ == State::Talking && peer_.pipelining && !quit_wanted_ && !is_exhausted() &&
+         current_.phase == Phase::Dot && current_.dot_left && !current_.is_void &&
          previous_.phase == Phase::None;
 }
 
-bool ClientSession::wants_body() const {
-  return state_ == State::Talking && current_.phase == Phase::Body &&
-         output_.size() < kUnsentOctetsMax;
+// RFC 9422 §4.2: MAILMAX counts MAIL commands.
+bool ClientSession::is_exhausted() const {
+  return peer_.messages_max > 0 && mails_ >= peer_.messages_max;
+}
+
+bool ClientSession::fits(const Reply& reply, Due due) const {
+  if (due == Due::Auth)
+    return !auth_->is_cancelled() || reply.is_transient() || reply.is_permanent();
+  if (due != Due::Data) return !reply.is_intermediate();
+  // RFC 2033 §4.2: to the content of a message for nobody there would be no reply at all.
+  const bool is_for_nobody = terms_.dialect == Dialect::Lmtp && current_.accepted == 0;
+  return !reply.is_success() && !(reply.is_intermediate() && is_for_nobody);
 }
 
 void ClientSession::on_reply(Reply reply) {
   if (due_.is_empty()) return on_unasked(std::move(reply));
   const Due due = due_.front();
   if (due == Due::FinalDot && !is_dot_left()) return on_unasked(std::move(reply));
-  const bool fits = due == Due::Data ? !reply.is_success() : !reply.is_intermediate();
-  if (!fits) {
+  if (due == Due::Auth && !secret_.is_empty()) return on_unasked(std::move(reply));
+  if (!fits(reply, due)) {
     return fail(FailKind::Malformed, std::nullopt, "no answer to this: " + one_line(reply, 80));
   }
   // RFC 5321 §3.8: after a 421 the server closes. To a final dot it is an answer first of all.
@@ -325,16 +235,20 @@ void ClientSession::on_reply(Reply reply) {
       return on_hello(std::move(reply), due);
     case Due::StartTls:
       return on_start_tls(std::move(reply));
+    case Due::Auth:
+      return on_auth(std::move(reply));
     case Due::Reset:
       // Whatever it was, the peer's answer to MAIL decides.
-      if (!peer_.pipelining) send_mail(current_.message);
+      if (!peer_.pipelining) send_envelope(current_.message);
       return;
     case Due::Mail:
       return on_mail(reply);
     case Due::Rcpt:
       return on_rcpt(std::move(reply));
     case Due::Data:
-      return on_data(std::move(reply));
+      return on_data(reply);
+    case Due::Chunk:
+      return on_chunk(reply);
     case Due::FinalDot:
       return on_final_dot(std::move(reply));
     case Due::Quit:
@@ -374,6 +288,7 @@ void ClientSession::introduce() {
                             make_reply(451, "4.7.4", peer_.name + " does not offer STARTTLS"));
     }
   }
+  if (terms_.credentials != nullptr && !logged_in_) return start_auth();
   greeted_ = true;
   events_.push_back(Greeted{});
 }
@@ -389,55 +304,30 @@ void ClientSession::on_start_tls(Reply reply) {
   introduce();
 }
 
-void ClientSession::on_mail(const Reply& reply) {
-  current_.mail_accepted = reply.is_success();
-  if (!current_.mail_accepted) decide_open(current_, reply, Stage::Mail);
-  if (peer_.pipelining) return;  // what follows is due already
-  if (!current_.mail_accepted) return end_transaction(current_);
-  send_rcpt(current_.message.recipients.front());
-}
-
-void ClientSession::on_rcpt(Reply reply) {
-  MTA_ASSERT(current_.answered < current_.results.size());
-  RecipientResult& result = current_.results[current_.answered++];
-  // Without a sender the reply says nothing about the recipient.
-  if (current_.mail_accepted && reply.is_success()) ++current_.accepted;
-  const bool decides = current_.recipients_only || !reply.is_success();
-  if (current_.mail_accepted && decides) result = {Stage::Rcpt, std::move(reply)};
-  const bool is_last = current_.answered == current_.results.size();
-  if (peer_.pipelining && !(is_last && current_.recipients_only)) return;
-  if (!is_last) return send_rcpt(current_.message.recipients[current_.answered]);
-  if (!current_.recipients_only && current_.accepted > 0) return send("DATA", Due::Data);
-  reset_needed_ = true;
-  end_transaction(current_);
-}
-
-void ClientSession::on_data(Reply reply) {
-  if (!reply.is_intermediate()) {
-    reset_needed_ = current_.mail_accepted;
-    decide_open(current_, reply, Stage::Data);
-    return end_transaction(current_);
+void ClientSession::start_auth() {
+  if (!inside_tls_ && !terms_.auth_in_clear) {
+    const std::string text = "no password is sent to " + peer_.name + " without TLS";
+    return refuse_session(Stage::Auth, make_reply(451, "4.7.11", text));
   }
-  if (current_.accepted > 0) {
-    current_.phase = Phase::Body;
-    return;
+  if (!peer_.auth_plain && !peer_.auth_login) {
+    const std::string text = peer_.name + " does not offer AUTH with PLAIN or LOGIN";
+    return refuse_session(Stage::Auth, make_reply(451, "4.7.4", text));
   }
-  // RFC 2920 §3.1: a server may say 354 though it took no recipient. It gets an empty message,
-  // which it must refuse; whatever it says, nobody is delivered to.
-  current_.lone_dot = true;
-  output_.append(".\r\n");
-  expect_final_dot();
+  auth_.emplace(peer_.auth_plain ? ClientAuth::Mechanism::Plain : ClientAuth::Mechanism::Login,
+                terms_.credentials);
+  auth_->begin(secret_);
+  due_.push_back(Due::Auth);
 }
 
-void ClientSession::on_final_dot(Reply reply) {
-  Transaction& transaction = previous_.phase == Phase::Dot ? previous_ : current_;
-  const bool more = &transaction == &previous_;
-  if (!transaction.lone_dot) decide_open(transaction, reply, Stage::FinalDot);
-  end_transaction(transaction);
-  if (more && current_.phase == Phase::Decided) end_transaction(current_);
-  if (reply.code != 421) return;
-  if (current_.phase == Phase::None) return close(std::move(reply));
-  fail(FailKind::Refused, std::move(reply), {});
+void ClientSession::on_auth(Reply reply) {
+  if (reply.is_intermediate()) {
+    auth_->answer(secret_);
+    return due_.push_back(Due::Auth);
+  }
+  if (!reply.is_success()) return refuse_session(Stage::Auth, std::move(reply));
+  auth_.reset();
+  logged_in_ = true;
+  introduce();
 }
 
 // No command of ours waits for this.
@@ -454,23 +344,6 @@ bool ClientSession::is_dot_left() const {
   return previous_.phase == Phase::Dot || current_.dot_left;
 }
 
-// Recipients that nothing has decided yet, those accepted included, have this reply.
-void ClientSession::decide_open(Transaction& transaction, const Reply& reply, Stage stage) {
-  for (RecipientResult& result : transaction.results) {
-    if (!result.reply.is_none()) continue;
-    result = {stage, reply};
-    transaction.stage = stage;
-  }
-}
-
-void ClientSession::end_transaction(Transaction& transaction) {
-  Stage stage = transaction.stage;
-  if (transaction.mail_accepted && (transaction.accepted == 0 || transaction.recipients_only))
-    stage = Stage::Rcpt;
-  events_.push_back(TransactionEnded{std::move(transaction.results), stage, /*uncertain=*/false});
-  transaction = Transaction();
-}
-
 // The server wants none of us. QUIT is said out of politeness, its reply is not waited for.
 void ClientSession::refuse_session(Stage stage, Reply reply) {
   fail(FailKind::Refused, std::move(reply), {});
@@ -479,6 +352,10 @@ void ClientSession::refuse_session(Stage stage, Reply reply) {
 }
 
 void ClientSession::fail(FailKind kind, std::optional<Reply> reply, std::string detail) {
+  // Servers have been seen to quote what they did not understand.
+  if (auth_ && kind == FailKind::Malformed) detail = "no answer to AUTH";
+  if (auth_ && reply) auth_->hide_secrets(reply->text);
+  auth_.reset();
   SessionFailed failed{stage(), kind, std::move(reply), std::move(detail), false, false, {}};
   if (previous_.phase == Phase::Dot) {
     for (RecipientResult& result : previous_.results) {
@@ -492,15 +369,19 @@ void ClientSession::fail(FailKind kind, std::optional<Reply> reply, std::string 
     if (current_.phase != Phase::None) failed.stage = Stage::Mail;
   }
   failed.transaction_open = current_.phase != Phase::None;
-  failed.past_final_dot = current_.dot_left && !current_.lone_dot;
+  failed.past_final_dot = current_.dot_left && !current_.is_void;
   for (RecipientResult& result : current_.results) {
-    if (result.reply.is_none()) result.stage = failed.stage;
+    if (!result.reply.is_none()) continue;
+    result.stage = failed.stage;
+    if (kind == FailKind::BadBody && failed.reply) result.reply = *failed.reply;
   }
   failed.results = std::exchange(current_, Transaction()).results;
   events_.push_back(std::move(failed));
   state_ = State::Over;
   due_.clear();
   output_.clear();  // above all a final dot that has not left yet
+  secret_.clear();
+  held_ = std::string();
 }
 
 void ClientSession::close(std::optional<Reply> reply) {
@@ -508,6 +389,7 @@ void ClientSession::close(std::optional<Reply> reply) {
   state_ = State::Over;
   due_.clear();
   output_.clear();
+  secret_.clear();
 }
 
 }  // namespace rockdove::smtp

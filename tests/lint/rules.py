@@ -34,6 +34,7 @@ HOMES = {
     # BoringSSL's, but for policy/dkim_seal.cc: within the seal it is OpenSSL's.
     "openssl/": ["mta/net/tls", "mta/crypto/", "policy/dkim_seal.cc", "tests/unit/policy/boringssl_beside_openssl_test.cc"],
     "crypt.h": ["mta/crypto/password."],
+    "idn2.h": ["mta/mail/idna."],
     "opendkim/": ["policy/dkim_seal.cc"],
     "ares.h": ["dns/cares_resolver."],
     "ares_nameser.h": ["dns/cares_resolver."],

@@ -9,9 +9,10 @@
 namespace rockdove::smtp {
 namespace {
 
-// "start SENDER RECIPIENT,RECIPIENT [OCTETS] [8bit]"; "<>" is the null sender. "probe" is the same
-// without a message.
-OutgoingMessage message_of(const std::vector<std::string>& words) {
+// "start SENDER RECIPIENT,RECIPIENT [OCTETS] [8bit] [utf8] [header=…] [envid=…] [ret=…] [notify=…]
+// [orcpt=…]"; "<>" is the null sender. "probe" is the same without a message. `header` keeps what
+// the message looks at.
+OutgoingMessage message_of(const std::vector<std::string>& words, std::string& header) {
   OutgoingMessage message;
   if (words.at(1) != "<>") message.sender = unescape(words[1]);
   std::string recipients = words.at(2) + ",";
@@ -21,8 +22,23 @@ OutgoingMessage message_of(const std::vector<std::string>& words) {
     recipients.erase(0, end + 1);
   }
   if (words[0] == "probe") message.extent = Extent::RecipientsOnly;
-  if (words.size() > 3) message.octets = std::stoul(words[3]);
-  message.eight_bit = words.size() > 4;
+  for (std::size_t i = 3; i < words.size(); ++i) {
+    const std::string name = words[i].substr(0, words[i].find('='));
+    const std::string value = unescape(words[i].substr(std::min(name.size() + 1, words[i].size())));
+    if (name.find_first_not_of("0123456789") == std::string::npos)
+      message.octets = std::stoul(name);
+    if (name == "8bit") message.eight_bit = true;
+    if (name == "utf8") message.smtputf8 = true;
+    if (name == "header") header = value;
+    if (name == "envid") message.envelope_id = value;
+    if (name == "ret")
+      message.returned = value == "full" ? mail::ReturnContent::Full : mail::ReturnContent::Headers;
+    for (OutgoingRecipient& recipient : message.recipients) {
+      if (name == "notify") recipient.notify = mail::parse_notify(value).value();
+      if (name == "orcpt") recipient.original = value;
+    }
+  }
+  message.header = header;
   return message;
 }
 
@@ -47,7 +63,8 @@ void act(ClientScript& script, const std::string& text) {
   const std::vector<std::string> words = words_of(text);
   ClientSession& session = script.session();
   if (words[0] == "start" || words[0] == "probe") {
-    session.start(message_of(words), script.now());
+    std::string header;
+    session.start(message_of(words, header), script.now());
   } else if (words[0] == "body") {
     session.body(unescape(text.substr(5)), BodyLast::No, script.now());
   } else if (words[0] == "last") {
@@ -73,6 +90,8 @@ void act(ClientScript& script, const std::string& text) {
     CHECK(session.is_ready());
   } else if (words[0] == "next") {
     CHECK(session.can_start_next());
+  } else if (words[0] == "no") {
+    CHECK_FALSE(session.can_start_next());
   } else if (words[0] == "over") {
     CHECK(session.is_over());
   } else if (words[0] != "terms") {
