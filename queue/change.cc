@@ -26,10 +26,14 @@ class ChangeBuilder {
 };
 
 void Change::join(Change other) {
-  MTA_ASSERT(!(ends_ && other.ends_));
   MTA_ASSERT(!(begins_ && other.begins_));
   if (other.kind_ == Kind::Result) kind_ = Kind::Result;
-  if (other.ends_) ends_ = other.ends_;
+  if (ends_ && other.ends_) {
+    MTA_ASSERT(ends_->message == other.ends_->message);
+    ends_->deliveries += other.ends_->deliveries;
+  } else if (other.ends_) {
+    ends_ = other.ends_;
+  }
   if (other.begins_) begins_ = other.begins_;
   has_report_state_ = has_report_state_ || other.has_report_state_;
   rows_.append(std::move(other.rows_));

@@ -56,8 +56,8 @@ class Change {
   [[nodiscard]] bool has_report_state() const { return has_report_state_; }
 
   // Several changes that must become true together, as one: the ends of several deliveries and the
-  // report about them. At most one of them ends deliveries, and at most one begins a message. If
-  // one is a Result, all are.
+  // report about them. Those that end deliveries are of the same message, and at most one begins a
+  // message. If one is a Result, all are.
   void join(Change other);
 
  private:
@@ -78,6 +78,7 @@ struct Attempt {
   base::Duration took{0};
   std::string host;   // as in LastAttempt; with an empty reply, the delivery's `last` counts
   std::string reply;  // as in LastAttempt
+  std::string tls{};  // likewise
 };
 
 // A message with all its deliveries is in the queue. `message.body` is written if it is there;

@@ -82,6 +82,22 @@ std::string_view message_id_field(std::string_view header_block) {
   return {};
 }
 
+// Of record::Delivery::notify.
+constexpr std::uint32_t kNever = 1;
+constexpr std::uint32_t kSuccess = 2;
+constexpr std::uint32_t kFailure = 4;
+constexpr std::uint32_t kDelay = 8;
+
+std::uint32_t notify_bits(const mail::NotifySet& notify) {
+  return (notify.never ? kNever : 0U) | (notify.success ? kSuccess : 0U) |
+         (notify.failure ? kFailure : 0U) | (notify.delay ? kDelay : 0U);
+}
+
+mail::NotifySet read_notify(std::uint32_t bits) {
+  return {(bits & kNever) != 0, (bits & kSuccess) != 0, (bits & kFailure) != 0,
+          (bits & kDelay) != 0};
+}
+
 std::string_view state_name(DeliveryState state) {
   switch (state) {
     case DeliveryState::Waiting:
@@ -108,6 +124,10 @@ std::string_view outcome_name(Outcome outcome) {
       return "deleted";
     case Outcome::Unreturnable:
       return "unreturnable";
+    case Outcome::Unreported:
+      return "unreported";
+    case Outcome::Expanded:
+      return "expanded";
   }
   return "unknown";
 }
@@ -126,6 +146,11 @@ void encode_message(const Message& message, std::string& octets) {
   record.set_eight_bit(message.eight_bit);
   record.set_recipients(message.recipients);
   record.set_tenant(message.tenant);
+  record.set_smtputf8(message.smtputf8);
+  record.set_envelope_id(message.envelope_id);
+  record.set_returned(static_cast<std::uint32_t>(message.returned));
+  record.set_client_user(message.client.user);
+  record.set_client_tls(message.client.tls);
   append_record(record, octets);
   // The records of Protocol Buffers may be concatenated, so the largest field goes in by hand.
   octets.push_back(kHeaderBlockTag);
@@ -138,6 +163,9 @@ Result<Message> decode_message(MessageId id, std::string_view octets) {
   if (!is_parsed(record, octets)) return damaged("messages", base::format_id(id), "no record");
   if (record.kind() > static_cast<std::uint32_t>(MessageKind::PostmasterReport)) {
     return damaged("messages", base::format_id(id), "unknown kind");
+  }
+  if (record.returned() > static_cast<std::uint32_t>(mail::ReturnContent::Headers)) {
+    return damaged("messages", base::format_id(id), "unknown RET");
   }
   const std::optional<base::IpAddress> address = read_address(record.client_address());
   if (!address) return damaged("messages", base::format_id(id), "bad client address");
@@ -155,6 +183,11 @@ Result<Message> decode_message(MessageId id, std::string_view octets) {
   message.eight_bit = record.eight_bit();
   message.recipients = record.recipients();
   message.tenant = std::move(*record.mutable_tenant());
+  message.smtputf8 = record.smtputf8();
+  message.envelope_id = std::move(*record.mutable_envelope_id());
+  message.returned = static_cast<mail::ReturnContent>(record.returned());
+  message.client.user = std::move(*record.mutable_client_user());
+  message.client.tls = std::move(*record.mutable_client_tls());
   return message;
 }
 
@@ -174,7 +207,12 @@ void encode_delivery(const Delivery& delivery, std::string& octets) {
   record.set_last_host(delivery.last.host);
   record.set_last_reply(delivery.last.reply.data(),
                         std::min(delivery.last.reply.size(), kReplyOctetsKept));
-  record.set_failed_status(delivery.failed_status);
+  record.set_final_status(delivery.final_status);
+  record.set_notify(notify_bits(delivery.notify));
+  record.set_original_recipient(delivery.original_recipient);
+  record.set_delay_told(delivery.delay_told);
+  record.set_ending(static_cast<std::uint32_t>(delivery.ending));
+  record.set_last_tls(delivery.last.tls);
   append_record(record, octets);
 }
 
@@ -186,6 +224,9 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   }
   if (record.priority() > 255) {
     return damaged("deliveries", base::format_id(id), "bad priority");
+  }
+  if (record.ending() > static_cast<std::uint32_t>(Ending::Expanded)) {
+    return damaged("deliveries", base::format_id(id), "unknown ending");
   }
   Delivery delivery;
   delivery.number = id.number;
@@ -202,7 +243,12 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   delivery.last.at = read_time(record.last_at());
   delivery.last.host = std::move(*record.mutable_last_host());
   delivery.last.reply = std::move(*record.mutable_last_reply());
-  delivery.failed_status = std::move(*record.mutable_failed_status());
+  delivery.final_status = std::move(*record.mutable_final_status());
+  delivery.notify = read_notify(record.notify());
+  delivery.original_recipient = std::move(*record.mutable_original_recipient());
+  delivery.delay_told = record.delay_told();
+  delivery.ending = static_cast<Ending>(record.ending());
+  delivery.last.tls = std::move(*record.mutable_last_tls());
   return delivery;
 }
 
@@ -228,6 +274,7 @@ void encode_attempt(const Delivery& after, const Attempt& attempt, std::string& 
   record.set_host(attempt.host);
   record.set_reply(attempt.reply.data(), std::min(attempt.reply.size(), kReplyOctetsKept));
   record.set_attempts(after.attempts);
+  record.set_tls(attempt.tls);
   append_record(record, octets);
 }
 
@@ -240,7 +287,10 @@ void encode_closing(const Message& message, const Delivery& delivery, Outcome ho
   const std::string& reply = has_reply ? attempt.reply : delivery.last.reply;
   record.set_host(has_reply ? attempt.host : delivery.last.host);
   record.set_reply(reply.data(), std::min(reply.size(), kReplyOctetsKept));
+  record.set_tls(has_reply ? attempt.tls : delivery.last.tls);
   record.set_attempts(delivery.attempts);
+  record.set_client_user(message.client.user);
+  record.set_client_tls(message.client.tls);
   record.set_sender(message.sender);
   record.set_recipient(delivery.recipient);
   const std::string_view address = address_octets(message.client.address);
@@ -261,7 +311,7 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.delivery = key.delivery;
   step.at = key.at;
   const bool is_closing = key.kind == HistoryKind::Closing;
-  const std::uint32_t what_max = is_closing ? 5 : 3;
+  const std::uint32_t what_max = is_closing ? static_cast<std::uint32_t>(Outcome::Expanded) : 3;
   if (record.what() < 1 || record.what() > what_max) {
     return damaged("history", base::format_id(key.delivery), "unknown step");
   }
@@ -271,6 +321,9 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.reply = std::move(*record.mutable_reply());
   step.sender = std::move(*record.mutable_sender());
   step.recipient = std::move(*record.mutable_recipient());
+  step.tls = std::move(*record.mutable_tls());
+  step.client_user = std::move(*record.mutable_client_user());
+  step.client_tls = std::move(*record.mutable_client_tls());
   return step;
 }
 

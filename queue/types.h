@@ -80,6 +80,15 @@ struct LastAttempt {
   WallTime at;
   std::string host;   // "mx.example.net[192.0.2.1]:25", or "" when none was reached
   std::string reply;  // the remote server's own text, or ours in the same form; ≤ kReplyOctetsKept
+  std::string tls{};  // of the connection, as net::describe(TlsInfo); "" in clear or without one
+};
+
+// What a delivery has come to that only waits for a report.
+enum class Ending : std::uint8_t {
+  Failed = 0,     // for good
+  Delivered = 1,  // into the mailbox
+  Relayed = 2,    // to a next hop that does not report for us
+  Expanded = 3,   // an alias, in the place of which its addresses have deliveries of their own
 };
 
 struct Delivery {
@@ -98,9 +107,10 @@ struct Delivery {
   mail::NotifySet notify{};          // NOTIFY of RFC 3461 §4.1
   std::string original_recipient{};  // ORCPT of RFC 3461 §4.2 as "rfc822;bob@x", decoded; "" none
   bool delay_told = false;           // the sender has had a report of the delay
-  // Set: it has failed for good and only waits for a report that it shares with others of its
-  // message (queue/report_desk.h). The text is the status code, "5.1.1".
-  std::string failed_status;
+  // Set: it has come to its end and only waits for a report that it shares with others of its
+  // message (outbound/report_desk.h). The text is the status code, "5.1.1" or "2.0.0".
+  std::string final_status;
+  Ending ending = Ending::Failed;  // what it came to; without a final_status it means nothing
 };
 
 // The queue a waiting delivery stands in: what the directory knows and fairness is about.
@@ -129,6 +139,8 @@ enum class Outcome : std::uint8_t {
   Discarded = 3,     // by a route that says discard:
   Deleted = 4,       // by a person
   Unreturnable = 5,  // failed for good, and there is nobody to tell
+  Unreported = 6,    // failed for good, and the sender asked not to be told (NOTIFY of RFC 3461)
+  Expanded = 7,      // an alias: its addresses have deliveries of their own
 };
 
 }  // namespace rockdove::queue

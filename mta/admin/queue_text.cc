@@ -54,8 +54,12 @@ std::string last_attempt(const Delivery& delivery) {
 std::string explain_waiting(const Delivery& delivery, WallTime now) {
   const std::string reason = last_attempt(delivery);
   const std::string because = reason.empty() ? "" : " because " + reason;
-  if (!delivery.failed_status.empty()) {
-    return "has failed for good (" + delivery.failed_status +
+  if (!delivery.final_status.empty() && delivery.ending != queue::Ending::Failed) {
+    return "has come to its end (" + delivery.final_status +
+           ") and waits for the report it shares with others of its message" + because;
+  }
+  if (!delivery.final_status.empty()) {
+    return "has failed for good (" + delivery.final_status +
            ") and waits for the report it shares with others of its message" + because;
   }
   std::string text;
@@ -269,6 +273,9 @@ std::string format_view(const queue::MessageView& view, WallTime now) {
     if (!step.reply.empty()) one["reply"] = step.reply;
     if (!step.sender.empty()) one["sender"] = step.sender;
     if (!step.recipient.empty()) one["recipient"] = step.recipient;
+    if (!step.tls.empty()) one["tls"] = step.tls;
+    if (!step.client_user.empty()) one["client_user"] = step.client_user;
+    if (!step.client_tls.empty()) one["client_tls"] = step.client_tls;
     json["history"].push_back(std::move(one));
   }
   return to_line(json);

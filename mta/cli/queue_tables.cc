@@ -176,6 +176,8 @@ std::string message_page(std::string_view line, base::WallTime now) {
     const std::string told =
         text_of(step, "host") + (step.contains("host") ? " said: " : "") + text_of(step, "reply");
     if (!told.empty()) out += wrapped(told, 7);
+    if (const std::string tls = text_of(step, "tls"); !tls.empty())
+      out += wrapped("over " + tls, 7);
   }
   return out;
 }

@@ -22,6 +22,8 @@ struct NotifySet {
 
   [[nodiscard]] bool is_unset() const { return !never && !success && !failure && !delay; }
 
+  [[nodiscard]] bool wants_success() const { return success; }
+
   [[nodiscard]] bool wants_failure() const { return failure || is_unset(); }
 
   [[nodiscard]] bool wants_delay() const { return delay || is_unset(); }
@@ -40,5 +42,13 @@ struct NotifySet {
 [[nodiscard]] std::string encode_xtext(std::string_view octets);
 // nullopt: it is no xtext.
 [[nodiscard]] std::optional<std::string> decode_xtext(std::string_view xtext);
+
+// An address with UTF-8 in it, where only ASCII can go (RFC 6533 §3, utf-8-addr-xtext, without the
+// "utf-8;" in front): "\x{FC}" for all but printable ASCII, and for "\", "+" and "=". What is no
+// UTF-8 becomes U+FFFD.
+[[nodiscard]] std::string encode_utf8_address(std::string_view address);
+// The same back, also from utf-8-addr-unitext, which has UTF-8 as it is. nullopt: it is neither, or
+// stands for a control character.
+[[nodiscard]] std::optional<std::string> decode_utf8_address(std::string_view text);
 
 }  // namespace rockdove::mail

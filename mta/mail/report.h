@@ -3,6 +3,10 @@
 // whom, what to do about it, and the remote server's own words; the second is for programs; the
 // third returns the message or its header.
 //
+// Where an address of the report has UTF-8 in it (RFC 6531), the forms of RFC 6533 take the place
+// of these: for a sender with such an address the whole report is internationalised mail, for
+// others only the address is written otherwise.
+//
 // Recipients, the remote server's words and the returned message are a stranger's. None of them can
 // add a field or a part, and all of them are bounded. Who gets a report at all is not decided here:
 // the null sender never does (RFC 5321 §6.1).
@@ -42,6 +46,8 @@ enum class FailureKind : std::uint8_t {
   RelayDenied,         // the next hop does not pass mail on for us
   TlsFailed,           // the connection could not be encrypted as it must be
   LoginFailed,         // the next hop did not take our user name and password
+  NeedsUtf8,           // the next hop takes no internationalised mail (SMTPUTF8, RFC 6531)
+  NotConvertible,      // the next hop takes no 8-bit text, and rewriting would break the message
   ReturnedByOperator,  // a person ended it
 };
 
@@ -60,6 +66,8 @@ struct ReportedRecipient {
   base::WallTime last_attempt{};  // 0: there was none
   std::uint32_t attempts = 0;
   std::optional<base::WallTime> retry_until{};  // for Delayed
+  // ORCPT of RFC 3461 §4.2, decoded: "rfc822;bob@example.net"; empty: none.
+  std::string original_recipient{};
 };
 
 struct Report {
@@ -75,6 +83,7 @@ struct Report {
   std::vector<ReportedRecipient> recipients;  // at least one (asserted)
   std::uint64_t further_failures = 0;         // failures of the same message that no report names
   std::string_view original_header{};         // a header block (headers.h)
+  bool original_is_smtputf8 = false;          // it is internationalised mail (RFC 6532)
   // The body, when all of it is at hand; it is returned when the whole message fits.
   std::optional<std::string_view> original_body{};
   std::size_t returned_octets_max = 50 * 1024;
@@ -83,8 +92,10 @@ struct Report {
 struct ReportMessage {
   std::string header;  // a header block; on the wire an empty line follows
   std::string body;
-  // The returned part has octets above 127, so it wants BODY=8BITMIME (RFC 6152).
+  // It has octets above 127, so it wants BODY=8BITMIME (RFC 6152).
   bool is_eight_bit = false;
+  // Its header has UTF-8, so it needs SMTPUTF8 (RFC 6531).
+  bool is_smtputf8 = false;
 };
 
 // Lines end in CRLF and have at most 998 octets; those of text at most 78, where words let them.

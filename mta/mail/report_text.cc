@@ -4,6 +4,7 @@
 
 #include "mta/base/assert.h"
 #include "mta/base/text.h"
+#include "mta/base/utf8.h"
 #include "mta/mail/date.h"
 #include "mta/mail/headers.h"
 #include "mta/mail/received.h"
@@ -84,6 +85,20 @@ Advice advice_on(FailureKind kind) {
       return {"The next mail server did not accept our user name and password.",
               "Please show this report to your postmaster: the login for that server has to be "
               "renewed. After that, send the message again."};
+    case FailureKind::NeedsUtf8:
+      return {
+          "An address or the header of the message has letters beyond A to Z, and the mail system "
+          "on the other side does not take such mail.",
+          "Please use an address of the recipient that has only the letters A to Z, if there is "
+          "one, and send from such an address of your own. Otherwise tell the recipient in another "
+          "way; their mail system would have to learn what is called SMTPUTF8."};
+    case FailureKind::NotConvertible:
+      return {
+          "The message has accented letters or other special characters in a form that the other "
+          "side does not take, and changing the form would break the message, for example its "
+          "digital signature.",
+          "Please send it again without the signature, or put the text into an attachment. If that "
+          "does not help, show this report to your postmaster."};
     case FailureKind::ReturnedByOperator:
       return {"The postmaster of this mail system has returned the message.",
               "Please ask the postmaster if you do not know why."};
@@ -120,6 +135,17 @@ ReportAction main_action(const Report& report) {
   return ReportAction::Delivered;
 }
 
+// The octets of the printable character at the front of `text`; 0: there is none.
+std::size_t shown_octets(std::string_view text, Charset charset) {
+  const char c = text.front();
+  if (c >= 32 && c < 127) return 1;
+  if (charset == Charset::Ascii) return 0;
+  const std::size_t octets = base::utf8_sequence(text);
+  // U+0080 to U+009F are control characters.
+  const bool is_control = c == '\xC2' && octets == 2 && static_cast<unsigned char>(text[1]) < 0xA0;
+  return is_control ? 0 : octets;
+}
+
 std::string_view opening(ReportAction action) {
   switch (action) {
     case ReportAction::Failed:
@@ -141,7 +167,7 @@ std::string_view opening(ReportAction action) {
 void append_about(std::string& out, const Report& report) {
   const auto subject = find_field(report.original_header, "Subject");
   std::string shown;
-  if (subject) shown = tamed(subject->value, kSubjectShownMax);
+  if (subject) shown = tamed(subject->value, kSubjectShownMax, Charset::Utf8);
   if (!shown.empty() && shown.find("=?") == std::string::npos) {
     append_line(out, "  ", "Subject: " + shown);
   }
@@ -160,7 +186,7 @@ void append_remote_words(std::string& out, const ReportedRecipient& recipient) {
   std::string_view rest = std::string_view(recipient.text).substr(0, kReportedTextOctetsMax);
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string line = tamed(rest.substr(0, end), kReportedTextOctetsMax);
+    const std::string line = tamed(rest.substr(0, end), kReportedTextOctetsMax, Charset::Utf8);
     if (!line.empty()) {
       out += "      ";
       append_wrapped(out, line, {.column = 6, .indent = "      ", .word_octets_max = 72});
@@ -193,7 +219,9 @@ void append_failure(std::string& out, const Report& report, const ReportedRecipi
     what = "It could not be delivered" + reason_of(recipient.status) + ".";
     advice.to_do = recipient.text.empty() ? kAskPostmaster : kReadTheWords;
   }
-  if (recipient.kind == FailureKind::Expired && report.now > report.arrival) {
+  const bool is_expired =
+      recipient.kind == FailureKind::Expired || recipient.status == EnhancedCode{4, 4, 7};
+  if (is_expired && report.now > report.arrival) {
     what += " We have tried for " + base::format_duration(report.now - report.arrival);
     if (recipient.attempts > 0)
       what += ", " + plural(recipient.attempts, "time", "times") + " in all";
@@ -205,7 +233,7 @@ void append_failure(std::string& out, const Report& report, const ReportedRecipi
 }
 
 void append_recipient(std::string& out, const Report& report, const ReportedRecipient& recipient) {
-  out.append("  ").append(shown_address(recipient.recipient)).append("\r\n");
+  out.append("  ").append(shown_address(recipient.recipient, Charset::Utf8)).append("\r\n");
   switch (recipient.action) {
     case ReportAction::Failed:
       append_failure(out, report, recipient);
@@ -215,6 +243,10 @@ void append_recipient(std::string& out, const Report& report, const ReportedReci
       if (recipient.attempts > 0)
         text += " after " + plural(recipient.attempts, "attempt", "attempts");
       append_line(out, "    ", text + reason_of(recipient.status) + ".");
+      // These do not heal by waiting.
+      if (recipient.kind == FailureKind::TlsFailed || recipient.kind == FailureKind::LoginFailed) {
+        append_line(out, "    ", advice_on(recipient.kind).to_do);
+      }
       if (recipient.retry_until) {
         append_line(out, "    ",
                     "We go on trying until " + format_date(*recipient.retry_until) + ".");
@@ -228,7 +260,9 @@ void append_recipient(std::string& out, const Report& report, const ReportedReci
       append_line(out, "    ", "Passed on to a mail system that sends no reports of delivery.");
       break;
     case ReportAction::Expanded:
-      append_line(out, "    ", "Delivered to a list, which has sent it on to its members.");
+      append_line(out, "    ",
+                  "This address stands for several others, and the message was sent on to all of "
+                  "them.");
       break;
   }
   append_remote_words(out, recipient);
@@ -237,25 +271,42 @@ void append_recipient(std::string& out, const Report& report, const ReportedReci
 
 }  // namespace
 
-std::string tamed(std::string_view text, std::size_t octets_max) {
+std::string tamed(std::string_view text, std::size_t octets_max, Charset charset) {
   std::string shown;
-  for (const char c : text) {
+  for (std::size_t octets = 0; !text.empty(); text.remove_prefix(octets)) {
+    octets = 1;
+    const char c = text.front();
     const bool is_blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';
     if (is_blank && (shown.empty() || shown.back() == ' ')) continue;
     if (shown.size() >= octets_max) {
       shown += "...";
       break;
     }
-    shown += is_blank ? ' ' : c >= 32 && c < 127 ? c : '?';
+    octets = shown_octets(text, charset);
+    if (is_blank) {
+      shown += ' ';
+    } else if (octets > 0) {
+      shown += text.substr(0, octets);
+    } else {
+      shown += '?';
+    }
+    octets = std::max<std::size_t>(octets, 1);
   }
   while (!shown.empty() && shown.back() == ' ') shown.pop_back();
   return shown;
 }
 
-std::string shown_address(const Address& address) {
-  std::string shown = format_address(address).substr(0, kPathOctetsMax);
-  for (char& c : shown) {
-    if (c < 32 || c > 126) c = '?';
+std::string shown_address(const Address& address, Charset charset) {
+  const std::string text = format_address(address).substr(0, kPathOctetsMax);
+  std::string shown;
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::size_t octets = shown_octets(rest, charset);
+    if (octets > 0) {
+      shown += rest.substr(0, octets);
+    } else {
+      shown += '?';
+    }
+    rest.remove_prefix(std::max<std::size_t>(octets, 1));
   }
   return shown;
 }
@@ -265,7 +316,12 @@ void append_wrapped(std::string& out, std::string_view text, const Wrapping& wra
   bool is_line_start = true;
   while (!text.empty()) {
     const std::size_t blank = std::min(text.find(' '), text.size());
-    const std::string_view word = text.substr(0, std::min(blank, wrapping.word_octets_max));
+    std::string_view word = text.substr(0, std::min(blank, wrapping.word_octets_max));
+    // Not within a character of UTF-8.
+    while (word.size() > 1 && word.size() < blank &&
+           (static_cast<unsigned char>(text[word.size()]) & 0xC0) == 0x80) {
+      word.remove_suffix(1);
+    }
     text.remove_prefix(word.size());
     const bool is_whole = word.size() == blank;
     if (is_whole && !text.empty()) text.remove_prefix(1);
@@ -294,15 +350,18 @@ std::string report_subject(const Report& report) {
       subject = "Not delivered yet: ";
       break;
     case ReportAction::Delivered:
+      subject = "Delivered: ";
+      break;
     case ReportAction::Relayed:
     case ReportAction::Expanded:
-      subject = "Delivered: ";
+      subject = "Sent on: ";
       break;
   }
   subject += "your message to ";
   const std::uint64_t count = report.recipients.size() + report.further_failures;
   if (count > 1) return subject + std::to_string(count) + " recipients";
-  return subject + tamed(format_address(report.recipients.front().recipient), kPathOctetsMax);
+  return subject +
+         tamed(format_address(report.recipients.front().recipient), kPathOctetsMax, Charset::Utf8);
 }
 
 std::string report_text(const Report& report) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/outbound/dispatcher.h"
+#include "mta/outbound/reporting.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -14,6 +15,8 @@ constexpr base::Duration kLookAgainMin = std::chrono::seconds(1);
 constexpr base::Duration kLookAgainMax = std::chrono::minutes(1);
 constexpr std::size_t kDestinationsKept = 20'000;
 constexpr std::uint32_t kSweepStep = 64;
+constexpr std::uint32_t kDelayedSweptMax = 1'024;  // rows, for each failure of their site
+constexpr std::size_t kDelayMarksMax = 1'000;
 
 }  // namespace
 
@@ -63,6 +66,16 @@ void Home::fresh(const queue::QueueName& queue, const queue::MessagePointer& mes
       queue, message->id, std::move(deliveries),
       has_room ? queue::Directory::Memory::HasRoom : queue::Directory::Memory::Full,
       env_.now().wall);
+  // An alias in the place of which others stand (queue::Ending::Expanded) is only to be reported.
+  const auto ended = std::stable_partition(
+      start.begin(), start.end(),
+      [](const queue::Delivery& delivery) { return delivery.final_status.empty(); });
+  if (ended != start.end()) {
+    std::vector<EndedDelivery> to_report;
+    for (auto one = ended; one != start.end(); ++one) to_report.push_back({*one, *one});
+    start.erase(ended, start.end());
+    settler_.reports().ended(message, std::move(to_report));
+  }
   while (!start.empty()) {
     const std::size_t count = std::min(start.size(), queue::kJobDeliveriesMax);
     queue::Job job{message, {}, queue};
@@ -119,11 +132,11 @@ void Home::load(queue::LoadRequest request) {
 void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
   for (queue::MessageWithDeliveries& loaded : directory_.loaded(name, std::move(rows))) {
     const queue::MessagePointer message = queue::counted(std::move(loaded.message), env_.memory);
-    std::vector<FailedDelivery> failed;
+    std::vector<EndedDelivery> ended;
     queue::Job job{message, {}, name};
     for (queue::Delivery& delivery : loaded.deliveries) {
-      if (!delivery.failed_status.empty()) {
-        failed.push_back({delivery, delivery});  // it only waited for its report
+      if (!delivery.final_status.empty()) {
+        ended.push_back({delivery, delivery});  // it only waited for its report
         continue;
       }
       job.deliveries.push_back(std::move(delivery));
@@ -131,7 +144,7 @@ void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
         dispatch(std::exchange(job, queue::Job{message, {}, name}));
       }
     }
-    if (!failed.empty()) settler_.fail(message, std::move(failed));
+    if (!ended.empty()) settler_.reports().ended(message, std::move(ended));
     if (!job.deliveries.empty()) dispatch(std::move(job));
   }
 }
@@ -215,8 +228,9 @@ void Home::not_resolved(Destination& destination, queue::Job job, const queue::F
     // The rest of the queue would ask the same question: it waits, and each asks in its turn.
     const base::Duration wait = queue::retry_wait(env_.queue, destination.failures, env_.random);
     directory_.hold_back(job.queue, now.wall + wait);
-    sweep_over_age(job.queue, {}, now.wall, "",
-                   smtp::one_line(failure.reply, queue::kReplyOctetsKept));
+    const std::string reply = smtp::one_line(failure.reply, queue::kReplyOctetsKept);
+    sweep_over_age(job.queue, {}, now.wall, "", reply);
+    sweep_delayed(job.queue, {now.wall, "", reply}, kDelayedSweptMax);
   }
   static_cast<void>(settler_.settle(std::move(report)));
 }
@@ -260,7 +274,9 @@ void Home::to_owner(queue::Job job, const std::shared_ptr<const Site>& site) {
 
 void Home::site_failed(const queue::QueueName& queue, const std::string& host,
                        const std::string& reply) {
-  sweep_over_age(queue, {}, env_.now().wall, host, reply);
+  const base::WallTime now = env_.now().wall;
+  sweep_over_age(queue, {}, now, host, reply);
+  sweep_delayed(queue, {now, host, reply}, kDelayedSweptMax);
 }
 
 // Rows behind a dead site are not tried one by one; the attempt that just failed was theirs as
@@ -296,17 +312,65 @@ void Home::end_over_age(const queue::MessageWithDeliveries& loaded, const queue:
   // The id, by which they were chosen, may be older, and the clock may have been set meanwhile.
   if (!env_.clocks.may_expire(env_.now())) return;
   if (!queue::is_over_age(env_.queue, loaded.message->accepted, failed_at)) return;
-  std::vector<FailedDelivery> failed;
+  std::vector<EndedDelivery> failed;
   for (const queue::Delivery& delivery : loaded.deliveries) {
-    if (!delivery.failed_status.empty()) continue;
+    if (!delivery.final_status.empty()) continue;
     if (!directory_.claim(name, {loaded.message->id, delivery.number})) continue;
     queue::Delivery after = delivery;
     after.last = {failed_at, host, reply};
-    after.failed_status = "4.4.7";  // RFC 3463 §3.5: delivery time expired
+    after.final_status = "4.4.7";  // RFC 3463 §3.5: delivery time expired
     failed.push_back({std::move(after), delivery});
   }
   if (!failed.empty())
-    settler_.fail(queue::counted(loaded.message, env_.memory), std::move(failed));
+    settler_.reports().ended(queue::counted(loaded.message, env_.memory), std::move(failed));
+}
+
+// Likewise the failure counts for all that wait behind it, where their senders are to hear of it.
+void Home::sweep_delayed(const queue::QueueName& name, const queue::LastAttempt& failed,
+                         std::uint32_t rows_left) {
+  if (told_up_to_.size() > kDelayMarksMax) told_up_to_.clear();
+  const bool is_off = env_.queue.delay_notice <= base::Duration::zero();
+  if (is_off || stopping_ || !env_.clocks.may_expire(env_.now())) return;
+  if (!telling_.insert(name).second) return;
+  queue::LoadRequest request;
+  request.queue = name;
+  if (const auto mark = told_up_to_.find(name); mark != told_up_to_.end()) {
+    request.from = mark->second;
+  }
+  request.due_until = base::kNeverWall;  // its own attempt may be hours away
+  request.deliveries_max = kSweepStep;
+  request.octets_max = 0;
+  request.accepted_before = failed.at - env_.queue.delay_notice;
+  env_.store.load(env_.loop, std::move(request),
+                  [this, name, failed, rows_left,
+                   seen = directory_.last_release(name)](base::Result<queue::LoadedQueue> rows) {
+                    telling_.erase(name);
+                    told_up_to_.erase(name);
+                    // Rows that moved while they were read are left to the next failure.
+                    if (!rows || directory_.last_release(name) != seen) return;
+                    for (const queue::MessageWithDeliveries& loaded : rows->messages) {
+                      tell_delayed(loaded, name, failed);
+                    }
+                    if (!rows->more) return;
+                    told_up_to_[name] = rows->reached;
+                    if (rows_left <= kSweepStep) return;
+                    sweep_delayed(name, failed, rows_left - kSweepStep);
+                  });
+}
+
+void Home::tell_delayed(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
+                        const queue::LastAttempt& failed) {
+  std::vector<DelayNotices::Deferral> deferrals;
+  for (const queue::Delivery& delivery : loaded.deliveries) {
+    if (!delivery.final_status.empty() || delivery.state != queue::DeliveryState::Waiting) continue;
+    if (!wants_delay_notice(env_.queue, *loaded.message, delivery, failed.at)) continue;
+    if (!directory_.claim(name, {loaded.message->id, delivery.number})) continue;
+    queue::Delivery after = delivery;
+    after.last = failed;
+    deferrals.push_back({delivery, std::move(after), std::nullopt});
+  }
+  if (deferrals.empty()) return;
+  settler_.delays().defer(queue::counted(loaded.message, env_.memory), std::move(deferrals));
 }
 
 void Home::act(Act act, const queue::QueueName& queue, base::DeliveryId id, ActDone done) {

@@ -89,6 +89,11 @@ class Home {
                       base::WallTime failed_at, const std::string& host, const std::string& reply);
   void end_over_age(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
                     base::WallTime failed_at, const std::string& host, const std::string& reply);
+  // What its site has kept waiting for [queue] delay_notice: `rows_left` of it are looked at.
+  void sweep_delayed(const queue::QueueName& queue, const queue::LastAttempt& failed,
+                     std::uint32_t rows_left);
+  void tell_delayed(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
+                    const queue::LastAttempt& failed);
   void act_on_row(Act act, const queue::QueueName& queue, base::DeliveryId id,
                   const queue::MessageView& view, ActDone done);
 
@@ -100,6 +105,9 @@ class Home {
   std::unique_ptr<base::Timer> look_again_timer_;
   std::unordered_map<std::string, Destination> destinations_;
   std::unordered_set<queue::QueueName> sweeping_;  // queues that sweep_over_age() is reading
+  std::unordered_set<queue::QueueName> telling_;   // queues that sweep_delayed() is reading
+  // Where sweep_delayed() goes on with those of more rows than it looks at in one go.
+  std::unordered_map<queue::QueueName, queue::WaitingMark> told_up_to_;
   bool stopping_ = false;
 };
 

@@ -45,6 +45,8 @@ struct JobReport {
   queue::Scheduler::Finish finish = queue::Scheduler::Finish::Refused;
   std::string reason;  // why the site is to blame, with Finish::SiteFailed
   std::string tls{};   // of the connection, as net::describe(TlsInfo); "" in clear or without one
+  // The next hop is where mail ends (LMTP, maildir): what it took is in the mailbox.
+  bool is_final_delivery = false;
 };
 
 // Which session, among all loops: the loop that owns its account, and the number it gave.

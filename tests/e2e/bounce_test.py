@@ -93,6 +93,31 @@ class Bounces(unittest.TestCase):
         self.assertIn("Quarterly figures", report.returned.as_string())
         self.assertLess(len(report.raw), 20000)
 
+    def check_comes_back_whole(self, octets):
+        sink = self.start(Sink("rcpt:*@dest.test=550 5.1.1 no"))
+        relay = self.start(Relay(to=sink.url, sections='[bounce]\nreturned = "2M"\n'))
+        line = b"z" * 78 + b"\r\n"
+        body = line * (octets // 80)
+        body += b"y" * (octets - len(body) - 2) + b"\r\n"
+        self.assertEqual(len(body), octets)
+        relay.submit("a@example.org", ["b@dest.test"], MESSAGE.split(b"\r\n\r\n")[0] + b"\r\n\r\n" + body)
+        report, = self.reports(sink)
+        self.assertGreater(len(report.raw), 256 * 1024)  # more than one chunk of the queue's
+        self.assertEqual(report.types, ["text/plain", "message/delivery-status", "message/rfc822"])
+        self.assertEqual([part.defects for part in report.message.walk()], [[] for _ in report.message.walk()])
+        returned = report.returned.get_payload()[0]
+        self.assertEqual(returned.get_payload().replace("\r\n", "\n"), body.decode().replace("\r\n", "\n"))
+        self.assertTrue(report.raw.endswith(b"--\r\n"))
+        relay.wait_for("delivered", to="a@example.org")
+        self.assertIsNone(relay.process.poll())
+        self.assertEqual(relay.queue("list"), [])
+
+    def test_a_report_larger_than_a_chunk_arrives_whole(self):
+        self.check_comes_back_whole(262080)
+
+    def test_a_body_of_several_chunks_comes_back_whole(self):
+        self.check_comes_back_whole(700001)
+
     def test_recipients_that_fail_in_one_transaction_share_a_report(self):
         sink = self.start(Sink(NO_USER))
         relay = self.start(Relay(to=sink.url))
@@ -130,6 +155,14 @@ class Bounces(unittest.TestCase):
         self.assertEqual(relay.wait_for("unreturnable")[0]["to"], "p@bad.example")
         until(lambda: relay.queue("list") == [], "an empty queue")
         self.assertEqual(sink.messages(), [])
+
+    def test_what_a_sender_of_ours_who_does_not_exist_sent_goes_to_the_postmaster(self):
+        sink = self.start(Sink(NO_USER))
+        relay = self.start(Relay(to=sink.url))
+        relay.submit("nobody-knows@relay.example.org", ["b@bad.example"], MESSAGE)
+        report, = self.reports(sink)
+        self.assertEqual(report.envelope["recipients"], ["postmaster@admin.example"])
+        self.assertEqual([r["final-recipient"] for r in report.per_recipient], ["rfc822; b@bad.example"])
 
     def test_a_local_sender_gets_his_report_through_aliases(self):
         sink = self.start(Sink(NO_USER))

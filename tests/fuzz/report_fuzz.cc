@@ -41,6 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   report.reporting_mta = "relay.example.net";
   report.report_id = "R-1";
   report.to = {"alice", "example.com"};
+  if (choices.next(4) == 0) report.to.local = "b\xC3\xBC" + std::string(choices.next(20), 'x');
+  report.original_is_smtputf8 = choices.next(2) == 0;
+  recipient.original_recipient = choices.next_text(choices.next(60));
   report.original_envelope_id = choices.next_text(choices.next(200));
   report.recipients = {recipient, recipient};
   report.returned_octets_max = choices.next(2000);

@@ -42,6 +42,9 @@ SimSettings Scenario::draw_settings(base::Random& random, Trace trace) {
   if (random.below(2) == 0) queue.retry = {1min, 2min, 5min, 20min};
   if (random.below(4) == 0) queue.lifetime = 2h;
   if (random.below(4) == 0) queue.bounce_returned = 2'000;
+  if (random.below(4) == 0) queue.bounce_returned = 2'000'000;
+  constexpr base::Duration kDelayNotices[] = {0min, 2min, 20min, 4h};
+  queue.delay_notice = kDelayNotices[random.below(std::size(kDelayNotices))];
   if (random.below(4) == 0) queue.messages_per_connection = 1;
   if (random.below(8) == 0) queue.memory = 400'000;
   if (random.below(8) == 0) queue.loaded_max = 3;
@@ -198,9 +201,11 @@ SessionScript Scenario::draw_script() {
 }
 
 std::string Scenario::draw_sender() {
-  switch (below(10)) {
+  switch (below(11)) {
     case 0:
       return "";
+    case 4:
+      return "nobody@relay.example";  // would be here, and is not
     case 1:
       return "no" + std::to_string(below(3)) + "@home.example";  // who takes no reports
     case 2:
@@ -275,6 +280,10 @@ void Scenario::plan_trouble() {
       sim_.crash_and_restart(down);
     });
   }
+  for (std::uint64_t plants = below(4); plants > 0; --plants) {
+    ++messages_;
+    at(when(), [this] { plant(); });
+  }
   if (one_in(4)) {
     const base::Duration full = when();
     at(full, [this] { sim_.fill_disk(); });
@@ -294,6 +303,25 @@ void Scenario::plan_trouble() {
       });
     }
   }
+}
+
+// Mail whose sender said what reports he wants.
+void Scenario::plant() {
+  queue::Message message;
+  message.sender = draw_sender();
+  message.envelope_id = "QQ 1=+";
+  message.returned = static_cast<mail::ReturnContent>(below(3));
+  std::vector<queue::Delivery> deliveries;
+  for (std::uint64_t count = one_in(2) ? 1 : 1 + below(12); count > 0; --count) {
+    queue::Delivery delivery;
+    delivery.recipient = std::to_string(count) + draw_recipient();
+    delivery.original_recipient = "rfc822;someone else@example";
+    const std::uint64_t notify = below(9);
+    delivery.notify = {notify == 8, notify < 8 && (notify & 1) != 0,
+                       notify < 8 && (notify & 2) != 0, notify < 8 && (notify & 4) != 0};
+    deliveries.push_back(std::move(delivery));
+  }
+  sim_.plant(std::move(message), std::move(deliveries), draw_body());
 }
 
 void Scenario::heal() {

@@ -41,6 +41,7 @@ class Scenario {
   [[nodiscard]] std::string draw_body();
   void plan_messages();
   void plan_trouble();
+  void plant();
   void heal();
   void at(base::Duration when, base::Task what);
 

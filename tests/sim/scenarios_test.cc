@@ -464,5 +464,219 @@ TEST_CASE("a server that says 421 right behind its reply to EHLO is left, and tr
   rest(sim);
 }
 
+queue::Delivery asks(std::string recipient, std::string_view notify) {
+  queue::Delivery delivery;
+  delivery.recipient = std::move(recipient);
+  if (!notify.empty()) delivery.notify = *mail::parse_notify(notify);
+  return delivery;
+}
+
+queue::Message from(std::string sender) {
+  queue::Message message;
+  message.sender = std::move(sender);
+  return message;
+}
+
+TEST_CASE("300 recipients that are refused with 1 KiB each are told of once each, however long") {
+  Sim sim(GENERATE(1U, 2U, 3U));
+  RemoteServer& inbox = home(sim);
+  example_net(sim).recipients_go_by([](const std::string&) -> std::optional<smtp::Reply> {
+    return smtp::make_reply(550, "5.1.1", std::string(1000, 'x'));
+  });
+  std::vector<std::string> recipients;
+  for (int i = 0; i < 300; ++i) recipients.push_back("b" + std::to_string(i) + "@example.net");
+  Submission& mail = sim.submit("a@home.example", recipients, kBody);
+  sim.run_for(3h);
+  const std::vector<queue::MessageId> reports = sim.truth.reports_about(mail.id);
+  REQUIRE_FALSE(reports.empty());
+  CHECK(reports.size() <= 10);
+  CHECK(inbox.received().size() == reports.size());
+  std::size_t named = 0;
+  std::size_t longest = 0;
+  for (const queue::MessageId report : reports) {
+    const std::string& content = sim.truth.content(report);
+    named += count(content, "\r\nFinal-Recipient: ");
+    longest = std::max(longest, content.size());
+    REQUIRE(sim.truth.outcome(report, "a@home.example") != nullptr);
+    CHECK(*sim.truth.outcome(report, "a@home.example") == "delivered");
+  }
+  CHECK(named == 300);
+  CHECK(longest > 100'000);
+  rest(sim);
+}
+
+TEST_CASE("with NOTIFY=NEVER nobody hears of anything") {
+  SimSettings settings = default_settings();
+  settings.relay.queue.delay_notice = 1min;
+  settings.relay.queue.lifetime = 2h;
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  home(sim);
+  RemoteServer& remote = example_net(sim);
+  remote.recipients_go_by([](const std::string& address) -> std::optional<smtp::Reply> {
+    if (address.starts_with("no")) return smtp::make_reply(550, "5.1.1", "not here");
+    if (address.starts_with("late")) return smtp::make_reply(450, "4.2.0", "later");
+    return std::nullopt;
+  });
+  const std::string sender = GENERATE("a@home.example", "", "nobody@relay.example");
+  Submission& mail = sim.plant(from(sender),
+                               {asks("ok@example.net", "NEVER"), asks("no@example.net", "NEVER"),
+                                asks("late@example.net", "NEVER")},
+                               kBody);
+  sim.run_for(6h);
+  CHECK(sim.truth.reports_about(mail.id).empty());
+  CHECK(*sim.truth.outcome(mail.id, "ok@example.net") == "delivered");
+  CHECK(*sim.truth.outcome(mail.id, "no@example.net") == "unreported");
+  CHECK(*sim.truth.outcome(mail.id, "late@example.net") == "unreported");
+  rest(sim);
+}
+
+TEST_CASE("who asks for success hears that it was relayed, once for all, with ENVID and ORCPT") {
+  SimSettings settings = default_settings();
+  settings.loops = 2;
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  home(sim);
+  RemoteServer& remote = example_net(sim);
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Refused);
+  queue::Message message = from("a@home.example");
+  message.envelope_id = "QQ314";
+  std::vector<queue::Delivery> deliveries;
+  for (int i = 0; i < 5; ++i) {
+    deliveries.push_back(asks("b" + std::to_string(i) + "@example.net", "SUCCESS,FAILURE"));
+    deliveries.back().original_recipient = "rfc822;Bob" + std::to_string(i) + "@example.org";
+  }
+  Submission& mail = sim.plant(std::move(message), std::move(deliveries), kBody);
+  sim.run_for(1min);
+  sim.crash_and_restart();  // with the options read back from the disk
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Open);
+  sim.run_for(2h);
+  CHECK_FALSE(remote.received().empty());
+  const std::vector<queue::MessageId> reports = sim.truth.reports_about(mail.id);
+  REQUIRE(reports.size() == 1);
+  const std::string& content = sim.truth.content(reports[0]);
+  CHECK(count(content, "\r\nAction: relayed\r\n") == 5);
+  CHECK(count(content, "\r\nStatus: 2.") == 5);
+  CHECK(count(content, "\r\nOriginal-Envelope-Id: QQ314\r\n") == 1);
+  CHECK(count(content, "\r\nOriginal-Recipient: rfc822; Bob3@example.org\r\n") == 1);
+  CHECK(count(content, "Content-Type: text/rfc822-headers") == 1);
+  rest(sim);
+}
+
+TEST_CASE("what was taken is not sent again while its report waits for others") {
+  Sim sim(GENERATE(1U, 2U, 3U, 4U, 5U));
+  home(sim);
+  RemoteServer& remote = example_net(sim);
+  Submission& mail =
+      sim.plant(from("a@home.example"),
+                {asks("b@example.net", "SUCCESS"), asks("c@example.net", "SUCCESS")}, kBody);
+  while (remote.received().empty()) sim.run_for(10ms);
+  sim.run_for(500ms);
+  sim.crash_and_restart();
+  sim.run_for(10min);
+  CHECK(remote.received().size() == 1);
+  CHECK(sim.truth.reports_about(mail.id).size() == 1);
+  rest(sim);
+}
+
+TEST_CASE("an alias in the place of which others stand is reported as expanded") {
+  Sim sim(GENERATE(1U, 2U, 3U));
+  home(sim);
+  example_net(sim);
+  queue::Delivery alias = asks("team@relay.example", "SUCCESS");
+  alias.final_status = "2.1.5";
+  alias.ending = queue::Ending::Expanded;
+  Submission& mail =
+      sim.plant(from("a@home.example"),
+                {asks("b@example.net", "NEVER"), asks("c@example.net", "NEVER"), alias}, kBody);
+  sim.run_for(10min);
+  const std::vector<queue::MessageId> reports = sim.truth.reports_about(mail.id);
+  REQUIRE(reports.size() == 1);
+  CHECK(count(sim.truth.content(reports[0]),
+              "\r\nFinal-Recipient: rfc822; team@relay.example\r\nAction: expanded\r\n") == 1);
+  CHECK(count(sim.truth.content(reports[0]), "\r\nFinal-Recipient: ") == 1);
+  CHECK(*sim.truth.outcome(mail.id, "team@relay.example") == "expanded");
+  rest(sim);
+}
+
+TEST_CASE("a sender hears of a delay once, at the first failure behind delay_notice") {
+  Sim sim(GENERATE(1U, 2U, 3U));
+  home(sim);
+  example_net(sim);
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Refused);
+  Submission& mail =
+      sim.submit("a@home.example", {"b@example.net", "c@example.net", "d@example.net"}, kBody);
+  sim.run_for(4h);
+  CHECK(sim.truth.reports_about(mail.id).empty());
+  sim.run_for(5h);
+  const std::vector<queue::MessageId> reports = sim.truth.reports_about(mail.id);
+  REQUIRE_FALSE(reports.empty());
+  std::size_t named = 0;
+  for (const queue::MessageId report : reports) {
+    const std::string& content = sim.truth.content(report);
+    named += count(content, "\r\nAction: delayed\r\n");
+    CHECK(count(content, "\r\nWill-Retry-Until: ") == count(content, "\r\nAction: delayed\r\n"));
+  }
+  CHECK(named == 3);
+  sim.crash_and_restart();
+  sim.run_for(40h);
+  CHECK(sim.truth.reports_about(mail.id).size() == reports.size());
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Open);
+  rest(sim);
+}
+
+TEST_CASE("behind a dead smarthost all senders hear of the delay, and nobody is flooded") {
+  SimSettings settings = default_settings();
+  settings.loops = 2;
+  Sim sim(GENERATE(1U, 2U), settings);
+  RemoteServer& inbox = home(sim);
+  example_net(sim);
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Refused);
+  std::vector<queue::MessageId> of_others;
+  std::deque<Submission*> mails;
+  for (int i = 0; i < 300; ++i) {
+    mails.push_back(&sim.truth.submission("bulk@home.example",
+                                          {"b" + std::to_string(i) + "@example.net"}, kBody));
+  }
+  const std::deque<Submission*> bulk = mails;
+  sim.submit(std::move(mails));
+  std::vector<Submission*> others;
+  for (int i = 0; i < 10; ++i) {
+    others.push_back(&sim.submit("s" + std::to_string(i) + "@home.example",
+                                 {"c" + std::to_string(i) + "@example.net"}, kBody));
+  }
+  sim.run_for(14h);
+  std::size_t notices = 0;
+  for (const Submission* mail : bulk) notices += sim.truth.reports_about(mail->id).size();
+  CHECK(notices >= 10);
+  CHECK(notices <= 110);
+  CHECK(inbox.received().size() == notices + 10);
+  for (const Submission* mail : others) CHECK(sim.truth.reports_about(mail->id).size() == 1);
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Open);
+  rest(sim);
+}
+
+TEST_CASE("mail from an address of ours that does not exist is reported to the postmaster") {
+  Sim sim(GENERATE(1U, 2U));
+  RemoteServer& inbox = home(sim);
+  example_net(sim).recipients_go_by(refuse(550, "5.1.1"));
+  std::deque<Submission*> mails;
+  for (int i = 0; i < 100; ++i) {
+    mails.push_back(&sim.truth.submission("nobody@relay.example",
+                                          {"b" + std::to_string(i) + "@example.net"}, kBody));
+  }
+  const std::deque<Submission*> all = mails;
+  sim.submit(std::move(mails));
+  sim.run_for(30min);
+  std::size_t untold = 0;
+  for (const Submission* mail : all) {
+    const std::string* outcome =
+        sim.truth.outcome(mail->id, sim.truth.submission(mail->number).recipients[0]);
+    REQUIRE(outcome != nullptr);
+    if (*outcome == "unreturnable") ++untold;
+  }
+  CHECK(untold == 40);
+  CHECK(inbox.received().size() == 60);
+  rest(sim);
+}
+
 }  // namespace
 }  // namespace rockdove::sim

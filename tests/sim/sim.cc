@@ -1,8 +1,11 @@
 #include "tests/sim/sim.h"
 
 #include "mta/base/assert.h"
+#include "mta/base/utf8.h"
+#include "queue/change.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
+#include "queue/ledger.h"
 #include "queue/retry.h"
 
 namespace rockdove::sim {
@@ -200,6 +203,43 @@ void Sim::submit(std::deque<Submission*> messages, const std::string& client) {
   internet.connect(world_, ip(client), {relay_listener(), std::nullopt, 30s}, std::move(protocol));
 }
 
+Submission& Sim::plant(queue::Message message, std::vector<queue::Delivery> deliveries,
+                       std::string_view body) {
+  kill();
+  disk_.free_space();
+  truth.check_disk();
+  std::vector<std::string> recipients;
+  for (queue::Delivery& delivery : deliveries) {
+    delivery.number = static_cast<std::uint32_t>(recipients.size() + 1);
+    delivery.destination = delivery.recipient.substr(delivery.recipient.find('@') + 1);
+    delivery.due = now().wall;
+    recipients.push_back(delivery.recipient);
+  }
+  Submission& submission = truth.submission(message.sender, std::move(recipients), body);
+  tests::MemoryRows rows(disk_);
+  queue::Ledger ledger(rows);
+  MTA_ASSERT(ledger.open().is_ok());
+  base::IdGenerator ids(0, ledger.highest_id());
+  message.id = ids.next(now().wall);
+  message.client = {ip("10.0.1.1"), "client.example", "lan"};
+  message.accepted = now().wall;
+  const std::size_t header_octets = submission.content.find("\r\n\r\n") + 4;
+  message.header_block = "Received: planted\r\n" + submission.content.substr(0, header_octets);
+  message.body = std::make_shared<const std::string>(submission.content.substr(header_octets));
+  message.body_octets = message.body->size();
+  message.eight_bit = !base::is_ascii(*message.body);
+  message.body_chunks = queue::body_chunks_of(message.body_octets);
+  message.recipients = static_cast<std::uint32_t>(deliveries.size());
+  const queue::Change change = queue::accepted(message, deliveries);
+  const std::vector<const queue::Change*> changes{&change};
+  MTA_ASSERT(ledger.apply(changes).is_ok());
+  truth.applied(change);
+  truth.accepted(submission, message.id);
+  run_for(1s);
+  start();
+  return submission;
+}
+
 void Sim::run_until(base::Instant end) {
   while (failures().empty() && agenda_.next() <= end) {
     agenda_.run_next();
@@ -269,7 +309,7 @@ std::string Sim::describe(queue::DeliveryId id) const {
   if (!found) return found.error().text();
   return base::format_id(id) + " to " + found->recipient + " in " + found->destination + ", due " +
          base::format_timestamp(found->due) + ", " + std::to_string(found->attempts) +
-         " attempts, failed \"" + found->failed_status + "\", last: " + found->last.reply;
+         " attempts, failed \"" + found->final_status + "\", last: " + found->last.reply;
 }
 
 void Sim::check_invariants() {

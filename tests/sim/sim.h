@@ -83,6 +83,12 @@ class Sim {
   // Likewise several, on one connection, from this address.
   void submit(std::deque<Submission*> messages, const std::string& client = "10.0.1.1");
 
+  // Likewise, as if it had been accepted with the sender and the options of `message` and with the
+  // recipients and the options of `deliveries`: the process stops, its queue has it then, and it
+  // starts again.
+  Submission& plant(queue::Message message, std::vector<queue::Delivery> deliveries,
+                    std::string_view body);
+
   void run_for(base::Duration time) { run_until(now().instant + time); }
 
   void run_until(base::Instant end);

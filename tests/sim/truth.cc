@@ -118,15 +118,16 @@ void Truth::applied(const queue::Change& change) {
   });
   for (const auto& [id, delivery] : deliveries) {
     const auto known = known_.find(id.message);
-    if (known == known_.end() || delivery.failed_status.empty()) continue;
+    if (known == known_.end() || delivery.final_status.empty()) continue;
     Recipient& recipient = known->second.recipients[id.number];
-    if (delivery.failed_status == "4.4.7") check_age(id.message, known->second, recipient);
+    if (delivery.final_status == "4.4.7") check_age(id.message, known->second, recipient);
     recipient.failed_at = std::min(recipient.failed_at, agenda_.instant());
   }
   for (auto& [id, known] : begun) {
     for (const auto& [delivery_id, delivery] : deliveries) {
       if (delivery_id.message == id) {
         known.recipients[delivery_id.number].address = delivery.recipient;
+        known.recipients[delivery_id.number].notify = delivery.notify;
       }
     }
     begins(id, std::move(known));
@@ -158,8 +159,17 @@ void Truth::note_report(queue::MessageId id, const Known& report) {
   if (!original_id || !known_.contains(*original_id)) return fail(id, "is a report about nothing");
   Known& original = known_.at(*original_id);
   original.reports.push_back(id);
-  if (original.reports.size() > kReportsMax) fail(*original_id, "has more than 10 reports");
-  const bool to_postmaster = original.sender.empty();
+  const std::size_t status = report.content.find("\r\nX-Rockdove-Message: ");
+  const bool is_notice =
+      line_behind(std::string_view(report.content).substr(status), "\r\nAction: ") == "delayed";
+  if (is_notice) ++original.notices;
+  if (original.reports.size() - original.notices > kReportsMax) {
+    fail(*original_id, "has more than 10 reports");
+  }
+  const bool is_nobody =
+      original.sender.ends_with("@relay.example") && original.sender != kPostmasterAlias;
+  const bool to_postmaster = original.sender.empty() || is_nobody;
+  if (to_postmaster && is_notice) fail(id, "tells the postmaster of a delay");
   if (original.kind == queue::MessageKind::PostmasterReport) {
     fail(id, "is a report about a report to the postmaster");
   }
@@ -186,9 +196,27 @@ void Truth::note_report(queue::MessageId id, const Known& report) {
       fail(id, "names " + std::string(address) + ", who is no recipient");
       continue;
     }
-    ++named->second.named_in_reports;
+    note_named(id, named->second, line_behind(part.substr(at), "\r\nAction: "));
     if (line_behind(part.substr(at), "\r\nStatus: ") == "4.4.7") {
       check_age(*original_id, original, named->second);
+    }
+  }
+}
+
+void Truth::note_named(queue::MessageId report, Recipient& recipient, std::string_view action) {
+  const mail::NotifySet& notify = recipient.notify;
+  if (action == "failed") {
+    ++recipient.named_in_reports;
+    if (!notify.wants_failure()) fail(report, "tells of a failure that nobody wants to know");
+  } else if (action == "delayed") {
+    if (++recipient.named_as_delayed > 1) fail(report, "tells of a delay again");
+    if (!notify.wants_delay()) fail(report, "tells of a delay that nobody wants to know");
+    if (!recipient.outcomes.empty()) fail(report, "calls delayed what has ended");
+  } else {
+    if (++recipient.named_as_done > 1) fail(report, "tells of a success again");
+    if (!notify.wants_success()) fail(report, "tells of a success that nobody wants to know");
+    if (recipient.copies.empty() && action != "expanded") {
+      fail(report, "calls " + std::string(action) + " what never arrived");
     }
   }
 }

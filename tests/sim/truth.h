@@ -3,7 +3,8 @@
 // promises:
 //
 // - what got a 250 is in the queue or has ended exactly once, now and after every crash;
-// - "delivered" means that a next hop took it; "bounced" that exactly one report names it;
+// - "delivered" means that a next hop took it; "bounced" that exactly one report names its failure;
+// - nobody is told what NOTIFY does not name: of a failure, of a delay, of a delivery (once each);
 // - what arrives is what was stored, and what was stored is what was sent, octet for octet;
 // - a second copy arrives only where the first one's reply was lost, by the network or by a crash.
 #pragma once
@@ -106,7 +107,10 @@ class Truth {
     std::vector<std::string> outcomes;  // at most one, if all is well
     base::Instant ended_at{};
     base::Instant failed_at = base::kNever;  // since when it only waits for its report
-    unsigned named_in_reports = 0;
+    unsigned named_in_reports = 0;           // as failed
+    unsigned named_as_delayed = 0;
+    unsigned named_as_done = 0;
+    mail::NotifySet notify{};
   };
 
   struct Known {
@@ -116,11 +120,13 @@ class Truth {
     std::string content;
     std::map<std::uint32_t, Recipient> recipients;  // by number
     std::vector<queue::MessageId> reports;
+    unsigned notices = 0;  // of these, about a delay
   };
 
   void begins(queue::MessageId id, Known known);
   void check_content(queue::MessageId id, const Known& known);
   void note_report(queue::MessageId id, const Known& report);
+  void note_named(queue::MessageId report, Recipient& recipient, std::string_view action);
   void check_age(queue::MessageId id, const Known& known, const Recipient& recipient);
   void check_copies(queue::MessageId id, std::uint32_t number, const Recipient& recipient);
   void fail(queue::MessageId id, std::string_view what);

@@ -61,7 +61,7 @@ TEST_CASE("why: first attempts, uncertain ends, shared reports and holds have th
   CHECK(admin::explain(delivery, kNow) ==
         "waits until 21:25 (in 15m) because of mx.example.net[192.0.2.1]:25; a connection was lost "
         "behind the final dot, so it may have arrived");
-  delivery.failed_status = "5.1.1";
+  delivery.final_status = "5.1.1";
   CHECK(admin::explain(delivery, kNow)
             .starts_with("has failed for good (5.1.1) and waits for the report"));
   delivery.state = DeliveryState::Held;

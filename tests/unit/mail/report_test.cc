@@ -191,7 +191,9 @@ TEST_CASE("report: success is told as such, with a status of class 2") {
        {ReportAction::Delivered, ReportAction::Relayed, ReportAction::Expanded}) {
     recipient.action = action;
     const ReportMessage message = build_report(report_on({recipient}));
-    CHECK(has(message.header, "Subject: Delivered: your message"));
+    CHECK(has(message.header, action == ReportAction::Delivered
+                                  ? "Subject: Delivered: your message"
+                                  : "Subject: Sent on: your message"));
     CHECK(has(message.body, "All is well."));
     CHECK(has(message.body, "\r\nStatus: 2.1.1\r\n"));
   }
@@ -290,4 +292,95 @@ TEST_CASE("report: a sender without a domain is at our own") {
   Report report = report_on({failed(FailureKind::NoSuchUser)});
   report.to = {"root", ""};
   CHECK(has(build_report(report).header, "\r\nTo: <root@relay.example.net>\r\n"));
+}
+
+namespace {
+
+constexpr std::string_view kUtf8Local =
+    "b\xC3\xBC"
+    "cher";
+
+Report utf8_report(Address to) {
+  ReportedRecipient recipient = failed(FailureKind::NeedsUtf8, "553 5.6.7 no SMTPUTF8 here");
+  recipient.recipient.local = kUtf8Local;
+  recipient.original_recipient = "utf-8;" + std::string(kUtf8Local) + "@example.net";
+  Report report = report_on({recipient});
+  report.to = std::move(to);
+  report.original_header = "Message-ID: <1@example.com>\r\nSubject: M\xC3\xA4rz\r\n";
+  report.original_is_smtputf8 = true;
+  return report;
+}
+
+}  // namespace
+
+TEST_CASE("report: to a sender with a UTF-8 address it is internationalised mail, RFC 6533") {
+  const ReportMessage message = build_report(utf8_report({"j\xC3\xBCrgen", "example.com"}));
+  CHECK(message.is_smtputf8);
+  CHECK(message.is_eight_bit);
+  CHECK(has(message.header, "\r\nTo: <j\xC3\xBCrgen@example.com>\r\n"));
+  CHECK(has(message.header,
+            "\r\nSubject: Not delivered: your message to b\xC3\xBC"
+            "cher@example.net\r\n"));
+  const auto parts = parts_of(message);
+  REQUIRE(parts.size() == 3);
+  CHECK(has(parts[0], "Content-Transfer-Encoding: quoted-printable\r\n"));
+  CHECK(has(parts[0], "b=C3=BCcher@example.net"));
+  CHECK(has(parts[1],
+            "Content-Type: message/global-delivery-status\r\n"
+            "Content-Transfer-Encoding: 8bit\r\n"));
+  CHECK(has(parts[1],
+            "\r\nOriginal-Recipient: utf-8; b\xC3\xBC"
+            "cher@example.net\r\n"
+            "Final-Recipient: utf-8; b\xC3\xBC"
+            "cher@example.net\r\n"));
+  CHECK(has(parts[2], "Content-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n"));
+}
+
+TEST_CASE("report: to other senders an address with UTF-8 is written in ASCII, RFC 6533") {
+  Report report = utf8_report({"alice", "example.com"});
+  const ReportMessage message = build_report(report);
+  CHECK_FALSE(message.is_smtputf8);
+  CHECK(std::all_of(message.header.begin(), message.header.end(), [](char c) { return c > 0; }));
+  CHECK(has(message.header,
+            "\r\nSubject: Not delivered: your message to\r\n"
+            " =?utf-8?B?YsO8Y2hlckBleGFtcGxlLm5ldA==?=\r\n"));
+  const auto parts = parts_of(message);
+  REQUIRE(parts.size() == 3);
+  CHECK(has(parts[1], "Content-Type: message/delivery-status\r\n\r\n"));
+  CHECK(has(parts[1],
+            "\r\nOriginal-Recipient: utf-8; b\\x{FC}cher@example.net\r\n"
+            "Final-Recipient: utf-8; b\\x{FC}cher@example.net\r\n"));
+  CHECK(has(parts[2], "Content-Type: message/global\r\n"));
+  report.original_body.reset();
+  CHECK(has(parts_of(build_report(report))[2], "Content-Type: message/global-headers\r\n"));
+  // UTF-8 in the header of mail that did not say SMTPUTF8 keeps the ordinary forms.
+  report.original_is_smtputf8 = false;
+  CHECK(has(parts_of(build_report(report))[2], "Content-Type: text/rfc822-headers\r\n"));
+}
+
+TEST_CASE("report: a long subject in UTF-8 becomes several encoded words") {
+  Report report = utf8_report({"alice", "example.com"});
+  report.recipients[0].recipient.local = "";
+  for (int i = 0; i < 32; ++i) report.recipients[0].recipient.local += "\xC3\xBC";
+  const ReportMessage message = build_report(report);
+  CHECK(longest_line(message.header) <= 78);
+  CHECK(count(message.header, "=?utf-8?B?") == 2);
+}
+
+TEST_CASE("report: what the sender called the recipient comes back as Original-Recipient") {
+  ReportedRecipient recipient = failed(FailureKind::NoSuchUser);
+  recipient.original_recipient = "rfc822;Bob+x@example.org";
+  CHECK(has(build_report(report_on({recipient})).body,
+            "\r\n\r\nOriginal-Recipient: rfc822; Bob+x@example.org\r\nFinal-Recipient: "));
+  recipient.original_recipient = "rfc822;a\r\nBcc: b@c";
+  CHECK(
+      has(build_report(report_on({recipient})).body, "Original-Recipient: rfc822; a Bcc: b@c\r\n"));
+}
+
+TEST_CASE("report: what failed by TLS until its time was over says both") {
+  ReportedRecipient recipient = failed(FailureKind::TlsFailed, "451 4.7.5 wrong certificate");
+  recipient.status = {4, 4, 7};
+  const std::string text = report_text(report_on({recipient}));
+  CHECK(has(text, "could not be encrypted"));
+  CHECK(has(text, "for 5d, 3 times"));
 }

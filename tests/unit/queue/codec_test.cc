@@ -21,6 +21,11 @@ Message odd_message() {
   message.body_chunks = 4711;
   message.eight_bit = true;
   message.tenant = "blue";
+  message.smtputf8 = true;
+  message.envelope_id = "QQ+=\x01";
+  message.returned = mail::ReturnContent::Headers;
+  message.client.user = "scanner";
+  message.client.tls = "TLSv1.3 TLS_AES_128_GCM_SHA256";
   message.header_block.append(std::string(100'000, 'x'));
   return message;
 }
@@ -34,8 +39,13 @@ Delivery odd_delivery() {
   delivery.uncertain = 1;
   delivery.crashes = 2;
   delivery.hold_reason = "operator";
-  delivery.last = {kSampleTime, "mx[192.0.2.1]:25", "451 4.7.1 Later\xFE"};
-  delivery.failed_status = "5.1.1";
+  delivery.last = {kSampleTime, "mx[192.0.2.1]:25", "451 4.7.1 Later\xFE", "TLSv1.2 X"};
+  delivery.final_status = "5.1.1";
+  delivery.ending = Ending::Relayed;
+  delivery.notify.success = true;
+  delivery.notify.delay = true;
+  delivery.original_recipient = "rfc822;Bob+9@example.net";
+  delivery.delay_told = true;
   return delivery;
 }
 
@@ -60,6 +70,11 @@ TEST_CASE("codec: a message reads back as it was written") {
   CHECK(read->eight_bit);
   CHECK(read->recipients == 3);
   CHECK(read->tenant == "blue");
+  CHECK(read->smtputf8);
+  CHECK(read->envelope_id == written.envelope_id);
+  CHECK(read->returned == mail::ReturnContent::Headers);
+  CHECK(read->client.user == "scanner");
+  CHECK(read->client.tls == written.client.tls);
   CHECK(read->body == nullptr);
 }
 
@@ -83,14 +98,57 @@ TEST_CASE("codec: a delivery reads back as it was written") {
   CHECK(read->last.at == kSampleTime);
   CHECK(read->last.host == written.last.host);
   CHECK(read->last.reply == written.last.reply);
-  CHECK(read->failed_status == "5.1.1");
+  CHECK(read->final_status == "5.1.1");
+  CHECK(read->ending == Ending::Relayed);
+  CHECK(read->notify == written.notify);
+  CHECK(read->original_recipient == written.original_recipient);
+  CHECK(read->delay_told);
+  CHECK(read->last.tls == "TLSv1.2 X");
 }
 
-TEST_CASE("codec: a closing record keeps who sent what to whom") {
-  const Message message = sample_message(5);
+TEST_CASE("codec: each NOTIFY reads back as it was written") {
+  for (unsigned bits = 0; bits < 16; ++bits) {
+    Delivery written = odd_delivery();
+    written.notify = {(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0};
+    std::string octets;
+    encode_delivery(written, octets);
+    const Result<Delivery> read = decode_delivery({sample_id(5), 9}, octets);
+    REQUIRE(read);
+    CHECK(read->notify == written.notify);
+  }
+}
+
+TEST_CASE("codec: rows of issue 2, without the later fields, still open") {
+  // As the version of 2026-11-21 wrote them.
+  using namespace std::string_literals;
+  const std::string message =
+      "\x12\x01\x61\x1a\x04\xc0\x00\x02\x07\x22\x01\x63\x2a\x03lan\x30\x80\x80\xa8\x8a\xb1\x34"
+      "\x38\x07\x40\x01\x50\x01\x7a\x06X: y\r\n"s;
+  const Result<Message> read = decode_message(sample_id(5), message);
+  REQUIRE(read);
+  CHECK(read->sender == "a");
+  CHECK(read->header_block == "X: y\r\n");
+  CHECK_FALSE(read->smtputf8);
+  CHECK(read->envelope_id.empty());
+  CHECK(read->returned == mail::ReturnContent::Unset);
+  CHECK(read->client.user.empty());
+  const Result<Delivery> delivery =
+      decode_delivery({sample_id(5), 9}, "\x0a\x03\x62@x\x12\x01x\x28\x01\x30\x01"s);
+  REQUIRE(delivery);
+  CHECK(delivery->recipient == "b@x");
+  CHECK(delivery->notify.is_unset());
+  CHECK_FALSE(delivery->delay_told);
+  CHECK(delivery->final_status.empty());
+}
+
+TEST_CASE("codec: a closing record keeps who sent what to whom, and how it was secured") {
+  Message message = sample_message(5);
+  message.client.user = "scanner";
+  message.client.tls = "TLSv1.2 IN";
+  Attempt attempt = sample_attempt(kSampleTime);
+  attempt.tls = "TLSv1.3 OUT";
   std::string octets;
-  encode_closing(message, sample_delivery(message, 1), Outcome::Bounced,
-                 sample_attempt(kSampleTime), octets);
+  encode_closing(message, sample_delivery(message, 1), Outcome::Bounced, attempt, octets);
   const Result<HistoryStep> step =
       decode_step({{message.id, 1}, kSampleTime, HistoryKind::Closing}, octets);
   REQUIRE(step);
@@ -98,6 +156,9 @@ TEST_CASE("codec: a closing record keeps who sent what to whom") {
   CHECK(step->sender == "alice@here.example");
   CHECK(step->recipient == "bob1@example.net");
   CHECK(step->reply == "250 2.0.0 Ok");
+  CHECK(step->client_user == "scanner");
+  CHECK(step->client_tls == "TLSv1.2 IN");
+  CHECK(step->tls == "TLSv1.3 OUT");
   CHECK(octets.find("<1@here.example>") != std::string::npos);
 }
 
@@ -142,4 +203,23 @@ TEST_CASE("codec: a reply is kept up to its limit") {
   const Result<Delivery> read = decode_delivery({sample_id(5), 9}, octets);
   REQUIRE(read);
   CHECK(read->last.reply.size() == kReplyOctetsKept);
+}
+
+TEST_CASE("codec: a step keeps the TLS of its attempt; a later end, that of the last one") {
+  Attempt attempt = sample_attempt(kSampleTime);
+  attempt.tls = "TLSv1.3 OUT";
+  std::string octets;
+  encode_attempt(odd_delivery(), attempt, octets);
+  const Result<HistoryStep> deferred =
+      decode_step({{sample_id(5), 9}, kSampleTime, HistoryKind::Attempt}, octets);
+  REQUIRE(deferred);
+  CHECK(deferred->tls == "TLSv1.3 OUT");
+  octets.clear();
+  encode_closing(sample_message(5), odd_delivery(), Outcome::Unreported, {kSampleTime, {}, "", ""},
+                 octets);
+  const Result<HistoryStep> closed =
+      decode_step({{sample_id(5), 9}, kSampleTime, HistoryKind::Closing}, octets);
+  REQUIRE(closed);
+  CHECK(closed->what == "unreported");
+  CHECK(closed->tls == "TLSv1.2 X");
 }

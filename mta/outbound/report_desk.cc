@@ -1,0 +1,382 @@
+#include "mta/outbound/report_desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mta/base/assert.h"
+#include "mta/base/working.h"
+#include "mta/outbound/dispatcher.h"
+#include "mta/outbound/release.h"
+#include "mta/outbound/reporting.h"
+#include "queue/codec.h"
+
+namespace rockdove::outbound {
+namespace {
+
+// How often the last report asks whether the message's other deliveries have ended.
+constexpr base::Duration kLastReportAsksEvery = std::chrono::hours(1);
+
+bool has_failed(const queue::Delivery& delivery) {
+  return delivery.ending == queue::Ending::Failed;
+}
+
+queue::Outcome outcome_of(const queue::Delivery& delivery, queue::Outcome of_failures) {
+  switch (delivery.ending) {
+    case queue::Ending::Failed:
+      return of_failures;
+    case queue::Ending::Delivered:
+    case queue::Ending::Relayed:
+      return queue::Outcome::Delivered;
+    case queue::Ending::Expanded:
+      return queue::Outcome::Expanded;
+  }
+  MTA_ASSERT(false);
+}
+
+// Each closes with its own last reply.
+queue::Change ends(const queue::Message& message, const std::vector<EndedDelivery>& ended,
+                   queue::Outcome of_failures, base::WallTime now) {
+  std::optional<queue::Change> change;
+  for (const queue::Outcome how :
+       {of_failures, queue::Outcome::Delivered, queue::Outcome::Expanded}) {
+    std::vector<queue::Delivery> same;
+    for (const EndedDelivery& one : ended) {
+      if (outcome_of(one.delivery, of_failures) == how) same.push_back(one.delivery);
+    }
+    if (same.empty()) continue;
+    queue::Change next = queue::ended(message, same, how, queue::Attempt{now, {}, {}, {}});
+    if (change) {
+      change->join(std::move(next));
+    } else {
+      change = std::move(next);
+    }
+  }
+  MTA_ASSERT(change.has_value());
+  return std::move(*change);
+}
+
+std::vector<QueuedRelease> releases_of(base::MessageId id,
+                                       const std::vector<EndedDelivery>& ended) {
+  std::vector<QueuedRelease> releases;
+  releases.reserve(ended.size());
+  for (const EndedDelivery& one : ended) {
+    releases.push_back(
+        {queue::queue_of(one.as_stored), {{id, one.as_stored.number}, std::nullopt}});
+  }
+  return releases;
+}
+
+std::string_view action_name(queue::Ending ending) {
+  switch (ending) {
+    case queue::Ending::Failed:
+      return "failed";
+    case queue::Ending::Delivered:
+      return "delivered";
+    case queue::Ending::Relayed:
+      return "relayed";
+    case queue::Ending::Expanded:
+      return "expanded";
+  }
+  MTA_ASSERT(false);
+}
+
+}  // namespace
+
+struct ReportDesk::BodyRead {
+  queue::MessagePointer message;
+  Reporting reporting;
+  base::UniqueFunction<void()> done;
+  std::string body;
+};
+
+ReportDesk::ReportDesk(const Environment& environment)
+    : env_(environment),
+      to_postmaster_((kPostmasterAnHour + env_.loop_count() - 1) / env_.loop_count(),
+                     std::chrono::hours(1)) {}
+
+unsigned ReportDesk::loop_of(base::MessageId message, unsigned loops) {
+  return static_cast<unsigned>(std::hash<base::MessageId>()(message) >> 32) % loops;
+}
+
+void ReportDesk::ended(const queue::MessagePointer& message, std::vector<EndedDelivery> ended) {
+  const auto told = std::stable_partition(ended.begin(), ended.end(), [](const EndedDelivery& one) {
+    return has_failed(one.delivery) && !reports_failure(one.delivery);
+  });
+  std::vector<EndedDelivery> rest(std::make_move_iterator(told),
+                                  std::make_move_iterator(ended.end()));
+  ended.erase(told, ended.end());
+  if (!ended.empty()) end_untold(message, std::move(ended));
+  if (rest.empty()) return;
+  if (message->recipients == 1) return report(message, {std::move(rest), {}, {}}, [] {});
+  to_desk(message, std::move(rest));
+}
+
+// RFC 3461 §4.1: NOTIFY does not name FAILURE.
+void ReportDesk::end_untold(const queue::MessagePointer& message,
+                            std::vector<EndedDelivery> failed) {
+  for (const EndedDelivery& one : failed) {
+    log_ended(*message, one, queue::Outcome::Unreported, std::nullopt);
+  }
+  commit_ends(ends(*message, failed, queue::Outcome::Unreported, env_.now().wall), message, failed,
+              {}, [] {});
+}
+
+void ReportDesk::succeeded(const queue::MessagePointer& message, std::vector<EndedDelivery> ended) {
+  if (message->recipients == 1) return report(message, {std::move(ended), {}, {}}, [] {});
+  // What was taken must never be sent again, so it does not wait for its report.
+  std::optional<queue::Change> change;
+  for (EndedDelivery& one : ended) {
+    one.delivery.due = env_.now().wall;
+    queue::Change next = queue::moved(*message, one.as_stored, one.delivery, std::nullopt);
+    if (change) {
+      change->join(std::move(next));
+    } else {
+      change = std::move(next);
+    }
+    one.as_stored = one.delivery;
+  }
+  env_.store.commit(env_.loop, std::move(*change),
+                    [this, message, ended = std::move(ended)](base::Result<void> result) mutable {
+                      MTA_ASSERT(result.is_ok());
+                      to_desk(message, std::move(ended));
+                    });
+}
+
+void ReportDesk::to_desk(const queue::MessagePointer& message, std::vector<EndedDelivery> ended) {
+  env_.on_loop(loop_of(message->id, env_.loop_count()),
+               [message, ended = std::move(ended)](Dispatcher& dispatcher) mutable {
+                 dispatcher.settler().reports().at_desk(message, std::move(ended));
+               });
+}
+
+void ReportDesk::at_desk(const queue::MessagePointer& message, std::vector<EndedDelivery> ended) {
+  Desk& desk = desks_[message->id];
+  desk.message = message;
+  std::move(ended.begin(), ended.end(), std::back_inserter(desk.waiting));
+  if (desk.busy) return;  // they join what comes next
+  desk.busy = true;
+  // At the end of the turn, so that what ends in the same turn shares the report.
+  env_.loop.at_turn_end([this, id = message->id] { go_on(id); });
+}
+
+void ReportDesk::go_on(base::MessageId id) {
+  env_.store.read_report_state(env_.loop, id, [this, id](base::Result<queue::ReportState> state) {
+    // The store is being replaced: how many reports there were must be known.
+    if (!state) return park(desks_.at(id), env_.now().wall + kReportsApart);
+    if (state->reports + 1 != kReportsMax) return decide(id, *state, {});
+    env_.store.view(env_.loop, id,
+                    [this, id, known = *state](base::Result<queue::MessageView> view) {
+                      if (!view) return park(desks_.at(id), env_.now().wall + kReportsApart);
+                      decide(id, known, view->deliveries);
+                    });
+  });
+}
+
+void ReportDesk::decide(base::MessageId id, const queue::ReportState& state,
+                        const std::vector<queue::Delivery>& in_queue) {
+  Desk& desk = desks_.at(id);
+  const base::Now now = env_.now();
+  const bool is_last = state.reports + 1 == kReportsMax;
+  const base::WallTime next = state.reports == 0 ? base::WallTime{} : state.last + kReportsApart;
+  const bool are_named = state.reports >= kReportsMax;  // by the last report, see below
+  if (!are_named && next > now.wall && next - now.wall <= kReportsApart) return park(desk, next);
+  // The first report does not wait: those here keep their places in the queue's memory meanwhile,
+  // so that of a new destination no others could come.
+  if (!are_named && state.reports > 0 && !desk.has_gathered) return gather(id, desk);
+  desk.has_gathered = false;
+  // The last report names all that is left, so it waits until nothing else can end. Those that
+  // wait for it in the queue come here later, each with its own load, and go without another one.
+  Reporting reporting;
+  if (is_last) {
+    for (const queue::Delivery& delivery : in_queue) {
+      const bool is_here = std::any_of(
+          desk.waiting.begin(), desk.waiting.end(),
+          [&delivery](const EndedDelivery& one) { return one.delivery.number == delivery.number; });
+      if (is_here) continue;
+      if (delivery.final_status.empty()) return park(desk, now.wall + kLastReportAsksEvery);
+      reporting.named_too.push_back(delivery);
+    }
+  }
+  if (!are_named) reporting.state = queue::ReportState{state.reports + 1, now.wall};
+  reporting.ended = std::exchange(desk.waiting, {});
+  reporting.are_named = are_named;
+  report(desk.message, std::move(reporting), [this, id] { committed(id); });
+}
+
+void ReportDesk::gather(base::MessageId id, Desk& desk) {
+  desk.has_gathered = true;
+  // Not from the timer's own call, because the desk and its timer may end by it.
+  desk.timer =
+      env_.loop.make_timer([this, id] { env_.loop.at_turn_end([this, id] { go_on(id); }); });
+  desk.timer->set(env_.now().instant + kGatherFor);
+}
+
+void ReportDesk::park(Desk& desk, base::WallTime due) {
+  const std::vector<EndedDelivery> parked = std::exchange(desk.waiting, {});
+  const base::MessageId id = desk.message->id;
+  const base::WallTime wall = env_.now().wall;
+  for (const EndedDelivery& one : parked) {
+    queue::Delivery after = one.delivery;
+    after.due = due;
+    const bool is_new = one.as_stored.final_status.empty();
+    std::optional<queue::Attempt> attempt;
+    if (is_new) {
+      attempt = queue::Attempt{wall, {}, after.last.host, after.last.reply, after.last.tls};
+    }
+    std::vector<QueuedRelease> releases{{queue::queue_of(after), {{id, after.number}, due}}};
+    env_.store.commit(env_.loop, queue::moved(*desk.message, one.as_stored, after, attempt),
+                      [this, releases = std::move(releases)](base::Result<void> result) mutable {
+                        MTA_ASSERT(result.is_ok());
+                        release(env_, std::move(releases));
+                      });
+  }
+  committed(id);
+}
+
+void ReportDesk::committed(base::MessageId id) {
+  const auto found = desks_.find(id);
+  if (found == desks_.end()) return;
+  if (found->second.waiting.empty()) {
+    desks_.erase(found);
+    return;
+  }
+  env_.loop.at_turn_end([this, id] { go_on(id); });
+}
+
+void ReportDesk::report(const queue::MessagePointer& message, Reporting reporting,
+                        base::UniqueFunction<void()> done) {
+  // RFC 3461 §4.3: only a report of a failure returns more than the header.
+  const bool returns_body =
+      message->header_block.size() + message->body_octets <= env_.queue.bounce_returned &&
+      message->returned != mail::ReturnContent::Headers && !reporting.are_named &&
+      std::any_of(reporting.ended.begin(), reporting.ended.end(),
+                  [](const EndedDelivery& one) { return has_failed(one.delivery); });
+  const bool may_read = message->body_chunks == 1 || env_.memory.has_room_to_keep();
+  if (message->body != nullptr || message->body_chunks == 0 || !returns_body || !may_read) {
+    const std::shared_ptr<const std::string> body = message->body;
+    return report_with_body(message, std::move(reporting), std::move(done),
+                            body != nullptr ? std::string_view(*body) : std::string_view());
+  }
+  read_on(
+      std::shared_ptr<BodyRead>(new BodyRead{message, std::move(reporting), std::move(done), {}}));
+}
+
+// Bounded by [bounce] returned. What cannot be read does not come back.
+void ReportDesk::read_on(std::shared_ptr<BodyRead> read) {
+  const queue::MessagePointer& message = read->message;
+  const auto index = static_cast<std::uint32_t>(read->body.size() / queue::kBodyChunkOctets);
+  if (index >= message->body_chunks || read->body.size() >= message->body_octets) {
+    return report_with_body(message, std::move(read->reporting), std::move(read->done), read->body);
+  }
+  env_.store.read_chunk(
+      env_.loop, message->id, index,
+      [this, read](base::Result<std::shared_ptr<const std::string>> chunk) mutable {
+        const bool is_whole =
+            chunk && ((*chunk)->size() == queue::kBodyChunkOctets ||
+                      read->body.size() + (*chunk)->size() == read->message->body_octets);
+        if (is_whole) {
+          read->body += **chunk;
+          return read_on(std::move(read));
+        }
+        report_with_body(read->message, std::move(read->reporting), std::move(read->done), {});
+      });
+}
+
+ReportDesk::Addressee ReportDesk::addressee(const queue::Message& message,
+                                            const Reporting& reporting) {
+  if (message.kind == queue::MessageKind::PostmasterReport) return {};
+  if (!message.sender.empty()) {
+    Addressee sender{message.sender, env_.expand(message.sender), queue::MessageKind::Report};
+    if (!sender.recipients.empty()) return sender;
+  }
+  // Nothing that we wrote ourselves, and nothing without a sender or with one of ours that does not
+  // exist, is answered (RFC 5321 §6.1): the postmaster hears of its failure once.
+  const bool has_failures =
+      std::any_of(reporting.ended.begin(), reporting.ended.end(),
+                  [](const EndedDelivery& one) { return has_failed(one.delivery); });
+  if (!has_failures || env_.queue.postmaster.empty()) return {};
+  Addressee postmaster{env_.queue.postmaster, env_.expand(env_.queue.postmaster),
+                       queue::MessageKind::PostmasterReport};
+  if (postmaster.recipients.empty() || reporting.are_named) return postmaster;
+  // A flood of mail under forged addresses must not bury him.
+  if (!to_postmaster_.take(env_.now().instant)) return {};
+  return postmaster;
+}
+
+void ReportDesk::report_with_body(const queue::MessagePointer& message, Reporting reporting,
+                                  base::UniqueFunction<void()> done, std::string_view body) {
+  const base::Now now = env_.now();
+  const std::vector<EndedDelivery>& ended = reporting.ended;
+  const base::WorkingOn working(base::DeliveryId{message->id, ended.front().delivery.number});
+  Addressee reader = addressee(*message, reporting);
+  const queue::Outcome of_failures =
+      reader.recipients.empty() ? queue::Outcome::Unreturnable : queue::Outcome::Bounced;
+  queue::Change change = ends(*message, ended, of_failures, now.wall);
+  ReportMail report;
+  if (!reader.recipients.empty() && !reporting.are_named) {
+    ReportRequest request{*message,
+                          {},
+                          body,
+                          std::move(reader.to),
+                          std::move(reader.recipients),
+                          reader.kind,
+                          env_.ids.next(now.wall),
+                          now.wall};
+    for (const EndedDelivery& one : ended) request.about.push_back(one.delivery);
+    std::move(reporting.named_too.begin(), reporting.named_too.end(),
+              std::back_inserter(request.about));
+    if (request.kind == queue::MessageKind::PostmasterReport) {
+      std::erase_if(request.about, [](const queue::Delivery& one) { return !has_failed(one); });
+    }
+    report = make_report_mail(env_.queue, env_.outbound, request);
+    change.join(queue::accepted(*report.message, report.deliveries, queue::Change::Kind::Result));
+    // Many recipients, or long replies: what is larger than a chunk is read when it is sent.
+    if (report.message->body_chunks > 1) report.message->body = nullptr;
+  }
+  if (reporting.state) change.join(queue::reported(message->id, *reporting.state));
+  for (const EndedDelivery& one : ended) {
+    log_ended(*message, one, outcome_of(one.delivery, of_failures),
+              report.message ? std::optional(report.message->id) : std::nullopt);
+  }
+  commit_ends(std::move(change), message, ended, std::move(report), std::move(done));
+}
+
+void ReportDesk::commit_ends(queue::Change change, const queue::MessagePointer& message,
+                             const std::vector<EndedDelivery>& ended, ReportMail report,
+                             base::UniqueFunction<void()> done) {
+  env_.store.commit(
+      env_.loop, std::move(change),
+      [this, message, releases = releases_of(message->id, ended), report = std::move(report),
+       done = std::move(done)](base::Result<void> result) mutable {
+        MTA_ASSERT(result.is_ok());
+        release(env_, std::move(releases));
+        if (report.message != nullptr) {
+          env_.peers[env_.loop.index()]->hand_in(counted(std::move(report.message), env_.memory),
+                                                 std::move(report.deliveries));
+        }
+        done();
+      });
+}
+
+void ReportDesk::log_ended(const queue::Message& message, const EndedDelivery& ended,
+                           queue::Outcome how, std::optional<base::MessageId> report_id) {
+  const queue::Delivery& delivery = ended.delivery;
+  const bool is_failure = has_failed(delivery);
+  if (!is_failure && !report_id && delivery.ending != queue::Ending::Expanded) return;
+  // That it was delivered has a line of its own.
+  base::LogLine line = env_.log.line(
+      base::Level::Info, is_failure ? queue::outcome_name(how) : std::string_view("reported"));
+  line.id(base::DeliveryId{message.id, delivery.number})
+      .path("from", message.sender)
+      .path("to", delivery.recipient);
+  if (is_failure) {
+    line.field("host", delivery.last.host).field("status", delivery.final_status);
+    if (!delivery.last.tls.empty()) line.field("tls", delivery.last.tls);
+    line.field("reply", delivery.last.reply);
+  } else {
+    line.field("action", action_name(delivery.ending)).field("status", delivery.final_status);
+  }
+  if (report_id) line.field("report", base::format_id(*report_id));
+}
+
+}  // namespace rockdove::outbound
