@@ -100,15 +100,6 @@ Result<base::WallTime> wall_time_of(const ASN1_TIME* time) {
   return base::WallTime(std::chrono::milliseconds(std::max<std::int64_t>(sum, 0) * 1'000));
 }
 
-bool is_self_signed(X509* certificate) {
-  const bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(certificate));
-  const bool names_itself =
-      X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0;
-  const bool is = names_itself && key != nullptr && X509_verify(certificate, key.get()) == 1;
-  ERR_clear_error();
-  return is;
-}
-
 }  // namespace
 
 std::string take_crypto_error() {
@@ -119,6 +110,16 @@ std::string take_crypto_error() {
   std::string text = base::lower_case(reason);
   std::replace(text.begin(), text.end(), '_', ' ');
   return text;
+}
+
+bool is_self_signed(const X509& certificate) {
+  // X509_verify() changes nothing; older signatures have no const.
+  X509* asked = const_cast<X509*>(&certificate);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  if (X509_NAME_cmp(X509_get_subject_name(asked), X509_get_issuer_name(asked)) != 0) return false;
+  const bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(asked));
+  const bool is = key != nullptr && X509_verify(asked, key.get()) == 1;
+  ERR_clear_error();
+  return is;
 }
 
 Result<std::vector<bssl::UniquePtr<X509>>> read_certificates(std::string_view pem) {
@@ -183,7 +184,7 @@ Result<CertificateFacts> certificate_facts(std::string_view pem) {
   if (!end) return end.error();
   facts.not_before = *begin;
   facts.not_after = *end;
-  facts.is_self_signed = is_self_signed(first);
+  facts.is_self_signed = is_self_signed(*first);
   return facts;
 }
 

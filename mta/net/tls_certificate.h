@@ -41,6 +41,9 @@ struct TlsIdentity {
 // (RFC 9525 §6.3).
 [[nodiscard]] bool name_covers(std::string_view name, std::string_view host);
 
+// Whether its own key has signed it.
+[[nodiscard]] bool is_self_signed(const X509& certificate);
+
 // The first error of BoringSSL's queue in its own words, "bad end line"; empties the queue.
 [[nodiscard]] std::string take_crypto_error();
 

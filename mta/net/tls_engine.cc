@@ -52,6 +52,31 @@ int on_create(BIO* bio) {
   return 1;
 }
 
+// The first error that is TLS's own; those before it are of the ciphers and say less.
+std::uint32_t take_error() {
+  std::uint32_t first = 0;
+  while (const std::uint32_t code = ERR_get_error()) {
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
+      first = code;
+      break;
+    }
+    if (first == 0) first = code;
+  }
+  ERR_clear_error();
+  return first;
+}
+
+// An alert in clear (RFC 8446 §5.1, §6) at the end of what arrived, or 0. OpenSSL's clients say so
+// that they do not trust a certificate, also when this side takes nothing in clear any more.
+int clear_alert(std::string_view octets) {
+  constexpr std::size_t kAlertRecordOctets = 7;
+  if (octets.size() < kAlertRecordOctets) return 0;
+  octets.remove_prefix(octets.size() - kAlertRecordOctets);
+  const bool is_alert = octets.substr(0, 2) == "\x15\x03" &&
+                        octets.substr(3, 3) == std::string_view("\x00\x02\x02", 3);
+  return is_alert ? static_cast<unsigned char>(octets.back()) : 0;
+}
+
 }  // namespace
 
 std::string_view tls_version_name(TlsVersion version) {
@@ -212,7 +237,8 @@ void TlsEngine::fail() {
     TlsTrouble trouble;
     trouble.we_are_server = client_ == nullptr;
     trouble.was_open = state_ == State::Open;
-    trouble.error = ERR_peek_error();
+    trouble.error = take_error();
+    trouble.clear_alert = clear_alert_;
     trouble.least = least_;
     trouble.offer = std::move(offer_);
     trouble.first_octets = first_octets_;
@@ -230,6 +256,7 @@ std::string_view TlsEngine::receive(std::string_view ciphertext, std::span<char>
     if (first_octets_.size() < kFirstOctetsMax) {
       first_octets_.append(ciphertext.substr(0, kFirstOctetsMax - first_octets_.size()));
     }
+    clear_alert_ = clear_alert(ciphertext);
     shake_hands();
   }
   std::size_t written = 0;

@@ -106,6 +106,7 @@ class TlsEngine {
   State state_ = State::Handshaking;
   bool peer_has_closed_ = false;
   bool is_closed_ = false;
+  int clear_alert_ = 0;      // of the last octets that arrived in the handshake
   std::string host_;         // as client
   std::string session_key_;  // as client
   std::string_view arriving_;

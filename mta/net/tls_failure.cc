@@ -80,7 +80,7 @@ std::string kinds_offered(const std::vector<std::uint16_t>& suites) {
                  std::find(kind.suites.begin(), kind.suites.end(), suite) != kind.suites.end();
         });
       }));
-  if (others > 0) add(std::to_string(others) + (text.empty() ? " unknown" : " others"));
+  if (others > 0) add(std::to_string(others) + (text.empty() ? " unknown" : " more"));
   return text.empty() ? "none" : text;
 }
 
@@ -140,6 +140,7 @@ std::string describe_tls_trouble(const TlsTrouble& trouble) {
   if (reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) {
     return alert_text(reason - SSL_AD_REASON_OFFSET, trouble);
   }
+  if (trouble.clear_alert != 0) return alert_text(trouble.clear_alert, trouble);
   const std::string least(tls_version_name(trouble.least));
   switch (reason) {
     case SSL_R_UNSUPPORTED_PROTOCOL:

@@ -22,6 +22,7 @@ struct TlsTrouble {
   bool was_open = false;    // the handshake had been done before
   std::uint32_t error = 0;  // BoringSSL's; 0: unknown
   TlsVersion least = TlsVersion::V1_2;
+  int clear_alert = 0;            // that came in clear, after this side had begun to encrypt
   TlsOffer offer;                 // of the peer, if we are the server
   std::string_view first_octets;  // that the peer sent, at most 64
 };

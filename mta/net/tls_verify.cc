@@ -58,12 +58,13 @@ std::string names_shown(const X509& certificate) {
     base::append_printable(text, names[i], kNameOctetsShown);
   }
   if (names.size() > kNamesShown) {
-    text += " and " + std::to_string(names.size() - kNamesShown) + " others";
+    text += " and " + std::to_string(names.size() - kNamesShown) + " more";
   }
   return text;
 }
 
 std::string authority_fault(X509* leaf, const std::string& why_empty) {
+  if (is_self_signed(*leaf)) return "the certificate is self-signed";
   if (!why_empty.empty()) return "no certificate authority is known here: " + why_empty;
   return "the certificate's issuer is not known here: it was issued by \"" + [leaf] {
     char text[256];
