@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,13 @@ class ByteBuffer {
     MTA_ASSERT(octets <= size());
     start_ += octets;
     if (start_ == octets_.size()) clear();
+  }
+
+  // For passwords: what is taken leaves no trace here. (Copies made as the buffer grew stay.)
+  void take_and_wipe(std::size_t octets) {
+    MTA_ASSERT(octets <= size());
+    ::explicit_bzero(octets_.data() + start_, octets);
+    take(octets);
   }
 
   void clear() {

@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::uint16_t kSmtpPort = 25;
 constexpr std::size_t kFileOctetsMax = 1'000'000'000;
+constexpr std::string_view kNoUtf8 = "local parts of addresses can only be ASCII here";
 
 struct Options {
   std::string server = "127.0.0.1:25";
@@ -196,6 +197,7 @@ int send(Options& options) {
     if (!address)
       return complain(kUsage,
                       "--to " + base::printable(recipient, 80) + ": " + address.error().text());
+    if (mail::is_unicode(*address)) return complain(kUsage, std::string(kNoUtf8));
     recipient = mail::format_address(*address);
   }
   if (!options.from.empty()) {
@@ -203,6 +205,7 @@ int send(Options& options) {
     if (!address)
       return complain(
           kUsage, "--from " + base::printable(options.from, 80) + ": " + address.error().text());
+    if (mail::is_unicode(*address)) return complain(kUsage, std::string(kNoUtf8));
     options.from = mail::format_address(*address);
   }
   SendJob job;

@@ -80,9 +80,10 @@ Relay::Shard::Shard(Relay& relay, const LoopParts& parts,
                 parts.log,
                 ids,
                 *verifier,
-                [this](std::string_view recipient, std::string_view sender,
-                       std::string_view listener, const base::IpAddress& client) {
-                  return outbound::destination_of(outbound, {recipient, sender, listener, client});
+                [this](const inbound::HandedIn& mail) {
+                  return outbound::destination_of(
+                      outbound,
+                      {mail.recipient, mail.sender, mail.listener, mail.client, mail.user});
                 },
                 [this](queue::MessagePointer message, std::vector<queue::Delivery> deliveries) {
                   dispatcher.hand_in(message, std::move(deliveries));

@@ -3,23 +3,31 @@
 #include <algorithm>
 #include <utility>
 
-#include "mta/base/assert.h"
+#include "mta/base/utf8.h"
 
 namespace rockdove::inbound {
 namespace {
 
-bool has_high_octets(std::string_view octets) {
-  return std::any_of(octets.begin(), octets.end(),
-                     [](char c) { return (static_cast<unsigned char>(c) & 0x80) != 0; });
+// What two RCPTs for one address want together (RFC 3461 §4.1).
+mail::NotifySet merged(const mail::NotifySet& one, const mail::NotifySet& other) {
+  if (one == other || other.never) return one;
+  if (one.never) return other;
+  mail::NotifySet both;
+  both.success = one.success || other.success;
+  both.failure = one.wants_failure() || other.wants_failure();
+  both.delay = one.delay || other.delay;
+  return both;
 }
 
 }  // namespace
 
-Incoming::Incoming(mail::Address sender, bool eight_bit, std::uint64_t announced_octets,
-                   queue::MemoryBudget& memory)
-    : sender_(std::move(sender)),
-      eight_bit_(eight_bit),
-      announced_octets_(announced_octets),
+Incoming::Incoming(const smtp::SenderOffered& offered, queue::MemoryBudget& memory)
+    : sender_(offered.sender),
+      envelope_id_(offered.envelope_id),
+      returned_(offered.returned),
+      eight_bit_(offered.eight_bit),
+      utf8_(offered.utf8),
+      announced_octets_(offered.size),
       splitter_(queue::kHeaderBlockOctetsMax - kHeaderRoom),
       memory_(memory) {}
 
@@ -27,20 +35,29 @@ Incoming::~Incoming() {
   memory_.give_back(accounted_);
 }
 
-void Incoming::add_recipient(const mail::Address& offered,
+void Incoming::add_recipient(const smtp::RecipientOffered& offered,
                              const std::vector<std::string>& addresses) {
-  if (offered_++ == 0) first_offered_ = offered;
+  if (offered_++ == 0) first_offered_ = offered.recipient;
   for (const std::string& address : addresses) {
-    if (!recipients_.empty() && known_.empty()) known_.insert(recipients_.front());
-    if (!recipients_.empty() && !known_.insert(address).second) continue;
-    recipients_.push_back(address);
-    recipient_octets_ += 2 * (sizeof(std::string) + address.size());  // `known_` has it, too
+    if (!recipients_.empty()) {
+      if (known_.empty()) known_.emplace(recipients_.front().address, 0);
+      const auto [known, is_new] = known_.emplace(address, recipients_.size());
+      if (!is_new) {
+        Recipient& twice = recipients_[known->second];
+        twice.notify = merged(twice.notify, offered.notify);
+        continue;
+      }
+    }
+    recipients_.push_back({address, offered.notify, offered.original_recipient});
+    // `known_` has it, too.
+    recipient_octets_ += sizeof(Recipient) + sizeof(std::string) + 2 * address.size() +
+                         offered.original_recipient.size();
   }
   account();
 }
 
 void Incoming::add_content(std::string_view octets) {
-  if (!eight_bit_) eight_bit_ = has_high_octets(octets);
+  if (!eight_bit_) eight_bit_ = !base::is_ascii(octets);
   if (!splitter_.is_done()) {
     octets.remove_prefix(splitter_.receive(octets));
     if (splitter_.is_done()) add_body(splitter_.body_start());
@@ -84,6 +101,12 @@ std::shared_ptr<const std::string> Incoming::take_rest() {
   auto chunk = std::make_shared<const std::string>(std::exchange(body_, {}));
   account();
   return chunk;
+}
+
+bool Incoming::needs_utf8() const {
+  if (is_unicode(sender_) || (utf8_ && !base::is_ascii(header()))) return true;
+  return std::any_of(recipients_.begin(), recipients_.end(),
+                     [](const Recipient& recipient) { return !base::is_ascii(recipient.address); });
 }
 
 void Incoming::account() {

@@ -7,11 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "mta/mail/address.h"
 #include "mta/mail/headers.h"
+#include "mta/smtp/server_session.h"
 #include "queue/budget.h"
 #include "queue/types.h"
 
@@ -22,14 +23,21 @@ class Incoming {
   // Octets that the header block leaves for the fields that we add.
   static constexpr std::size_t kHeaderRoom = 8 * 1024;
 
-  Incoming(mail::Address sender, bool eight_bit, std::uint64_t announced_octets,
-           queue::MemoryBudget& memory);
+  struct Recipient {
+    std::string address;  // without <>
+    mail::NotifySet notify{};
+    std::string original{};  // ORCPT, as queue::Delivery has it
+  };
+
+  Incoming(const smtp::SenderOffered& offered, queue::MemoryBudget& memory);
   ~Incoming();
   Incoming(const Incoming&) = delete;
   Incoming& operator=(const Incoming&) = delete;
 
-  // The same address twice is one recipient.
-  void add_recipient(const mail::Address& offered, const std::vector<std::string>& addresses);
+  // What was offered, and the addresses that it stands for. The same address twice is one
+  // recipient, who wants the reports that any of the two wants.
+  void add_recipient(const smtp::RecipientOffered& offered,
+                     const std::vector<std::string>& addresses);
 
   void add_content(std::string_view octets);
   // No more content: the header is known and whole.
@@ -43,7 +51,14 @@ class Incoming {
 
   [[nodiscard]] const mail::Address& sender() const { return sender_; }
 
-  [[nodiscard]] const std::vector<std::string>& recipients() const { return recipients_; }
+  [[nodiscard]] const std::vector<Recipient>& recipients() const { return recipients_; }
+
+  [[nodiscard]] const std::string& envelope_id() const { return envelope_id_; }
+
+  [[nodiscard]] mail::ReturnContent returned() const { return returned_; }
+
+  // The client used SMTPUTF8 (RFC 6531).
+  [[nodiscard]] bool utf8() const { return utf8_; }
 
   // The address as offered, if there was exactly one RCPT.
   [[nodiscard]] const mail::Address* only_offered() const {
@@ -57,6 +72,11 @@ class Incoming {
 
   [[nodiscard]] std::string_view separator() const { return splitter_.separator(); }
 
+  // Likewise: it can go on only with SMTPUTF8, because an address or, where the client said
+  // SMTPUTF8, the header is not ASCII. (8-bit headers of those who did not say it are no UTF-8
+  // mail, and go on as they are.)
+  [[nodiscard]] bool needs_utf8() const;
+
   [[nodiscard]] std::uint64_t body_octets() const { return body_octets_; }
 
  private:
@@ -66,10 +86,14 @@ class Incoming {
   mail::Address sender_;
   mail::Address first_offered_;
   std::uint32_t offered_ = 0;
-  std::vector<std::string> recipients_;
-  std::uint64_t recipient_octets_ = 0;     // of memory, roughly
-  std::unordered_set<std::string> known_;  // filled from the second recipient on
+  std::vector<Recipient> recipients_;
+  std::uint64_t recipient_octets_ = 0;  // of memory, roughly
+  // Where each stands in recipients_; filled from the second recipient on.
+  std::unordered_map<std::string, std::size_t> known_;
+  std::string envelope_id_;
+  mail::ReturnContent returned_;
   bool eight_bit_;
+  bool utf8_;
   std::uint64_t announced_octets_;
   mail::HeaderSplitter splitter_;
   std::string body_;

@@ -3,19 +3,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "mta/base/text.h"
+#include "mta/base/assert.h"
+#include "mta/base/wipe.h"
 #include "mta/base/working.h"
 #include "mta/inbound/access.h"
-#include "mta/mail/date.h"
-#include "mta/mail/received.h"
 
 namespace rockdove::inbound {
 namespace {
 
-// A message may come back once or twice on purpose (a content filter, a forwarding): more is a
-// loop.
-constexpr std::size_t kOwnHopsMax = 4;
-constexpr std::size_t kHopsNamedMax = 12;
 constexpr std::size_t kAddressesMax = 10'000;  // behind all aliases of one message
 
 smtp::Reply storage_reply(queue::Readiness readiness) {
@@ -31,33 +26,6 @@ smtp::Reply storage_reply(queue::Readiness readiness) {
                               "the queue cannot be written at the moment; try again later");
   }
   MTA_ASSERT(false);
-}
-
-std::string_view reason_of(smtp::BodyEnd how) {
-  switch (how) {
-    case smtp::BodyEnd::Dot:
-      break;
-    case smtp::BodyEnd::TooBig:
-      return "message too big";
-    case smtp::BodyEnd::BareLineFeed:
-      return "bare line feed";
-    case smtp::BodyEnd::BareCarriageReturn:
-      return "bare carriage return";
-    case smtp::BodyEnd::NullOctet:
-      return "NUL octet";
-    case smtp::BodyEnd::LineTooLong:
-      return "line too long";
-  }
-  MTA_ASSERT(false);
-}
-
-std::string name_hops(std::string_view header) {
-  std::string names;
-  for (const std::string_view host : mail::received_hosts(header, kHopsNamedMax)) {
-    if (!names.empty()) names += " <- ";
-    names += base::printable(host, 64);
-  }
-  return names;
 }
 
 }  // namespace
@@ -81,6 +49,49 @@ std::unique_ptr<net::Protocol> make_receiver(Reception& reception,
   return std::make_unique<Receiver>(reception, std::move(listener), info);
 }
 
+namespace {
+
+smtp::ServerOffers offers_of(const ListenerSettings& listener, const InboundSettings& settings,
+                             const Authenticator* authenticator, const base::IpAddress& client) {
+  smtp::ServerOffers offers;
+  switch (listener.tls) {
+    case ListenerTls::Off:
+    case ListenerTls::Implicit:
+      break;
+    case ListenerTls::Optional:
+      offers.tls = settings.tls == nullptr ? smtp::ServerOffers::Tls::Unavailable
+                                           : smtp::ServerOffers::Tls::Optional;
+      break;
+    case ListenerTls::Required:
+      offers.tls = smtp::ServerOffers::Tls::Required;
+      break;
+  }
+  offers.auth_required = listener.auth == ListenerAuth::Required;
+  if (listener.auth == ListenerAuth::Off || authenticator == nullptr) return offers;
+  const bool in_clear =
+      std::any_of(listener.auth_in_clear.begin(), listener.auth_in_clear.end(),
+                  [&client](const base::IpNetwork& network) { return network.contains(client); });
+  offers.auth = in_clear ? smtp::ServerOffers::Auth::Always : smtp::ServerOffers::Auth::UnderTls;
+  return offers;
+}
+
+smtp::Reply reply_of(LoginVerdict verdict) {
+  switch (verdict) {
+    case LoginVerdict::Accepted:
+      return smtp::make_reply(235, "2.7.0", "welcome");
+    case LoginVerdict::Refused:
+      return smtp::make_reply(535, "5.7.8", "user name or password is wrong");
+    case LoginVerdict::TooMany:
+      return smtp::make_reply(454, "4.7.0",
+                              "too many failed logins from your address; try again later");
+    case LoginVerdict::Unavailable:
+      return smtp::make_reply(454, "4.7.0", "logins cannot be checked now; try again later");
+  }
+  MTA_ASSERT(false);
+}
+
+}  // namespace
+
 Receiver::Receiver(Reception& reception, std::shared_ptr<const ListenerContext> listener,
                    const net::ConnectionInfo& info)
     : reception_(reception),
@@ -89,7 +100,8 @@ Receiver::Receiver(Reception& reception, std::shared_ptr<const ListenerContext> 
       settings_(*context_->all),
       info_(info),
       may_relay_(inbound::may_relay(*listener_.settings, info.peer.ip)),
-      session_(listener_.limits, listener_.greeting, reception.loop.now().instant),
+      session_(listener_.limits, listener_.greeting, reception.loop.now().instant,
+               offers_of(*listener_.settings, settings_, reception.authenticator, info.peer.ip)),
       self_(std::make_shared<Receiver*>(this)) {}
 
 Receiver::~Receiver() {
@@ -128,11 +140,34 @@ void Receiver::connected(net::Wire& wire, const net::ConnectionInfo& info, base:
   if (const std::optional<smtp::Reply> refusal = refuse_connection(now)) {
     refuse(*refusal, "connection", "", now);
     session_.refuse(*refusal, now.instant);
+    // RFC 8314 §3.3: here no word can be said in clear, and a handshake only to say it is too much.
+    if (listener_.settings->tls == ListenerTls::Implicit) session_.lost(now.instant);
+  } else if (listener_.settings->tls == ListenerTls::Implicit) {
+    session_.begin_with_tls(now.instant);
+    start_tls(now);
   } else if (may_relay_ || reception_.greeting_pause == base::Duration::zero()) {
     session_.greet(now.instant);
   } else {
     greet_at_ = now.instant + reception_.greeting_pause;
   }
+  pump(now);
+}
+
+void Receiver::start_tls(base::Now now) {
+  if (settings_.tls == nullptr) {
+    reception_.log.line(base::Level::Error, "a listener wants TLS, but there is no certificate")
+        .field("listener", listener_.settings->name);
+    return session_.lost(now.instant);
+  }
+  wire_->start_tls(net::StartTlsAsServer{settings_.tls, listener_.settings->tls_min});
+}
+
+void Receiver::tls_started(const net::TlsInfo& info, base::Now now) {
+  const base::WorkingOn working(info_.peer.ip);
+  tls_ = net::describe(info);
+  helo_.clear();
+  session_.tls_started(now.instant);
+  if (listener_.settings->tls == ListenerTls::Implicit) session_.greet(now.instant);
   pump(now);
 }
 
@@ -150,7 +185,13 @@ void Receiver::peer_closed(base::Now now) {
 }
 
 void Receiver::lost(const net::Loss& loss, base::Now now) {
-  static_cast<void>(loss);
+  if (loss.how == net::Loss::How::TlsFailed) {
+    reception_.log.line(base::Level::Info, "TLS failed")
+        .field("client", base::format_ip_address(info_.peer.ip))
+        .field("listener", listener_.settings->name)
+        .field("during", tls_.empty() ? "handshake" : "session")
+        .field("reason", net::describe(loss));
+  }
   session_.lost(now.instant);
   pump(now);
 }
@@ -191,7 +232,7 @@ void Receiver::pump(base::Now now) {
         now.instant);
   }
   while (std::optional<smtp::ServerEvent> event = session_.next_event(now.instant)) {
-    std::visit([this, now](const auto& what) { on(what, now); }, *event);
+    std::visit([this, now](auto& what) { on(what, now); }, *event);
   }
 }
 
@@ -221,39 +262,37 @@ void Receiver::on(const smtp::SenderOffered& event, base::Now now) {
   if (const std::optional<smtp::Reply> refusal = refuse_sender(event, now)) {
     return refuse(*refusal, "sender", mail::format_address(event.sender), now);
   }
-  incoming_ =
-      std::make_unique<Incoming>(event.sender, event.eight_bit, event.size, reception_.memory);
+  incoming_ = std::make_unique<Incoming>(event, reception_.memory);
   session_.answer(smtp::make_reply(250, "2.1.0", "sender ok"), now.instant);
 }
 
 void Receiver::on(const smtp::RecipientOffered& event, base::Now now) {
-  RecipientDecision decision = decide_recipient(settings_, event.recipient, may_relay_);
+  RecipientDecision decision = decide_recipient(settings_, event.recipient, client_may_relay());
   if (const auto* taken = std::get_if<Taken>(&decision))
-    return take_recipient(event.recipient, taken->addresses, now);
+    return take_recipient(event, taken->addresses, now);
   if (const auto* not_taken = std::get_if<NotTaken>(&decision)) {
     return refuse(not_taken->reply, "recipient", mail::format_address(event.recipient), now);
   }
   const std::string address = std::get<AskNextHop>(decision).address;
-  reception_.probe.ask(
-      address, [self = self_, address, offered = event.recipient](const smtp::Reply& reply) {
-        Receiver* receiver = *self;
-        // Without a transaction the connection was lost, and only the end of it is still to come.
-        if (receiver == nullptr || receiver->incoming_ == nullptr) return;
-        const base::Now later = receiver->reception_.loop.now();
-        if (reply.is_success()) {
-          receiver->take_recipient(offered, {address}, later);
-        } else {
-          receiver->refuse(reply, "recipient", address, later);
-        }
-        receiver->wire_->want_turn();
-      });
+  reception_.probe.ask(address, [self = self_, address, event](const smtp::Reply& reply) {
+    Receiver* receiver = *self;
+    // Without a transaction the connection was lost, and only the end of it is still to come.
+    if (receiver == nullptr || receiver->incoming_ == nullptr) return;
+    const base::Now later = receiver->reception_.loop.now();
+    if (reply.is_success()) {
+      receiver->take_recipient(event, {address}, later);
+    } else {
+      receiver->refuse(reply, "recipient", address, later);
+    }
+    receiver->wire_->want_turn();
+  });
 }
 
-void Receiver::take_recipient(const mail::Address& offered,
+void Receiver::take_recipient(const smtp::RecipientOffered& offered,
                               const std::vector<std::string>& addresses, base::Now now) {
   if (incoming_->recipients().size() + addresses.size() > kAddressesMax) {
     return refuse(smtp::make_reply(452, "4.5.3", "too many addresses behind these aliases"),
-                  "recipient", mail::format_address(offered), now);
+                  "recipient", mail::format_address(offered.recipient), now);
   }
   incoming_->add_recipient(offered, addresses);
   session_.answer(smtp::make_reply(250, "2.1.5", "recipient ok"), now.instant);
@@ -267,6 +306,7 @@ void Receiver::refuse(const smtp::Reply& reply, std::string_view what, std::stri
     line.field("what", what)
         .field("client", base::format_ip_address(info_.peer.ip))
         .field("helo", helo_);
+    if (!session_.user().empty()) line.field("user", session_.user());
     if (incoming_ != nullptr) line.path("from", mail::format_address(incoming_->sender()));
     if (!address.empty()) line.path(what == "sender" ? "from" : "to", address);
     line.field("listener", listener_.settings->name).field("reply", smtp::one_line(reply));
@@ -274,178 +314,35 @@ void Receiver::refuse(const smtp::Reply& reply, std::string_view what, std::stri
   if (session_.has_open_question()) session_.answer(reply, now.instant);
 }
 
-void Receiver::on(const smtp::DataWanted& event, base::Now now) {
+void Receiver::on(const smtp::HandshakeWanted& event, base::Now now) {
   static_cast<void>(event);
-  id_ = reception_.ids.next(now.wall);
-  chunks_ = 0;
-  chunk_error_.clear();
-  session_.answer(smtp::make_reply(354, "", "end with <CRLF>.<CRLF>"), now.instant);
+  start_tls(now);
 }
 
-void Receiver::on(const smtp::BodyPart& event, base::Now now) {
+void Receiver::on(smtp::LoginOffered& event, base::Now now) {
   static_cast<void>(now);
-  incoming_->add_content(event.octets);
-  write_full_chunks();
+  MTA_ASSERT(reception_.authenticator != nullptr);
+  reception_.authenticator->check(reception_.loop,
+                                  Login{event.user, std::move(event.password), info_.peer.ip},
+                                  [self = self_, user = event.user](LoginVerdict verdict) {
+                                    if (Receiver* receiver = *self; receiver != nullptr)
+                                      receiver->checked(verdict, user);
+                                  });
+  base::wipe(event.password);
 }
 
-void Receiver::write_full_chunks() {
-  while (std::shared_ptr<const std::string> chunk = incoming_->take_full_chunk())
-    write_chunk(std::move(chunk));
-}
-
-void Receiver::write_chunk(std::shared_ptr<const std::string> chunk) {
-  ++chunks_ahead_;
-  reception_.store.write_chunk(reception_.loop, id_, chunks_++, std::move(chunk),
-                               [self = self_](base::Result<void> result) {
-                                 Receiver* receiver = *self;
-                                 if (receiver == nullptr) return;
-                                 --receiver->chunks_ahead_;
-                                 if (!result && receiver->chunk_error_.empty())
-                                   receiver->chunk_error_ = result.error().text();
-                                 receiver->wire_->want_turn();
-                               });
-}
-
-std::optional<smtp::Reply> Receiver::refuse_content(const mail::HeaderFacts& facts) const {
-  if (facts.received > settings_.hops_max || facts.received_own >= kOwnHopsMax) {
-    // RFC 5321 §6.3. Whoever bounces this shows the text to a person, so it names the way.
-    return smtp::make_reply(554, "5.4.6",
-                            "mail loop: this message has passed " + std::to_string(facts.received) +
-                                " servers, " + std::to_string(facts.received_own) +
-                                " times this one; last: " + name_hops(incoming_->header()));
-  }
-  if (!chunk_error_.empty())
-    return smtp::make_reply(452, "4.3.1", "the message could not be stored; try again later");
-  return std::nullopt;
-}
-
-void Receiver::on(const smtp::BodyEnded& event, base::Now now) {
-  if (event.how != smtp::BodyEnd::Dot) {
-    reception_.log.line(base::Level::Info, "rejected")
-        .field("what", "content")
-        .field("client", base::format_ip_address(info_.peer.ip))
-        .field("helo", helo_)
-        .path("from", mail::format_address(incoming_->sender()))
-        .field("listener", listener_.settings->name)
-        .field("reason", reason_of(event.how));
-    return drop_message();
-  }
-  if (event.fixed_line_endings > 0) {
-    reception_.log.line(base::Level::Info, "line endings fixed")
-        .id(id_)
-        .field("client", base::format_ip_address(info_.peer.ip))
-        .field("count", event.fixed_line_endings);
-  }
-  incoming_->finish_content();
-  commit(now);
-}
-
-std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& facts,
-                                                       base::Now now) {
-  const Incoming& incoming = *incoming_;
-  auto message = std::make_shared<queue::Message>();
-  message->id = id_;
-  message->sender = mail::format_address(incoming.sender());
-  message->client = {info_.peer.ip, helo_, listener_.settings->name};
-  message->accepted = now.wall;
-  mail::ReceivedStamp stamp;
-  stamp.helo = helo_;
-  stamp.client = info_.peer.ip;
-  stamp.hostname = settings_.hostname;
-  stamp.protocol = session_.is_extended() ? mail::WithProtocol::Esmtp : mail::WithProtocol::Smtp;
-  stamp.id = id_;
-  stamp.only_recipient = incoming.only_offered();
-  stamp.now = now.wall;
-  std::string& header = message->header_block;
-  header.reserve(incoming.header().size() + 512);
-  header = mail::format_received(stamp);
-  header += incoming.header();
-  // RFC 6409 §8.1 and §8.2: what devices forget is added for those whose mail we send; mail that
-  // only passes through stays as it is.
-  if (may_relay_ && !facts.has_date)
-    header.append("Date: ").append(mail::format_date(now.wall)).append("\r\n");
-  if (may_relay_ && !facts.has_message_id) {
-    header.append("Message-ID: <")
-        .append(base::format_id(id_))
-        .append("@")
-        .append(settings_.hostname)
-        .append(">\r\n");
-  }
-  header += incoming.separator();
-  message->body_octets = incoming.body_octets();
-  message->eight_bit = incoming.eight_bit();
-  message->recipients = static_cast<std::uint32_t>(incoming.recipients().size());
-  return message;
-}
-
-std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const {
-  std::vector<queue::Delivery> deliveries;
-  deliveries.reserve(incoming_->recipients().size());
-  const std::string sender = mail::format_address(incoming_->sender());
-  for (const std::string& recipient : incoming_->recipients()) {
-    queue::Delivery& delivery = deliveries.emplace_back();
-    delivery.number = static_cast<std::uint32_t>(deliveries.size());
-    delivery.recipient = recipient;
-    delivery.destination =
-        reception_.destination_of(recipient, sender, listener_.settings->name, info_.peer.ip);
-    delivery.due = now;
-  }
-  return deliveries;
-}
-
-void Receiver::commit(base::Now now) {
-  const mail::HeaderFacts facts = mail::look_at_header(incoming_->header(), settings_.hostname);
-  if (const std::optional<smtp::Reply> refusal = refuse_content(facts)) {
-    refuse(*refusal, "content", "", now);
-    return drop_message();
-  }
-  std::shared_ptr<queue::Message> message = make_message(facts, now);
-  std::vector<queue::Delivery> deliveries = make_deliveries(now.wall);
-  std::shared_ptr<const std::string> rest = incoming_->take_rest();
-  if (chunks_ > 0) {
-    if (rest != nullptr) write_chunk(std::move(rest));
-    // The store's from now on: a reset of the next transaction must not drop them.
-    message->body_chunks = std::exchange(chunks_, 0);
-  } else {
-    message->body_chunks = rest != nullptr ? 1 : 0;
-    message->body = std::move(rest);
-  }
-  incoming_.reset();
-  committing_ = true;
-  const queue::MessagePointer shared = queue::counted(std::move(message), reception_.memory);
-  queue::Change change = queue::accepted(*shared, deliveries);
-  reception_.store.commit(reception_.loop, std::move(change),
-                          [&reception = reception_, self = self_, shared,
-                           deliveries = std::move(deliveries)](base::Result<void> result) mutable {
-                            Receiver* receiver = *self;
-                            if (receiver != nullptr) receiver->committed(result, shared->id);
-                            if (!result) return;
-                            // The line ends before hand_in(), which may write lines, too.
-                            reception.log.line(base::Level::Info, "accepted")
-                                .id(shared->id)
-                                .path("from", shared->sender)
-                                .path("to", deliveries.front().recipient)
-                                .field("recipients", deliveries.size())
-                                .field("client", base::format_ip_address(shared->client.address))
-                                .field("helo", shared->client.helo)
-                                .field("listener", shared->client.listener)
-                                .field("size", shared->header_block.size() + shared->body_octets);
-                            reception.hand_in(shared, std::move(deliveries));
-                          });
-}
-
-void Receiver::committed(base::Result<void> result, base::MessageId id) {
-  committing_ = false;
+void Receiver::checked(LoginVerdict verdict, const std::string& user) {
   const base::Now now = reception_.loop.now();
-  if (result) {
-    session_.answer(smtp::make_reply(250, "2.0.0", "queued as " + base::format_id(id)),
-                    now.instant);
-  } else {
-    // Its outcome is unknown, so its chunks stay: what of it is there after reopening is delivered.
-    refuse(smtp::make_reply(452, "4.3.1",
-                            "the message could not be stored for certain; send it again later"),
-           "content", "", now);
-  }
+  const smtp::Reply reply = reply_of(verdict);
+  // Refusals have a line from those who judged (accounts.h).
+  reception_.log.line(base::Level::Debug, "login")
+      .field("client", base::format_ip_address(info_.peer.ip))
+      .field("helo", helo_)
+      .field("user", user)
+      .field("tls", tls_)
+      .field("listener", listener_.settings->name)
+      .field("reply", smtp::one_line(reply));
+  session_.answer(reply, now.instant);
   wire_->want_turn();
 }
 
@@ -462,12 +359,6 @@ void Receiver::on(const smtp::SessionOver& event, base::Now now) {
       .field("client", base::format_ip_address(info_.peer.ip))
       .field("helo", helo_)
       .field("reason", smtp::close_reason_name(event.reason));
-}
-
-void Receiver::drop_message() {
-  if (incoming_ == nullptr) return;
-  incoming_.reset();
-  if (chunks_ > 0) reception_.store.drop_chunks(id_, std::exchange(chunks_, 0));
 }
 
 }  // namespace rockdove::inbound

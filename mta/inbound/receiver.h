@@ -29,6 +29,7 @@ class Receiver final : public net::Protocol {
   void lost(const net::Loss& loss, base::Now now) override;
   void deadline_reached(base::Now now) override;
   void turn(base::Now now) override;
+  void tls_started(const net::TlsInfo& info, base::Now now) override;
 
   [[nodiscard]] std::string_view output() const override { return session_.output(); }
 
@@ -49,14 +50,22 @@ class Receiver final : public net::Protocol {
   void on(const smtp::DataWanted& event, base::Now now);
   void on(const smtp::BodyPart& event, base::Now now);
   void on(const smtp::BodyEnded& event, base::Now now);
+  void on(const smtp::HandshakeWanted& event, base::Now now);
+  void on(smtp::LoginOffered& event, base::Now now);
   void on(const smtp::TransactionReset& event, base::Now now);
   void on(const smtp::SessionOver& event, base::Now now);
 
   [[nodiscard]] std::optional<smtp::Reply> refuse_connection(base::Now now);
   [[nodiscard]] std::optional<smtp::Reply> refuse_sender(const smtp::SenderOffered& event,
                                                          base::Now now);
-  void take_recipient(const mail::Address& offered, const std::vector<std::string>& addresses,
-                      base::Now now);
+  void take_recipient(const smtp::RecipientOffered& offered,
+                      const std::vector<std::string>& addresses, base::Now now);
+  void start_tls(base::Now now);
+  void checked(LoginVerdict verdict, const std::string& user);
+
+  // By address, or because it has authenticated.
+  [[nodiscard]] bool client_may_relay() const { return may_relay_ || !session_.user().empty(); }
+
   void refuse(const smtp::Reply& reply, std::string_view what, std::string_view recipient,
               base::Now now);
   void write_full_chunks();
@@ -81,6 +90,7 @@ class Receiver final : public net::Protocol {
   bool counted_client_ = false;
   bool counted_ = false;
   std::string helo_;
+  std::string tls_;  // as net::describe(TlsInfo); "" in clear
   std::unique_ptr<Incoming> incoming_;
   base::MessageId id_;
   std::uint32_t chunks_ = 0;  // handed to the store

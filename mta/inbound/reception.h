@@ -16,6 +16,7 @@
 #include "mta/base/ids.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
+#include "mta/inbound/authenticator.h"
 #include "mta/inbound/settings.h"
 #include "mta/net/protocol.h"
 #include "mta/smtp/recipient_probe.h"
@@ -33,6 +34,15 @@ struct ListenerContext {
   smtp::Greeting greeting;
 };
 
+// What the rules for a delivery's destination go by. Views.
+struct HandedIn {
+  std::string_view recipient;
+  std::string_view sender;
+  std::string_view listener;
+  base::IpAddress client;
+  std::string_view user;  // the account that has authenticated; "" without AUTH
+};
+
 struct Reception {
   base::Loop& loop;
   queue::Store& store;
@@ -43,9 +53,7 @@ struct Reception {
   base::IdGenerator& ids;
   smtp::RecipientProbe& probe;
   // The name of the queue that a delivery waits in: where it goes, by rule.
-  std::function<std::string(std::string_view recipient, std::string_view sender,
-                            std::string_view listener, const base::IpAddress& client)>
-      destination_of;
+  std::function<std::string(const HandedIn&)> destination_of;
   // The message is durable and may be sent.
   std::function<void(queue::MessagePointer, std::vector<queue::Delivery>)> hand_in;
   // Clients in whose sessions this process has failed three times: they wait until an operator
@@ -55,6 +63,7 @@ struct Reception {
   // Strangers that talk before they are greeted are no mail servers (RFC 5321 §3.1): they get so
   // long to do it.
   base::Duration greeting_pause = std::chrono::milliseconds(200);
+  Authenticator* authenticator = nullptr;  // null: AUTH is not offered
 };
 
 // Of settings.listeners[number].

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "mta/base/text.h"
+#include "mta/base/utf8.h"
+#include "mta/mail/idna.h"
 
 namespace rockdove::mail {
 namespace {
@@ -16,11 +18,17 @@ enum CharacterClass : std::uint8_t {
   kAtom = 1,         // atext, RFC 5322 §3.2.3
   kLetterDigit = 2,  // Let-dig, RFC 5321 §4.1.2
   kQuotable = 4,     // %d32-126: what may follow a backslash, RFC 5321 §4.1.2 quoted-pairSMTP
+  kUtf8 = 8,         // octets above 127; whether they are UTF-8 is checked afterwards
 };
+
+// RFC 6531 §3.3: what may be unquoted, and what may be quoted, with UTF-8.
+constexpr std::uint8_t kUnicodeAtom = kAtom | kUtf8;
+constexpr std::uint8_t kUnicodeQuotable = kQuotable | kUtf8;
 
 constexpr std::array<std::uint8_t, 256> make_character_classes() {
   std::array<std::uint8_t, 256> classes{};
   for (unsigned c = 32; c <= 126; ++c) classes[c] = kQuotable;
+  for (unsigned c = 128; c <= 255; ++c) classes[c] = kUtf8;
   for (unsigned c = '0'; c <= '9'; ++c) classes[c] |= kAtom | kLetterDigit;
   for (unsigned c = 'a'; c <= 'z'; ++c) classes[c] |= kAtom | kLetterDigit;
   for (unsigned c = 'A'; c <= 'Z'; ++c) classes[c] |= kAtom | kLetterDigit;
@@ -32,7 +40,7 @@ constexpr std::array<std::uint8_t, 256> make_character_classes() {
 
 constexpr std::array<std::uint8_t, 256> kCharacterClasses = make_character_classes();
 
-bool is_in(char c, CharacterClass wanted) {
+bool is_in(char c, std::uint8_t wanted) {
   return (kCharacterClasses[static_cast<unsigned char>(c)] & wanted) != 0;
 }
 
@@ -61,8 +69,8 @@ class Cursor {
     return true;
   }
 
-  // Moves over all that is of the class; returns how many octets.
-  std::size_t skip(CharacterClass wanted) {
+  // Moves over all that is of one of the classes; returns how many octets.
+  std::size_t skip(std::uint8_t wanted) {
     const std::size_t start = position_;
     while (!is_at_end() && is_in(text_[position_], wanted)) ++position_;
     return position_ - start;
@@ -78,7 +86,7 @@ class Cursor {
 bool is_dot_string(std::string_view text) {
   char before = '.';
   for (const char c : text) {
-    if (c == '.' ? before == '.' : !is_in(c, kAtom)) return false;
+    if (c == '.' ? before == '.' : !is_in(c, kUnicodeAtom)) return false;
     before = c;
   }
   return before != '.';
@@ -107,7 +115,7 @@ Result<std::string> parse_quoted_string(Cursor& cursor) {
       if (cursor.is_at_end()) break;
       c = cursor.take();
     }
-    if (!is_in(c, kQuotable)) return Error("a character that no quoted local part may have");
+    if (!is_in(c, kUnicodeQuotable)) return Error("a character that no quoted local part may have");
     value += c;
   }
   return Error("the quoted local part has no closing quote");
@@ -123,7 +131,7 @@ Result<std::string> parse_local_part(Cursor& cursor) {
   } else {
     do {
       const bool is_first = cursor.position() == start;
-      if (cursor.skip(kAtom) > 0) continue;
+      if (cursor.skip(kUnicodeAtom) > 0) continue;
       if (!is_first) return Error("the local part has a dot at its end or two in a row");
       return Error(
           "the local part is missing or begins with a character it may have only in quotes");
@@ -133,6 +141,7 @@ Result<std::string> parse_local_part(Cursor& cursor) {
   if (cursor.position() - start > kLocalPartOctetsMax) {
     return Error("the local part is over 64 octets");  // RFC 5321 §4.5.3.1.1
   }
+  if (!base::is_utf8(local)) return Error("the local part is neither ASCII nor UTF-8");
   return local;
 }
 
@@ -192,8 +201,26 @@ Result<std::string_view> parse_domain_name(Cursor& cursor) {
   return domain;
 }
 
+// A name with U-labels (RFC 6531 §3.3), if one begins here: its A-labels. nullopt: there is none.
+std::optional<Result<std::string>> parse_unicode_domain(Cursor& cursor) {
+  const std::string_view rest = cursor.rest();
+  std::size_t octets = 0;
+  bool is_unicode = false;
+  while (octets < rest.size()) {
+    const char c = rest[octets];
+    if (!is_in(c, kLetterDigit | kUtf8) && c != '-' && c != '.') break;
+    is_unicode = is_unicode || is_in(c, kUtf8);
+    ++octets;
+  }
+  if (!is_unicode) return std::nullopt;
+  cursor.move_to(cursor.position() + octets);
+  return to_ascii_domain(rest.substr(0, octets));
+}
+
 Result<std::string> parse_domain(Cursor& cursor) {
   if (!cursor.is_at('[')) {
+    if (std::optional<Result<std::string>> unicode = parse_unicode_domain(cursor))
+      return std::move(*unicode);
     const Result<std::string_view> name = parse_domain_name(cursor);
     if (!name) return name.error();
     return base::lower_case(*name);
@@ -230,6 +257,11 @@ Result<Address> parse_mailbox_at(Cursor& cursor) {
   return Address{std::move(*local), std::move(*domain)};
 }
 
+// RFC 5321 §4.5.3.1.3, counted in the form that is kept; U-labels may take less room than A-labels.
+bool is_too_long(const Address& address) {
+  return address.local.size() + 1 + address.domain.size() + 2 > kPathOctetsMax;
+}
+
 Error trailing_error() {
   return Error("the domain has a character that no domain may have");
 }
@@ -247,6 +279,10 @@ void append_address(std::string& text, const Address& address) {
   if (!address.domain.empty()) text.append(1, '@').append(address.domain);
 }
 
+bool is_unicode(const Address& address) {
+  return !base::is_ascii(address.local);
+}
+
 bool is_postmaster(const Address& address) {
   return base::equals_ignoring_case(address.local, "postmaster");
 }
@@ -255,7 +291,8 @@ Result<Address> parse_mailbox(std::string_view text) {
   Cursor cursor(text);
   Result<Address> address = parse_mailbox_at(cursor);
   if (address && !cursor.is_at_end()) return trailing_error();
-  if (address && text.size() + 2 > kPathOctetsMax) return Error("the address is over 254 octets");
+  if (address && (text.size() + 2 > kPathOctetsMax || is_too_long(*address)))
+    return Error("the address is over 254 octets");
   return address;
 }
 
@@ -284,7 +321,8 @@ Result<Path> parse_path(std::string_view text, PathKind kind) {
   if (!address) return address.error();
   if (cursor.is_at_end()) return Error("the closing angle bracket is missing");
   if (!cursor.take_if('>')) return trailing_error();
-  if (cursor.position() > kPathOctetsMax) return Error("the path is over 256 octets");
+  if (cursor.position() > kPathOctetsMax || is_too_long(*address))
+    return Error("the path is over 256 octets");
   return Path{std::move(*address), cursor.rest()};
 }
 

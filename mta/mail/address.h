@@ -1,6 +1,7 @@
 // Mail addresses as SMTP carries them: RFC 5321 §4.1.2 (Mailbox, Path) and §4.1.3 (address
-// literals), with the limits of §4.5.3.1. Strict: no comments, no folding white space, no obsolete
-// forms, no octet above 126; those belong to header fields (RFC 5322), which are another grammar.
+// literals), with the limits of §4.5.3.1, and with UTF-8 as RFC 6531 §3.3 allows it: whether a peer
+// may send or take that is for the session to judge. Strict: no comments, no folding white space,
+// no obsolete forms; those belong to header fields (RFC 5322), which are another grammar.
 //
 // An address is kept in one normal form, so that two ways to write the same mailbox are equal and
 // what is stored can be sent as it is.
@@ -27,9 +28,11 @@ inline constexpr std::size_t kPathOctetsMax = 256;  // RFC 5321 §4.5.3.1.3, wit
 struct Address {
   // In the form that goes on the wire: a dot-string where one will do, else a quoted string with as
   // few backslashes as it needs. Its case is kept: only the domain's owner knows what it means.
+  // ASCII, or UTF-8 as it came: no two spellings of one text are made equal.
   std::string local;
-  // Lower case; an address literal as "[192.0.2.1]" or "[IPv6:2001:db8::1]". Empty: an address
-  // without a domain (<postmaster>, or root from local submission).
+  // Lower case, in A-labels (idna.h), so always ASCII; an address literal as "[192.0.2.1]" or
+  // "[IPv6:2001:db8::1]". Empty: an address without a domain (<postmaster>, or root from local
+  // submission).
   std::string domain;
 
   // The null sender, <>. (The empty local part of a real address is written "" with its quotes.)
@@ -43,6 +46,9 @@ struct Address {
 // "user@example.net"; without a domain "user"; of the null sender "". Without angle brackets.
 [[nodiscard]] std::string format_address(const Address& address);
 void append_address(std::string& text, const Address& address);
+
+// Whether its local part is not ASCII, so that it travels only with SMTPUTF8 (RFC 6531).
+[[nodiscard]] bool is_unicode(const Address& address);
 
 // Whether `address` is "postmaster", in any case (RFC 5321 §4.5.1), at whatever domain.
 [[nodiscard]] bool is_postmaster(const Address& address);

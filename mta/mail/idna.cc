@@ -25,7 +25,8 @@ base::Result<std::string> to_ascii_domain(std::string_view domain) {
   }
   if (domain.size() > kUnicodeDomainOctetsMax) return base::Error("the domain is too long");
   if (!base::is_utf8(domain)) return base::Error("the domain is not UTF-8");
-  // libidn2 drops such characters rather than refuse them.
+  // Of libidn2's own rules for these (STD3) nothing is heard: it drops such characters, and those
+  // that would be mapped to them, so that another name comes out.
   const auto is_foreign = [](char c) {
     const char lowered = base::to_lower(c);
     return static_cast<unsigned char>(c) < 128 && !(lowered >= 'a' && lowered <= 'z') &&
@@ -37,8 +38,7 @@ base::Result<std::string> to_ascii_domain(std::string_view domain) {
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): octets are octets
   const auto* octets = reinterpret_cast<const std::uint8_t*>(text.c_str());
   std::uint8_t* result = nullptr;
-  const int status = idn2_lookup_u8(
-      octets, &result, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+  const int status = idn2_lookup_u8(octets, &result, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   const std::unique_ptr<std::uint8_t, Free> owner(result);
   if (status != IDN2_OK) {
     return base::Error(std::string("the domain is no internationalised domain name: ") +

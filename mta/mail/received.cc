@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "mta/base/assert.h"
 #include "mta/base/text.h"
 #include "mta/mail/date.h"
 #include "mta/mail/headers.h"
@@ -68,22 +67,23 @@ std::string_view take_by(ValueWords& words) {
   return {};
 }
 
-std::string_view protocol_name(WithProtocol protocol) {
-  switch (protocol) {
+// RFC 3848: "S" for TLS, "A" for AUTH, behind what only an EHLO brings. RFC 6531 §4.3.
+void append_protocol(std::string& field, const ReceivedStamp& stamp) {
+  switch (stamp.protocol) {
     case WithProtocol::Smtp:
-      return "SMTP";
+      field += stamp.utf8 ? "UTF8SMTP" : "SMTP";
+      break;
     case WithProtocol::Esmtp:
-      return "ESMTP";
-    case WithProtocol::Esmtps:
-      return "ESMTPS";
-    case WithProtocol::Esmtpa:
-      return "ESMTPA";
-    case WithProtocol::Esmtpsa:
-      return "ESMTPSA";
+      field += stamp.utf8 ? "UTF8SMTP" : "ESMTP";
+      break;
     case WithProtocol::Lmtp:
-      return "LMTP";
+      field += stamp.utf8 ? "UTF8LMTP" : "LMTP";
+      break;
   }
-  MTA_ASSERT(false);
+  const bool has_suffixes = stamp.protocol != WithProtocol::Smtp || stamp.utf8;
+  if (has_suffixes && !stamp.tls.empty()) field += 'S';
+  if (has_suffixes && stamp.authenticated) field += 'A';
+  if (!stamp.tls.empty()) field.append(" (").append(stamp.tls).append(1, ')');
 }
 
 // What a stranger says must not end the clause or the field, nor open a comment.
@@ -113,7 +113,8 @@ std::string format_received(const ReceivedStamp& stamp) {
     field += "\r\n\t";
   }
   field.append("by ").append(stamp.hostname).append(" (Rockdove) with ");
-  field.append(protocol_name(stamp.protocol)).append(" id ");
+  append_protocol(field, stamp);
+  field += " id ";
   base::append_id(field, stamp.id);
   if (stamp.only_recipient != nullptr) {
     field += "\r\n\tfor <";

@@ -16,14 +16,18 @@
 
 namespace rockdove::mail {
 
-// How a message came, in the words of the registry of RFC 3848.
-enum class WithProtocol : std::uint8_t { Smtp, Esmtp, Esmtps, Esmtpa, Esmtpsa, Lmtp };
+enum class WithProtocol : std::uint8_t { Smtp, Esmtp, Lmtp };
 
 struct ReceivedStamp {
   std::string_view helo;                    // what the client called itself: any octets at all
   std::optional<base::IpAddress> client{};  // nullopt: local, over a socket file
   std::string_view hostname;                // ours
+  // How it came. With the three below it becomes a word of the registry (RFC 3848, RFC 6531 §4.3):
+  // "ESMTPSA", "UTF8SMTPS", …
   WithProtocol protocol = WithProtocol::Esmtp;
+  std::string_view tls{};      // "TLSv1.3 TLS_AES_128_GCM_SHA256", shown as a comment; "" in clear
+  bool authenticated = false;  // by AUTH
+  bool utf8 = false;           // with SMTPUTF8
   base::MessageId id;
   const Address* only_recipient = nullptr;  // null: several, which must not learn of each other
   base::WallTime now;

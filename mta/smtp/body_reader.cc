@@ -30,7 +30,8 @@ BodyReader::Part BodyReader::read(std::string_view input) {
   if (input.empty() || ended_) return {};
   // What was kept back may be decided without taking the octet that decided it; at most twice.
   for (int round = 0; round < 3; ++round) {
-    const bool in_text = state_ == State::InLine || (state_ == State::LineStart && input[0] != '.');
+    const bool in_text =
+        state_ == State::InLine || (state_ == State::LineStart && !is_at_dot(input[0]));
     const Part part = in_text ? read_text(input) : read_octet(input[0]);
     if (part.taken == 0 && part.octets.empty()) continue;
     wire_octets_ += part.taken;
@@ -40,6 +41,19 @@ BodyReader::Part BodyReader::read(std::string_view input) {
   return {};
 }
 
+BodyReader::Part BodyReader::finish() {
+  MTA_ASSERT(limits_.framing == BodyFraming::Chunks && !ended_);
+  Part part;
+  if (state_ == State::Return) part = bare(BodyEnd::BareCarriageReturn, kLineEnd, 0, state_);
+  if (state_ == State::TwoReturns) {
+    ++fixed_line_endings_;
+    part = bare(BodyEnd::BareCarriageReturn, kTwoLineEnds, 0, state_);
+  }
+  if (how_ == BodyEnd::Dot) longest_line_ = std::max(longest_line_, line_octets_);
+  ended_ = true;
+  return part;
+}
+
 // Reads whole lines and what begins a line, up to the first octet that asks for a decision: a dot
 // at a line's beginning, a CR that no LF follows (yet), a bare LF, a NUL, a limit.
 BodyReader::Part BodyReader::read_text(std::string_view input) {
@@ -47,7 +61,7 @@ BodyReader::Part BodyReader::read_text(std::string_view input) {
   const char* const end = begin + input.size();
   const char* at = begin;
   while (at != end) {
-    if (state_ == State::LineStart && *at == '.') {
+    if (is_at_dot(*at)) {
       return give({begin, distance(begin, at)}, distance(begin, at));
     }
     state_ = State::InLine;

@@ -1,5 +1,6 @@
 // The content of a message after DATA (RFC 5321 §4.1.1.4), read from the wire: dots are unstuffed
-// (§4.5.2), the end is found, and nothing but CRLF "." CRLF is the end.
+// (§4.5.2), the end is found, and nothing but CRLF "." CRLF is the end. Or the content of BDAT's
+// chunks (RFC 3030 §2), where dots are text and the end is where the session says finish().
 //
 // A bare CR or LF before or after a dot could end the message for us and not for the next hop, or
 // the other way round: then what follows is a message that nobody checked (SMTP smuggling). So bare
@@ -19,10 +20,13 @@ namespace rockdove::smtp {
 
 enum class LineEndings : std::uint8_t { Reject, Fix };
 
-// How a message's content ended. All of them were read up to CRLF "." CRLF, unless the session
-// ended.
+// How the end is marked: by a dot's line, or by counts that the session keeps.
+enum class BodyFraming : std::uint8_t { Dots, Chunks };
+
+// How a message's content ended. All of them were read up to CRLF "." CRLF, or to the end of the
+// chunk, unless the session ended.
 enum class BodyEnd : std::uint8_t {
-  Dot,                 // well
+  Dot,                 // well, be it by a dot or with the last chunk
   TooBig,              // more octets than BodyLimits allows
   BareLineFeed,        // an LF without a CR before it
   BareCarriageReturn,  // a CR without an LF after it
@@ -34,6 +38,7 @@ struct BodyLimits {
   std::uint64_t octets_max = 50'000'000;  // unstuffed, CRLFs included, without the final dot's line
   std::size_t line_octets_max = 65'536;   // without CRLF and the stuffed dot
   LineEndings line_endings = LineEndings::Reject;
+  BodyFraming framing = BodyFraming::Dots;
 };
 
 class BodyReader {
@@ -51,7 +56,12 @@ class BodyReader {
   // After a fault no more content comes out, but the end is still looked for.
   [[nodiscard]] Part read(std::string_view input);
 
-  // The final dot's line has been read; what follows it in the input is the next command.
+  // With chunks: the last one has been read whole. Gives what was kept back; a content whose last
+  // line has no CRLF stays so. Call it once.
+  [[nodiscard]] Part finish();
+
+  // The final dot's line has been read, and what follows it in the input is the next command; or
+  // finish() was called.
   [[nodiscard]] bool is_ended() const { return ended_; }
 
   // The first fault so far, or Dot.
@@ -80,6 +90,10 @@ class BodyReader {
     Return,      // a CR, kept back
     TwoReturns,  // only with Fix: two CRs, kept back; before an LF they are one line's end
   };
+
+  [[nodiscard]] bool is_at_dot(char octet) const {
+    return state_ == State::LineStart && octet == '.' && limits_.framing == BodyFraming::Dots;
+  }
 
   Part read_text(std::string_view input);
   Part read_octet(char octet);

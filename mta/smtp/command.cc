@@ -1,11 +1,12 @@
 #include "mta/smtp/command.h"
 
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <utility>
 
 #include "mta/base/text.h"
+#include "mta/base/utf8.h"
+#include "mta/smtp/command_parameters.h"
 
 namespace rockdove::smtp {
 namespace {
@@ -35,10 +36,6 @@ Refusal refuse(Refusal::Why why, int code, std::string_view enhanced, std::strin
   return {why, make_reply(code, enhanced, text)};
 }
 
-Refusal bad_syntax(std::string_view text) {
-  return refuse(Refusal::Why::Syntax, 501, "5.5.4", text);
-}
-
 // Four letters as one number, so that a verb is found by a switch.
 constexpr std::uint32_t pack(std::string_view verb) {
   std::uint32_t packed = 0;
@@ -50,11 +47,8 @@ constexpr std::uint32_t pack(std::string_view verb) {
 
 // Verbs of SMTP and its extensions that are not offered: 502 rather than 500 (RFC 5321 §4.2.4).
 bool is_known_elsewhere(std::string_view verb) {
-  if (base::equals_ignoring_case(verb, "STARTTLS")) return true;
   if (verb.size() != 4) return false;
   switch (pack(verb)) {
-    case pack("AUTH"):
-    case pack("BDAT"):
     case pack("BURL"):
     case pack("EXPN"):
     case pack("ETRN"):
@@ -121,69 +115,8 @@ base::Result<mail::Address> take_path(std::string_view& text, mail::PathKind kin
   return std::move(path->address);
 }
 
-Refusal bad_address(std::string_view text, std::string_view enhanced, const base::Error& error) {
-  const bool ascii = std::all_of(text.begin(), text.end(),
-                                 [](char c) { return static_cast<unsigned char>(c) < 128; });
-  if (!ascii) {
-    return refuse(Refusal::Why::Syntax, 553, "5.6.7",
-                  "addresses outside ASCII need SMTPUTF8, which is not offered");
-  }
-  return refuse(Refusal::Why::Syntax, 501, enhanced, error.text());
-}
-
-struct Parameter {
-  std::string_view keyword;
-  std::string_view value;  // empty if there is none
-};
-
-// The next of "KEYWORD" or "KEYWORD=value" (RFC 5321 §4.1.2, esmtp-param); nullopt at the end.
-std::optional<Parameter> take_parameter(std::string_view& text) {
-  skip_blanks(text);
-  if (text.empty()) return std::nullopt;
-  const std::string_view word = take_word(text);
-  const std::size_t equals = word.find('=');
-  if (equals == std::string_view::npos) return Parameter{word, {}};
-  return Parameter{word.substr(0, equals), word.substr(equals + 1)};
-}
-
-Refusal not_offered(std::string_view keyword) {
-  return refuse(Refusal::Why::ParameterNotOffered, 555, "5.5.4",
-                "the parameter " + base::printable(keyword, 40) + " is not offered here");
-}
-
-// RFC 1870 §3: digits, at most 20. What does not fit 64 bits is too big for anybody.
-std::optional<std::uint64_t> parse_size(std::string_view digits) {
-  if (digits.empty() || digits.size() > 20) return std::nullopt;
-  std::uint64_t size = 0;
-  for (const char c : digits) {
-    if (c < '0' || c > '9') return std::nullopt;
-    const auto digit = static_cast<std::uint64_t>(c - '0');
-    const std::uint64_t room = (std::numeric_limits<std::uint64_t>::max() - digit) / 10;
-    size = size > room ? std::numeric_limits<std::uint64_t>::max() : size * 10 + digit;
-  }
-  return size;
-}
-
-std::optional<Refusal> apply(const Parameter& parameter, MailCommand& command) {
-  if (base::equals_ignoring_case(parameter.keyword, "SIZE")) {
-    const std::optional<std::uint64_t> size = parse_size(parameter.value);
-    if (!size) return bad_syntax("SIZE= needs a number of octets");
-    command.size = *size;
-    return std::nullopt;
-  }
-  if (base::equals_ignoring_case(parameter.keyword, "BODY")) {
-    const bool seven_bit = base::equals_ignoring_case(parameter.value, "7BIT");
-    if (!seven_bit && !base::equals_ignoring_case(parameter.value, "8BITMIME")) {
-      return refuse(Refusal::Why::ParameterNotOffered, 555, "5.5.4",
-                    "BODY= can be 7BIT or 8BITMIME here");
-    }
-    command.eight_bit = !seven_bit;
-    return std::nullopt;
-  }
-  return not_offered(parameter.keyword);
-}
-
 Command parse_mail(std::string_view text) {
+  const std::string_view line = text;
   if (!take_word_and_colon(text, "FROM")) return bad_syntax("write MAIL FROM:<address>");
   MailCommand command;
   if (!take_null_path(text)) {
@@ -193,7 +126,9 @@ Command parse_mail(std::string_view text) {
       // <postmaster> has no domain and so is no reverse path (RFC 5321 §4.1.2), but some send it.
       std::string_view again = text;
       auto postmaster = take_path(again, mail::PathKind::Forward);
-      if (!postmaster) return bad_address(text, "5.1.7", sender.error());
+      if (!postmaster) {
+        return refuse(Refusal::Why::Syntax, 501, "5.1.7", sender.error().text());
+      }
       sender = std::move(postmaster);
       rest = again;
     }
@@ -203,7 +138,12 @@ Command parse_mail(std::string_view text) {
   if (!text.empty() && !is_blank(text.front()))
     return bad_syntax("there is something behind the address");
   while (const std::optional<Parameter> parameter = take_parameter(text)) {
-    if (std::optional<Refusal> refusal = apply(*parameter, command)) return std::move(*refusal);
+    if (std::optional<Refusal> refusal = apply_parameter(*parameter, command))
+      return std::move(*refusal);
+  }
+  if (!command.utf8 && !base::is_ascii(line)) {
+    return refuse(Refusal::Why::Syntax, 553, "5.6.7",
+                  "what is not ASCII needs the parameter SMTPUTF8");  // RFC 6531 §3.5
   }
   return command;
 }
@@ -211,18 +151,17 @@ Command parse_mail(std::string_view text) {
 Command parse_rcpt(std::string_view text) {
   if (!take_word_and_colon(text, "TO")) return bad_syntax("write RCPT TO:<address>");
   RcptCommand command;
+  command.is_utf8 = !base::is_ascii(text);
   if (!take_null_path(text)) {
-    const std::string_view path = text;
     auto recipient = take_path(text, mail::PathKind::Forward);
-    if (!recipient) return bad_address(path, "5.1.3", recipient.error());
+    if (!recipient) return refuse(Refusal::Why::Syntax, 501, "5.1.3", recipient.error().text());
     command.recipient = std::move(*recipient);
   }
   if (!text.empty() && !is_blank(text.front()))
     return bad_syntax("there is something behind the address");
-  if (const std::optional<Parameter> parameter = take_parameter(text))
-    return not_offered(parameter->keyword);
-  if (command.recipient.is_null()) {
-    return refuse(Refusal::Why::Syntax, 501, "5.1.3", "the null address can only be a sender");
+  while (const std::optional<Parameter> parameter = take_parameter(text)) {
+    if (std::optional<Refusal> refusal = apply_parameter(*parameter, command))
+      return std::move(*refusal);
   }
   return command;
 }
@@ -233,6 +172,54 @@ bool is_string(std::string_view text) {
   std::size_t at = 1;
   while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2U : 1U;
   return at + 1 == text.size() && at > 1;
+}
+
+Command parse_vrfy(std::string_view text) {
+  VrfyCommand command;
+  constexpr std::string_view kParameter = " SMTPUTF8";
+  if (text.size() > kParameter.size() &&
+      base::equals_ignoring_case(text.substr(text.size() - kParameter.size()), kParameter)) {
+    command.utf8 = true;
+    text = base::trimmed(text.substr(0, text.size() - kParameter.size()));
+  }
+  if (!is_string(text)) return bad_syntax("VRFY needs a name or an address");
+  if (!command.utf8 && !base::is_ascii(text)) {
+    return refuse(Refusal::Why::Syntax, 553, "5.6.7",
+                  "what is not ASCII needs the parameter SMTPUTF8");  // RFC 6531 §3.7.4.2
+  }
+  command.argument = text;
+  return command;
+}
+
+// auth-command = "AUTH" SP sasl-mech [SP initial-response], RFC 4954 §8; names as RFC 4422 §3.1.
+Command parse_auth(std::string_view text) {
+  constexpr std::size_t kMechanismOctetsMax = 20;
+  AuthCommand command;
+  command.mechanism = take_word(text);
+  const bool is_name = std::all_of(command.mechanism.begin(), command.mechanism.end(), [](char c) {
+    const char lowered = base::to_lower(c);
+    return (lowered >= 'a' && lowered <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+  if (command.mechanism.empty() || command.mechanism.size() > kMechanismOctetsMax || !is_name)
+    return bad_syntax("AUTH needs the name of a mechanism");
+  skip_blanks(text);
+  if (text.empty()) return command;
+  command.initial = take_word(text);
+  if (!text.empty()) return bad_syntax("there is something behind the initial response");
+  return command;
+}
+
+// bdat-cmd = "BDAT" SP chunk-size [SP "LAST"], RFC 3030 §2.
+Command parse_bdat(std::string_view text) {
+  const std::optional<std::uint64_t> octets = parse_octets(take_word(text));
+  if (!octets) return bad_syntax("BDAT needs the number of octets that follow");
+  BdatCommand command{*octets, false};
+  skip_blanks(text);
+  if (text.empty()) return command;
+  if (!base::equals_ignoring_case(text, "LAST"))
+    return bad_syntax("behind BDAT's number there may only be LAST");
+  command.last = true;
+  return command;
 }
 
 }  // namespace
@@ -269,11 +256,15 @@ Command parse_command(std::string_view line) {
     case pack("HELP"):
       return HelpCommand{};
     case pack("VRFY"):
-      if (!is_string(rest)) return bad_syntax("VRFY needs a name or an address");
-      return VrfyCommand{rest};
+      return parse_vrfy(rest);
+    case pack("AUTH"):
+      return parse_auth(rest);
+    case pack("BDAT"):
+      return parse_bdat(rest);
     default:
       break;
   }
+  if (base::equals_ignoring_case(verb, "STARTTLS")) return without_argument(StartTlsCommand{});
   if (is_known_elsewhere(verb)) {
     return refuse(Refusal::Why::NotOffered, 502, "5.5.1", "this command is not offered here");
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "mta/base/utf8.h"
 #include "mta/mail/address.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -13,7 +14,13 @@ using namespace rockdove;
 void check_address(const mail::Address& address) {
   const std::string text = mail::format_address(address);
   FUZZ_CHECK(text.size() + 2 <= mail::kPathOctetsMax);
-  FUZZ_CHECK(std::all_of(text.begin(), text.end(), [](char c) { return c >= 32 && c <= 126; }));
+  FUZZ_CHECK(base::is_utf8(text));
+  FUZZ_CHECK(std::all_of(text.begin(), text.end(), [](char c) {
+    const auto octet = static_cast<unsigned char>(c);
+    return octet >= 32 && octet != 127;
+  }));
+  FUZZ_CHECK(base::is_ascii(address.domain));
+  FUZZ_CHECK(is_unicode(address) != base::is_ascii(text));
   const auto again = mail::parse_mailbox_or_local_part(text);
   FUZZ_CHECK(again && *again == address);
   if (address.domain.empty()) return;

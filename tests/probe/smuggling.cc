@@ -62,6 +62,10 @@ struct Application {
 
   void operator()(const smtp::HelloGiven&) {}
 
+  void operator()(const smtp::HandshakeWanted&) {}
+
+  void operator()(const smtp::LoginOffered&) {}
+
   void operator()(const smtp::TransactionReset&) {}
 
   void operator()(const smtp::SessionOver&) {}

@@ -175,6 +175,11 @@ class RemoteSession final : public net::Protocol {
     server_.truth_.arrived(arrival);
   }
 
+  // Neither is offered.
+  void on(const smtp::HandshakeWanted&, base::Now) {}
+
+  void on(const smtp::LoginOffered&, base::Now) {}
+
   void on(const smtp::TransactionReset&, base::Now) {}
 
   void on(const smtp::SessionOver&, base::Now) {}

@@ -83,8 +83,10 @@ TEST_CASE("address: what RFC 5321 has no form for is refused") {
                                      "\"a\r\nb\"@a.example",
                                      "a\x7f@a.example",
                                      "\"\x7f\"@a.example",
-                                     "j\xc3\xb6rg@a.example",
-                                     "a@b\xc3\xbc.example",
+                                     "j\xf6rg@a.example",
+                                     "j\xc3rg@a.example",
+                                     "\"j\xf6rg\"@a.example",
+                                     "a@b\xfc.example",
                                      "<a@a.example>",
                                      "a@a.example>",
                                      "a@a.example\r\n",
@@ -95,6 +97,24 @@ TEST_CASE("address: what RFC 5321 has no form for is refused") {
   }
   CHECK_FALSE(is_mailbox(std::string_view("\"a\0b\"@a.example", 15)));
   CHECK_FALSE(is_mailbox(std::string_view("a@a.example\0", 12)));
+}
+
+TEST_CASE("address: UTF-8 stays in the local part and leaves the domain (RFC 6531 section 3.3)") {
+  CHECK(mailbox("jörg@a.example") == "jörg@a.example");
+  CHECK(mailbox("\"jörg\"@a.example") == "jörg@a.example");
+  CHECK(mailbox("\"jörg m\"@a.example") == "\"jörg m\"@a.example");
+  CHECK(mailbox("用户@例え。テスト") == "用户@xn--r8jz45g.xn--zckzah");
+  CHECK(mailbox("a@BÜCHER.Example") == "a@xn--bcher-kva.example");
+  CHECK(mailbox("a@XN--BCHER-KVA.example") == "a@xn--bcher-kva.example");
+  CHECK_FALSE(is_mailbox("a@-ü.example"));
+  CHECK_FALSE(is_mailbox("a@ü.example."));
+  CHECK_FALSE(is_mailbox("a@ü_.example"));
+  CHECK_FALSE(is_mailbox("a@[ü]"));
+  CHECK(is_unicode(*parse_mailbox("jörg@a.example")));
+  CHECK_FALSE(is_unicode(*parse_mailbox("a@bücher.example")));
+  // 64 octets, not characters; and A-labels count for the path.
+  CHECK(is_mailbox("\xc3\xb6" + letters(62) + "@a.example"));
+  CHECK_FALSE(is_mailbox("\xc3\xb6" + letters(63) + "@a.example"));
 }
 
 TEST_CASE("address: an error says what is wrong") {

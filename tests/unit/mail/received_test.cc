@@ -32,11 +32,38 @@ TEST_CASE("received: our field names client, ourselves, protocol, id, one recipi
         "\tSat, 21 Nov 2026 20:46:05 +0000\r\n");
   stamp.only_recipient = nullptr;
   stamp.client = base::parse_ip_address("2001:db8::1");
-  stamp.protocol = WithProtocol::Esmtpsa;
+  stamp.tls = "TLSv1.3 TLS_AES_128_GCM_SHA256";
+  stamp.authenticated = true;
   CHECK(format_received(stamp) ==
         "Received: from client.example.com ([IPv6:2001:db8::1])\r\n"
-        "\tby mx.example.net (Rockdove) with ESMTPSA id 0000000000Zz;\r\n"
+        "\tby mx.example.net (Rockdove) with ESMTPSA (TLSv1.3 TLS_AES_128_GCM_SHA256) id "
+        "0000000000Zz;\r\n"
         "\tSat, 21 Nov 2026 20:46:05 +0000\r\n");
+}
+
+TEST_CASE("received: the protocol's word tells of TLS, AUTH and UTF-8") {
+  ReceivedStamp stamp = stamp_of("c.example");
+  const auto word = [&stamp] {
+    const std::string field = format_received(stamp);
+    const std::size_t at = field.find(" with ") + 6;
+    return field.substr(at, field.find(' ', at) - at);
+  };
+  CHECK(word() == "ESMTP");
+  stamp.authenticated = true;
+  CHECK(word() == "ESMTPA");
+  stamp.utf8 = true;
+  CHECK(word() == "UTF8SMTPA");
+  stamp.tls = "TLSv1.2 X";
+  CHECK(word() == "UTF8SMTPSA");
+  stamp.authenticated = false;
+  CHECK(word() == "UTF8SMTPS");
+  stamp.utf8 = false;
+  CHECK(word() == "ESMTPS");
+  stamp.protocol = WithProtocol::Lmtp;
+  CHECK(word() == "LMTPS");
+  stamp.protocol = WithProtocol::Smtp;  // HELO: the registry has no SMTPS
+  CHECK(word() == "SMTP");
+  CHECK(format_received(stamp).find(" with SMTP (TLSv1.2 X) id ") != std::string::npos);
 }
 
 TEST_CASE("received: local submission has no from clause") {

@@ -45,7 +45,7 @@ TEST_CASE("senders and recipients are taken as clients write them") {
 TEST_CASE("each kind of wrong line has its refusal") {
   CHECK(parse_as<Refusal>("FROB").why == Refusal::Why::UnknownVerb);
   CHECK(parse_as<Refusal>("EXPN x").why == Refusal::Why::NotOffered);
-  CHECK(parse_as<Refusal>("MAIL FROM:<> RET=HDRS").why == Refusal::Why::ParameterNotOffered);
+  CHECK(parse_as<Refusal>("MAIL FROM:<> BY=120;R").why == Refusal::Why::ParameterNotOffered);
   CHECK(parse_as<Refusal>("MAIL FROM:<a b@x.example>").why == Refusal::Why::Syntax);
   CHECK(refusal_of("MAIL FROM:<@>").starts_with("501 5.1.7 "));
   CHECK(refusal_of("RCPT TO:<a@b..example>").starts_with("501 5.1.3 "));
@@ -53,6 +53,25 @@ TEST_CASE("each kind of wrong line has its refusal") {
   CHECK(refusal_of("MAIL FROM:a@x.example>").starts_with("501 5.1.7 "));
   CHECK(refusal_of("EHLO " + std::string(256, 'a')).starts_with("501 5.5.4 "));
   CHECK(refusal_of(std::string("RCPT TO:<a@x.example>\0", 22)).starts_with("500 5.5.2 "));
+}
+
+TEST_CASE("AUTH and BDAT are taken apart") {
+  CHECK(parse_as<AuthCommand>("auth  plain").mechanism == "plain");
+  CHECK_FALSE(parse_as<AuthCommand>("AUTH PLAIN ").initial);
+  CHECK(parse_as<AuthCommand>("AUTH LOGIN =").initial == "=");
+  CHECK(parse_as<BdatCommand>("BDAT 86400").octets == 86400);
+  CHECK_FALSE(parse_as<BdatCommand>("BDAT 86400").last);
+  CHECK(parse_as<BdatCommand>("bdat 0  Last ").last);
+  CHECK(parse_as<BdatCommand>("BDAT 99999999999999999999").octets == ~std::uint64_t{0});
+  parse_as<StartTlsCommand>("starttls ");
+  CHECK(refusal_of("STARTTLS x").starts_with("501 5.5.4 "));
+}
+
+TEST_CASE("a recipient tells whether his line is ASCII, parameters included") {
+  CHECK_FALSE(parse_as<RcptCommand>("RCPT TO:<a@x.example>").is_utf8);
+  CHECK(parse_as<RcptCommand>("RCPT TO:<a@b\xc3\xbc.example>").is_utf8);
+  CHECK(parse_as<RcptCommand>("RCPT TO:<a@b\xc3\xbc.example>").recipient.domain ==
+        "xn--b-eha.example");
 }
 
 TEST_CASE("SIZE beyond 64 bits counts as the largest number") {

@@ -32,17 +32,45 @@ void set_limit(ServerLimits& limits, const std::vector<std::string>& words) {
     limits.commands_max = value;
   else if (name == "errors")
     limits.errors_max = value;
+  else if (name == "logins")
+    limits.failed_logins_max = value;
   else
     FAIL("there is no limit " << name);
 }
 
+// "! offer NAME [VALUE]", likewise.
+void set_offer(ServerOffers& offers, const std::vector<std::string>& words) {
+  const std::string offer = words.at(1) + (words.size() > 2 ? " " + words[2] : "");
+  if (offer == "tls optional")
+    offers.tls = ServerOffers::Tls::Optional;
+  else if (offer == "tls required")
+    offers.tls = ServerOffers::Tls::Required;
+  else if (offer == "tls unavailable")
+    offers.tls = ServerOffers::Tls::Unavailable;
+  else if (offer == "auth tls")
+    offers.auth = ServerOffers::Auth::UnderTls;
+  else if (offer == "auth always")
+    offers.auth = ServerOffers::Auth::Always;
+  else if (offer == "auth required")
+    offers.auth_required = true;
+  else
+    FAIL("what is offered is not " << offer);
+}
+
 void play(const Dialogue& dialogue, std::size_t octets) {
   ServerLimits limits;
+  ServerOffers offers;
   std::size_t at = 0;
-  for (; at < dialogue.lines.size() && dialogue.lines[at].text.starts_with("limit "); ++at) {
-    set_limit(limits, words_of(dialogue.lines[at].text));
+  for (; at < dialogue.lines.size(); ++at) {
+    const std::vector<std::string> words = words_of(dialogue.lines[at].text);
+    if (words.at(0) == "limit")
+      set_limit(limits, words);
+    else if (words.at(0) == "offer")
+      set_offer(offers, words);
+    else
+      break;
   }
-  ServerScript script(limits);
+  ServerScript script(limits, offers);
   std::string events;
   std::string said;
   const auto flush = [&] { script.receive_in_pieces(std::exchange(said, {}), octets); };
@@ -76,6 +104,10 @@ void play(const Dialogue& dialogue, std::size_t octets) {
       REQUIRE(script.bodies().back() == unescape(line.text.substr(5)));
     } else if (line.text == "greet") {
       script.greet();
+    } else if (line.text == "begin with tls") {
+      script.session().begin_with_tls(script.now());
+    } else if (line.text == "handshake") {
+      script.tls_started();
     } else if (line.text == "close") {
       script.peer_closed();
     } else if (line.text == "shut down") {

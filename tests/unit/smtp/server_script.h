@@ -1,8 +1,10 @@
 // An application for ServerSession in tests: it answers as the addresses say, notes what it was
 // told, and checks on the way that the session keeps its promises.
 //
-// A local part that begins with "no" is refused with 550, "later" with 451, "close" with 421;
-// content that holds "REFUSE" is refused with 554. Everything else is taken.
+// A local part that begins with "no" is refused with 550, "later" with 451, "close" with 421; a
+// recipient "nodata" is taken, but DATA is refused with 451; content that holds "REFUSE" is refused
+// with 554; the password "right" is right, "later" cannot be checked now, "close" is answered 421.
+// Everything else is taken.
 #pragma once
 
 #include <string>
@@ -15,13 +17,18 @@ namespace rockdove::smtp {
 
 class ServerScript {
  public:
-  explicit ServerScript(const ServerLimits& limits)
-      : limits_(limits), session_(limits_, greeting_, now_) {}
+  explicit ServerScript(const ServerLimits& limits, const ServerOffers& offers = {})
+      : limits_(limits), session_(limits_, greeting_, now_, offers) {}
 
   ServerSession& session() { return session_; }
 
   void greet() {
     session_.greet(now_);
+    drain();
+  }
+
+  void tls_started() {
+    session_.tls_started(now_);
     drain();
   }
 
@@ -71,6 +78,7 @@ class ServerScript {
 
  private:
   static Reply judge(const mail::Address& address) {
+    if (address.local == "nodata") return make_reply(250, "2.1.0", "ok");
     if (address.local.starts_with("no")) return make_reply(550, "5.1.1", "no such mailbox");
     if (address.local.starts_with("later")) return make_reply(451, "4.3.0", "try later");
     if (address.local.starts_with("close")) return make_reply(421, "4.3.2", "closing");
@@ -83,19 +91,45 @@ class ServerScript {
 
   void note(const SenderOffered& event) {
     events_ += "sender <" + mail::format_address(event.sender) + "> " + std::to_string(event.size);
-    events_ += event.eight_bit ? " 8bit\n" : "\n";
+    if (event.eight_bit) events_ += " 8bit";
+    if (event.utf8) events_ += " utf8";
+    if (event.returned == mail::ReturnContent::Full) events_ += " full";
+    if (event.returned == mail::ReturnContent::Headers) events_ += " headers";
+    if (!event.envelope_id.empty()) events_ += " envid=" + event.envelope_id;
+    events_ += '\n';
+    refuse_data_ = false;
     session_.answer(judge(event.sender), now_);
   }
 
   void note(const RecipientOffered& event) {
-    events_ += "recipient <" + mail::format_address(event.recipient) + ">\n";
+    events_ += "recipient <" + mail::format_address(event.recipient) + ">";
+    if (!event.notify.is_unset()) events_ += " notify=" + mail::format_notify(event.notify);
+    if (!event.original_recipient.empty()) events_ += " orcpt=" + event.original_recipient;
+    events_ += '\n';
+    refuse_data_ = refuse_data_ || event.recipient.local == "nodata";
     session_.answer(judge(event.recipient), now_);
   }
 
   void note(const DataWanted&) {
     events_ += "data\n";
     body_.clear();
-    session_.answer(make_reply(354, "", "go ahead"), now_);
+    session_.answer(
+        refuse_data_ ? make_reply(451, "4.3.0", "not now") : make_reply(354, "", "go ahead"), now_);
+  }
+
+  void note(const HandshakeWanted&) { events_ += "tls\n"; }
+
+  void note(const LoginOffered& event) {
+    events_ += "login " + event.user + " " + event.password + "\n";
+    if (event.password == "right") {
+      session_.answer(make_reply(235, "2.7.0", "welcome"), now_);
+    } else if (event.password == "later") {
+      session_.answer(make_reply(454, "4.7.0", "try later"), now_);
+    } else if (event.password == "close") {
+      session_.answer(make_reply(421, "4.3.2", "closing"), now_);
+    } else {
+      session_.answer(make_reply(535, "5.7.8", "wrong"), now_);
+    }
   }
 
   void note(const BodyPart& event) { body_.append(event.octets); }
@@ -127,6 +161,7 @@ class ServerScript {
   std::string body_;
   std::vector<std::string> bodies_;
   bool over_ = false;
+  bool refuse_data_ = false;
   std::size_t events_after_the_end_ = 0;
 };
 

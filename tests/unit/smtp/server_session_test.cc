@@ -56,7 +56,7 @@ TEST_CASE("a client that sends on and on while a question is open is held back")
   ServerSession session(kLimits, kGreeting, kStart);
   come_to_sender(session);
   CHECK(session.wants_input());
-  session.receive(std::string(10'000, 'x'), kStart);
+  session.receive(std::string(20'000, 'x'), kStart);
   CHECK_FALSE(session.wants_input());
   session.answer(make_reply(250, "", "ok"), kStart);
   CHECK_FALSE(session.next_event(kStart));  // dropped: a line that is too long

@@ -1,0 +1,246 @@
+// What a Receiver does with a message's content: header and body on their way to the store, and the
+// commit, after which the client hears 250.
+#include <utility>
+
+#include "mta/base/assert.h"
+#include "mta/base/text.h"
+#include "mta/inbound/receiver.h"
+#include "mta/mail/date.h"
+#include "mta/mail/received.h"
+
+namespace rockdove::inbound {
+namespace {
+
+// A message may come back once or twice on purpose (a content filter, a forwarding): more is a
+// loop.
+constexpr std::size_t kOwnHopsMax = 4;
+constexpr std::size_t kHopsNamedMax = 12;
+
+std::string_view reason_of(smtp::BodyEnd how) {
+  switch (how) {
+    case smtp::BodyEnd::Dot:
+      break;
+    case smtp::BodyEnd::TooBig:
+      return "message too big";
+    case smtp::BodyEnd::BareLineFeed:
+      return "bare line feed";
+    case smtp::BodyEnd::BareCarriageReturn:
+      return "bare carriage return";
+    case smtp::BodyEnd::NullOctet:
+      return "NUL octet";
+    case smtp::BodyEnd::LineTooLong:
+      return "line too long";
+  }
+  MTA_ASSERT(false);
+}
+
+std::string name_hops(std::string_view header) {
+  std::string names;
+  for (const std::string_view host : mail::received_hosts(header, kHopsNamedMax)) {
+    if (!names.empty()) names += " <- ";
+    names += base::printable(host, 64);
+  }
+  return names;
+}
+
+void log_acceptance(base::Log& log, const queue::Message& message,
+                    const std::vector<queue::Delivery>& deliveries) {
+  base::LogLine line = log.line(base::Level::Info, "accepted");
+  line.id(message.id)
+      .path("from", message.sender)
+      .path("to", deliveries.front().recipient)
+      .field("recipients", deliveries.size())
+      .field("client", base::format_ip_address(message.client.address))
+      .field("helo", message.client.helo)
+      .field("listener", message.client.listener)
+      .field("size", message.header_block.size() + message.body_octets);
+  if (!message.client.user.empty()) line.field("user", message.client.user);
+  if (!message.client.tls.empty()) line.field("tls", message.client.tls);
+}
+
+}  // namespace
+
+void Receiver::on(const smtp::DataWanted& event, base::Now now) {
+  static_cast<void>(event);
+  id_ = reception_.ids.next(now.wall);
+  chunks_ = 0;
+  chunk_error_.clear();
+  session_.answer(smtp::make_reply(354, "", "end with <CRLF>.<CRLF>"), now.instant);
+}
+
+void Receiver::on(const smtp::BodyPart& event, base::Now now) {
+  static_cast<void>(now);
+  incoming_->add_content(event.octets);
+  write_full_chunks();
+}
+
+void Receiver::write_full_chunks() {
+  while (std::shared_ptr<const std::string> chunk = incoming_->take_full_chunk())
+    write_chunk(std::move(chunk));
+}
+
+void Receiver::write_chunk(std::shared_ptr<const std::string> chunk) {
+  ++chunks_ahead_;
+  reception_.store.write_chunk(reception_.loop, id_, chunks_++, std::move(chunk),
+                               [self = self_](base::Result<void> result) {
+                                 Receiver* receiver = *self;
+                                 if (receiver == nullptr) return;
+                                 --receiver->chunks_ahead_;
+                                 if (!result && receiver->chunk_error_.empty())
+                                   receiver->chunk_error_ = result.error().text();
+                                 receiver->wire_->want_turn();
+                               });
+}
+
+std::optional<smtp::Reply> Receiver::refuse_content(const mail::HeaderFacts& facts) const {
+  if (facts.received > settings_.hops_max || facts.received_own >= kOwnHopsMax) {
+    // RFC 5321 §6.3. Whoever bounces this shows the text to a person, so it names the way.
+    return smtp::make_reply(554, "5.4.6",
+                            "mail loop: this message has passed " + std::to_string(facts.received) +
+                                " servers, " + std::to_string(facts.received_own) +
+                                " times this one; last: " + name_hops(incoming_->header()));
+  }
+  if (!chunk_error_.empty())
+    return smtp::make_reply(452, "4.3.1", "the message could not be stored; try again later");
+  return std::nullopt;
+}
+
+void Receiver::on(const smtp::BodyEnded& event, base::Now now) {
+  if (event.how != smtp::BodyEnd::Dot) {
+    reception_.log.line(base::Level::Info, "rejected")
+        .field("what", "content")
+        .field("client", base::format_ip_address(info_.peer.ip))
+        .field("helo", helo_)
+        .path("from", mail::format_address(incoming_->sender()))
+        .field("listener", listener_.settings->name)
+        .field("reason", reason_of(event.how));
+    return drop_message();
+  }
+  if (event.fixed_line_endings > 0) {
+    reception_.log.line(base::Level::Info, "line endings fixed")
+        .id(id_)
+        .field("client", base::format_ip_address(info_.peer.ip))
+        .field("count", event.fixed_line_endings);
+  }
+  incoming_->finish_content();
+  commit(now);
+}
+
+std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& facts,
+                                                       base::Now now) {
+  const Incoming& incoming = *incoming_;
+  auto message = std::make_shared<queue::Message>();
+  message->id = id_;
+  message->sender = mail::format_address(incoming.sender());
+  message->client = {info_.peer.ip, helo_, listener_.settings->name, session_.user(), tls_};
+  message->accepted = now.wall;
+  message->smtputf8 = incoming.needs_utf8();
+  message->envelope_id = incoming.envelope_id();
+  message->returned = incoming.returned();
+  mail::ReceivedStamp stamp;
+  stamp.helo = helo_;
+  stamp.client = info_.peer.ip;
+  stamp.hostname = settings_.hostname;
+  stamp.protocol = session_.is_extended() ? mail::WithProtocol::Esmtp : mail::WithProtocol::Smtp;
+  stamp.tls = tls_;
+  stamp.authenticated = !session_.user().empty();
+  stamp.utf8 = incoming.utf8();
+  stamp.id = id_;
+  stamp.only_recipient = incoming.only_offered();
+  // Our own field must not be what makes a message need SMTPUTF8: an alias may be ASCII behind.
+  if (stamp.only_recipient != nullptr && is_unicode(*stamp.only_recipient) && !message->smtputf8)
+    stamp.only_recipient = nullptr;
+  stamp.now = now.wall;
+  std::string& header = message->header_block;
+  header.reserve(incoming.header().size() + 512);
+  header = mail::format_received(stamp);
+  header += incoming.header();
+  // RFC 6409 §8.1 and §8.2: what devices forget is added for those whose mail we send; mail that
+  // only passes through stays as it is.
+  if (client_may_relay() && !facts.has_date)
+    header.append("Date: ").append(mail::format_date(now.wall)).append("\r\n");
+  if (client_may_relay() && !facts.has_message_id) {
+    header.append("Message-ID: <")
+        .append(base::format_id(id_))
+        .append("@")
+        .append(settings_.hostname)
+        .append(">\r\n");
+  }
+  header += incoming.separator();
+  message->body_octets = incoming.body_octets();
+  message->eight_bit = incoming.eight_bit();
+  message->recipients = static_cast<std::uint32_t>(incoming.recipients().size());
+  return message;
+}
+
+std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const {
+  std::vector<queue::Delivery> deliveries;
+  deliveries.reserve(incoming_->recipients().size());
+  const std::string sender = mail::format_address(incoming_->sender());
+  for (const Incoming::Recipient& recipient : incoming_->recipients()) {
+    queue::Delivery& delivery = deliveries.emplace_back();
+    delivery.number = static_cast<std::uint32_t>(deliveries.size());
+    delivery.recipient = recipient.address;
+    delivery.notify = recipient.notify;
+    delivery.original_recipient = recipient.original;
+    delivery.due = now;
+    delivery.destination = reception_.destination_of(
+        {recipient.address, sender, listener_.settings->name, info_.peer.ip, session_.user()});
+  }
+  return deliveries;
+}
+
+void Receiver::commit(base::Now now) {
+  const mail::HeaderFacts facts = mail::look_at_header(incoming_->header(), settings_.hostname);
+  if (const std::optional<smtp::Reply> refusal = refuse_content(facts)) {
+    refuse(*refusal, "content", "", now);
+    return drop_message();
+  }
+  std::shared_ptr<queue::Message> message = make_message(facts, now);
+  std::vector<queue::Delivery> deliveries = make_deliveries(now.wall);
+  std::shared_ptr<const std::string> rest = incoming_->take_rest();
+  if (chunks_ > 0) {
+    if (rest != nullptr) write_chunk(std::move(rest));
+    // The store's from now on: a reset of the next transaction must not drop them.
+    message->body_chunks = std::exchange(chunks_, 0);
+  } else {
+    message->body_chunks = rest != nullptr ? 1 : 0;
+    message->body = std::move(rest);
+  }
+  incoming_.reset();
+  committing_ = true;
+  const queue::MessagePointer shared = queue::counted(std::move(message), reception_.memory);
+  queue::Change change = queue::accepted(*shared, deliveries);
+  reception_.store.commit(reception_.loop, std::move(change),
+                          [&reception = reception_, self = self_, shared,
+                           deliveries = std::move(deliveries)](base::Result<void> result) mutable {
+                            Receiver* receiver = *self;
+                            if (receiver != nullptr) receiver->committed(result, shared->id);
+                            if (!result) return;
+                            log_acceptance(reception.log, *shared, deliveries);
+                            reception.hand_in(shared, std::move(deliveries));
+                          });
+}
+
+void Receiver::committed(base::Result<void> result, base::MessageId id) {
+  committing_ = false;
+  const base::Now now = reception_.loop.now();
+  if (result) {
+    session_.answer(smtp::make_reply(250, "2.0.0", "queued as " + base::format_id(id)),
+                    now.instant);
+  } else {
+    // Its outcome is unknown, so its chunks stay: what of it is there after reopening is delivered.
+    refuse(smtp::make_reply(452, "4.3.1",
+                            "the message could not be stored for certain; send it again later"),
+           "content", "", now);
+  }
+  wire_->want_turn();
+}
+
+void Receiver::drop_message() {
+  if (incoming_ == nullptr) return;
+  incoming_.reset();
+  if (chunks_ > 0) reception_.store.drop_chunks(id_, std::exchange(chunks_, 0));
+}
+
+}  // namespace rockdove::inbound
