@@ -13,14 +13,17 @@
 namespace rockdove::queue {
 
 // All outbound connections of the process. Sites without a recent success ("unproven") together get
-// at most half, so that a thousand dead sites leave room for those that answer.
+// at most half, so that a thousand dead sites leave room for those that answer. Of these, some have
+// taken a whole message and owe the answer ("owing"): nothing but their answer can end that, so
+// they stand outside of that half, but are at most a quarter of all.
 class ConnectionBudget {
  public:
-  enum class Standing : std::uint8_t { Proven, Unproven };
+  enum class Standing : std::uint8_t { Proven, Unproven, Owing };
 
   // `connections_max` is at least 1.
   explicit ConnectionBudget(std::uint32_t connections_max) : max_(std::max(connections_max, 1U)) {}
 
+  // Not as Owing.
   [[nodiscard]] bool try_take(Standing standing) {
     if (standing == Standing::Unproven && !add_below(unproven_, unproven_max())) return false;
     if (add_below(open_, max_)) return true;
@@ -32,11 +35,22 @@ class ConnectionBudget {
   void give_back(Standing standing) {
     open_.fetch_sub(1, std::memory_order_relaxed);
     if (standing == Standing::Unproven) unproven_.fetch_sub(1, std::memory_order_relaxed);
+    if (standing == Standing::Owing) owing_.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  // A connection that was taken Unproven had a success: from now on it counts, and is given back,
-  // as Proven.
-  void prove() { unproven_.fetch_sub(1, std::memory_order_relaxed); }
+  // A connection that counted as this, Unproven or Owing, had an answer that proves it: from now on
+  // it counts, and is given back, as Proven.
+  void prove(Standing standing) {
+    (standing == Standing::Owing ? owing_ : unproven_).fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  // A connection that was taken Unproven has brought a whole message. true: from now on it counts,
+  // and is given back, as Owing. false: a quarter of all do already.
+  [[nodiscard]] bool try_owe() {
+    if (!add_below(owing_, std::max(max_ / 4, 1U))) return false;
+    unproven_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+  }
 
   // Whether the unproven have all that they may have: only an end among them helps another.
   [[nodiscard]] bool is_unproven_full() const {
@@ -66,6 +80,7 @@ class ConnectionBudget {
   const std::uint32_t max_;
   std::atomic<std::uint32_t> open_{0};
   std::atomic<std::uint32_t> unproven_{0};
+  std::atomic<std::uint32_t> owing_{0};
 };
 
 // Octets of messages in memory: those coming in, and those loaded or kept for their first attempt.
@@ -81,6 +96,9 @@ class MemoryBudget {
 
   // May one more message begin? The last eighth is left to those that have begun.
   [[nodiscard]] bool has_room_to_accept() const { return used() < max_ - max_ / 8; }
+
+  // May messages be read from the queue, with their header blocks?
+  [[nodiscard]] bool has_room_to_load() const { return used() < max_ / 4 * 3; }
 
   // May an accepted message be kept for its first attempt, or would it better be read again later?
   [[nodiscard]] bool has_room_to_keep() const { return used() < max_ / 8; }

@@ -85,6 +85,9 @@ class Directory {
 
   [[nodiscard]] std::size_t out() const { return out_; }
 
+  // Nothing is out, and nothing is being loaded.
+  [[nodiscard]] bool is_idle() const { return out_ == 0 && loads_ == 0; }
+
   [[nodiscard]] std::size_t queues() const { return queues_.size(); }
 
   [[nodiscard]] bool is_out(const QueueName& queue, DeliveryId delivery) const;

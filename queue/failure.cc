@@ -68,6 +68,11 @@ bool is_about_the_conversation(Stage stage) {
 Judgement judge_reply(const Failure& failure) {
   const smtp::Reply& reply = failure.reply;
   const EnhancedCode status = status_of(reply);
+  if (failure.stage == Stage::StartTls || failure.stage == Stage::Auth) {
+    const bool is_wrong_password = failure.stage == Stage::Auth && reply.is_permanent();
+    if (failure.more_hosts && !is_wrong_password) return {Action::TryNextHost, Blame::Site, status};
+    return {Action::Defer, Blame::Site, {4, status.subject, status.detail}};
+  }
   if (is_about_the_conversation(failure.stage)) {
     if (failure.more_hosts) return {Action::TryNextHost, Blame::Site, status};
     return {reply.is_permanent() ? Action::Bounce : Action::Defer, Blame::Site, status};

@@ -12,6 +12,10 @@
 //   DATA, body       defer                  bounce                 defer, blame the site
 //   final dot        defer                  bounce                 uncertain
 //
+// STARTTLS and AUTH fail only where TLS or a password must be: the mail waits for its site, because
+// what is wrong (a certificate, our own password) is nothing that its sender could put right. A 5yz
+// to AUTH is not asked for again at the next host: many lock an account that errs too often.
+//
 // Besides: 421 anywhere blames the site (RFC 5321 §3.8); 452 and 552 to some but not all RCPT mean
 // "enough for one transaction", and those recipients go at once in the next one (§4.5.3.1.10); a
 // connection that was kept open and is found dead or told 421 at its next MAIL counts as not tried.

@@ -67,7 +67,10 @@ class QueueLoader {
       const std::optional<WaitingPlace> place = parse_waiting_place(row->key());
       if (!place) continue;
       const bool is_due = place->due <= request_.due_until;
-      if (!is_due || taken_ >= request_.deliveries_max || scanned_ >= kScannedMax) {
+      // What one message has more of costs no further header.
+      const bool is_full = header_octets_ >= request_.header_octets_max &&
+                           (message_ == nullptr || message_->id != place->delivery.message);
+      if (!is_due || is_full || taken_ >= request_.deliveries_max || scanned_ >= kScannedMax) {
         loaded_.next_due = place->due;
         loaded_.more = is_due;
         break;
@@ -115,6 +118,7 @@ class QueueLoader {
     Result<std::shared_ptr<Message>> message = read_message(view_, id, damaged_);
     if (!message) return message.error();
     message_ = std::move(*message);
+    if (message_ != nullptr) header_octets_ += message_->header_block.size();
     if (message_ == nullptr || message_->body_chunks > 1) return {};
     if (message_->body_chunks == 0) {
       message_->body = std::make_shared<const std::string>();
@@ -142,6 +146,7 @@ class QueueLoader {
   const LoadRequest& request_;
   Damaged& damaged_;
   std::size_t octets_left_;
+  std::size_t header_octets_ = 0;
   std::uint32_t taken_ = 0;
   std::uint32_t scanned_ = 0;
   LoadedQueue loaded_;

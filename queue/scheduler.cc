@@ -270,7 +270,7 @@ void Scheduler::unblock() {
 }
 
 void Scheduler::begin_trial(SessionId id, Session& session, base::Now now) {
-  if (session.standing == Connections::Proven) return;
+  if (session.standing != Connections::Unproven) return;
   session.trial = trials_.insert(trials_.end(), id);
   session.trial_since = now.instant;
 }
@@ -319,6 +319,8 @@ void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::s
     forget_session(id, now);
     return;
   }
+  // It has answered, whatever it said.
+  if (found->second.standing == Connections::Owing) prove(found->second);
   if (!found->second.quitting) {
     std::list<SessionId>& idle = idle_[index_of(found->second.standing)];
     account.idle.push_back(id);
@@ -335,11 +337,14 @@ void Scheduler::succeeded(Account& account, Session& session, base::Now now) {
   account.window = is_proven(account, now) ? std::min(account.window * 2, limit) : 2;
   account.last_success = now.instant;
   account.failures = 0;
-  if (session.standing == Connections::Unproven) {
-    session.standing = Connections::Proven;
-    budget_.prove();
-  }
+  prove(session);
   end_pause(account);
+}
+
+void Scheduler::prove(Session& session) {
+  if (session.standing == Connections::Proven) return;
+  budget_.prove(session.standing);
+  session.standing = Connections::Proven;
 }
 
 void Scheduler::site_failed(Account& account, std::string_view reason, base::Now now) {
@@ -356,12 +361,13 @@ void Scheduler::site_failed(Account& account, std::string_view reason, base::Now
   account.pause_reason = reason;
 }
 
-void Scheduler::took_content(SessionId id) {
+void Scheduler::took_content(SessionId id, base::Now now) {
   const auto found = sessions_.find(id.value);
-  if (found == sessions_.end() || found->second.standing == Connections::Proven) return;
-  end_trial(found->second);
-  found->second.standing = Connections::Proven;
-  budget_.prove();
+  if (found == sessions_.end() || found->second.standing != Connections::Unproven) return;
+  Session& session = found->second;
+  end_trial(session);
+  if (!budget_.try_owe()) return begin_trial(id, session, now);
+  session.standing = Connections::Owing;
   unblock();
 }
 
@@ -455,6 +461,20 @@ std::vector<Job> Scheduler::take_waiting(MessageId message, const QueueName& que
     if (!jobs.empty()) continue;
     std::erase(account->turns, queue);
     account->jobs.erase(found);
+  }
+  return taken;
+}
+
+std::vector<Scheduler::Paused> Scheduler::take_paused(base::Now now) {
+  std::vector<Paused> taken;
+  for (auto& [until, account] : paused_) {
+    if (account->place != Account::Place::Paused || until <= now.instant) continue;
+    for (auto& [name, jobs] : account->jobs) {
+      for (Job& job : jobs) taken.push_back({std::move(job), until});
+    }
+    account->jobs.clear();
+    account->turns.clear();
+    account->job_count = 0;
   }
   return taken;
 }

@@ -124,9 +124,10 @@ class Scheduler {
                 base::Now now);
   // Takes back a job that was not tried; it goes to the front of its queue.
   void give_back(Job job, SitePointer site, base::Now now);
-  // A session that was to give up has sent its final dot: its site took a whole message, so it
-  // counts as proven from now on, however long it takes to answer.
-  void took_content(SessionId session);
+  // A session that was to give up has sent its final dot: its site took a whole message, so it no
+  // longer counts among the unproven, however long it takes to answer; where a quarter of all
+  // connections stand so already, it goes on counting, and is asked again later.
+  void took_content(SessionId session, base::Now now);
   // A session without a job closed.
   void closed(SessionId session, base::Now now);
 
@@ -146,6 +147,14 @@ class Scheduler {
   void end_pause(std::string_view account);
   // Takes out what has not started of one message and queue, because a person acts on it.
   [[nodiscard]] std::vector<Job> take_waiting(MessageId message, const QueueName& queue);
+
+  struct Paused {
+    Job job;
+    base::Instant until;
+  };
+
+  // Takes out what waits for a pause to end, because there is no memory to keep it in.
+  [[nodiscard]] std::vector<Paused> take_paused(base::Now now);
   // Ends the pauses of the accounts in which this message waits.
   void end_pauses_of(MessageId message);
 
@@ -164,6 +173,7 @@ class Scheduler {
   Job take_job(Account& account);
   void put_job(Account& account, Job job, bool front);
   void succeeded(Account& account, Session& session, base::Now now);
+  void prove(Session& session);
   void site_failed(Account& account, std::string_view reason, base::Now now);
   void end_pause(Account& account);
   void begin_trial(SessionId id, Session& session, base::Now now);

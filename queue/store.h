@@ -1,7 +1,7 @@
 // The durable queue as the loops see it. Nothing here waits: a call hands work over and its `done`
-// runs later on the loop that is named, in a batch with others. The real one is queue::ThreadedStore
-// (one committer thread, two reader threads) over RocksDB; tests/sim has one on a virtual clock over
-// rows in memory. Both pass tests/unit/queue/store_contract.cc.
+// runs later on the loop that is named, in a batch with others. The real one is
+// queue::ThreadedStore (one committer thread, two reader threads) over RocksDB; tests/sim has one
+// on a virtual clock over rows in memory. Both pass tests/unit/queue/store_contract.cc.
 //
 // May be called from any loop's thread. A `done` is destroyed unrun if its loop ends first.
 #pragma once
@@ -37,18 +37,23 @@ struct WaitingMark {
 
 struct LoadRequest {
   QueueName queue;
-  WaitingMark from;          // only rows behind it; Seek, never from the front
-  WallTime due_until;        // only rows due by then
+  WaitingMark from;    // only rows behind it; Seek, never from the front
+  WallTime due_until;  // only rows due by then
   std::uint32_t deliveries_max = 16;
   std::size_t octets_max = 4 * 1024 * 1024;  // of bodies read along; then bodies are left out
+  // Header blocks, which are always read along: once so many octets of them have come, the load
+  // ends.
+  std::size_t header_octets_max = 1024 * 1024;
   // Only deliveries of messages accepted before then (their ids say when); the others are skipped.
   std::optional<WallTime> accepted_before;
 };
 
 struct LoadedQueue {
-  std::vector<MessageWithDeliveries> messages;  // in the order of their rows; adjacent rows of one message joined
-  WaitingMark reached;                   // the last row looked at
-  std::optional<WallTime> next_due;      // of the first row behind `reached`, due or not; none: there is none
+  std::vector<MessageWithDeliveries>
+      messages;         // in the order of their rows; adjacent rows of one message joined
+  WaitingMark reached;  // the last row looked at
+  std::optional<WallTime>
+      next_due;       // of the first row behind `reached`, due or not; none: there is none
   bool more = false;  // the limits ended this load: the first row behind `reached` is due
 };
 
@@ -62,10 +67,11 @@ struct QueueFilter {
   std::optional<base::MessageId> message;
   std::optional<DeliveryId> delivery;
   std::optional<DeliveryState> state;
-  std::string sender;       // these match whole, case ignored; "" matches all; "*@example.com" matches a domain
+  std::string
+      sender;  // these match whole, case ignored; "" matches all; "*@example.com" matches a domain
   std::string recipient;
   std::string destination;
-  std::string reason;       // substring of the last reply or hold reason, case ignored
+  std::string reason;  // substring of the last reply or hold reason, case ignored
   std::optional<WallTime> accepted_before;
 };
 
@@ -78,7 +84,7 @@ struct ListRequest {
 
 struct ListedPage {
   std::vector<MessageWithDeliveries> messages;  // without header blocks and bodies
-  std::optional<MessageId> more_after;  // call again with this; none: that was all
+  std::optional<MessageId> more_after;          // call again with this; none: that was all
 };
 
 struct QueueSummary {
@@ -89,6 +95,7 @@ struct QueueSummary {
     WallTime earliest_due;
     WallTime oldest;  // acceptance of the oldest message
   };
+
   std::vector<Line> lines;  // by state and destination
 };
 
@@ -99,8 +106,8 @@ struct HistoryStep {
   std::string what;  // "deferred", "delivered", "bounced", …
   std::string host;
   std::string reply;
-  std::string sender;     // of a closing step
-  std::string recipient;  // likewise
+  std::string sender;         // of a closing step
+  std::string recipient;      // likewise
   std::string tls{};          // of the connection to the next hop; "" in clear or without one
   std::string client_user{};  // of a closing step: who handed it in, as in Client
   std::string client_tls{};   // likewise
@@ -127,14 +134,14 @@ class Store {
   [[nodiscard]] virtual Readiness readiness() const = 0;
 
   // Applies `change` whole or not at all. An Acceptance answers with success only once it would
-  // survive a power cut, and only then may anyone say 250; an error means its outcome is unknown, so
-  // that it may still be found in the queue later. A Result answers once, when durable.
-  // Changes of one message keep their order.
+  // survive a power cut, and only then may anyone say 250; an error means its outcome is unknown,
+  // so that it may still be found in the queue later. A Result answers once, when durable. Changes
+  // of one message keep their order.
   virtual void commit(base::Loop& loop, Change change, Done<void> done) = 0;
 
-  // A piece of a large body on its way in, unsynced; the Acceptance that follows syncs it. Chunks of
-  // a message that is never accepted are dropped by drop_chunks() or by the next start. `done` is the
-  // back-pressure: hand over at most two pieces ahead of it.
+  // A piece of a large body on its way in, unsynced; the Acceptance that follows syncs it. Chunks
+  // of a message that is never accepted are dropped by drop_chunks() or by the next start. `done`
+  // is the back-pressure: hand over at most two pieces ahead of it.
   virtual void write_chunk(base::Loop& loop, MessageId id, std::uint32_t index,
                            std::shared_ptr<const std::string> octets, Done<void> done) = 0;
   virtual void drop_chunks(MessageId id, std::uint32_t chunks) = 0;
@@ -144,7 +151,8 @@ class Store {
   virtual void load(base::Loop& loop, LoadRequest request, Done<LoadedQueue> done) = 0;
   // All waiting queues with index hash(destination) % loops == loop.index(); skips from queue to
   // queue and reads nothing else.
-  virtual void find_queues(base::Loop& loop, unsigned loops, Done<std::vector<FoundQueue>> done) = 0;
+  virtual void find_queues(base::Loop& loop, unsigned loops,
+                           Done<std::vector<FoundQueue>> done) = 0;
   virtual void list(base::Loop& loop, ListRequest request, Done<ListedPage> done) = 0;
   virtual void summarise(base::Loop& loop, Done<QueueSummary> done) = 0;
   // With all deliveries and up to 1,000 steps of history.

@@ -294,11 +294,12 @@ std::string format_act(base::DeliveryId id, const Result<ActOutcome>& outcome) {
 
 std::string format_route(const RouteExplanation& route) {
   Json json{{"address", route.address}, {"destination", route.destination}, {"rule", route.rule}};
+  json["settings"] = pairs_json(route.settings, "name", "value");
   json["dns"] = pairs_json(route.answers, "question", "answer");
   json["hosts"] = Json::array();
   for (const RouteHost& host : route.hosts) {
     Json one{{"name", host.name}, {"preference", host.preference}, {"addresses", host.addresses}};
-    if (!host.note.empty()) one["note"] = host.note;
+    if (!host.notes.empty()) one["notes"] = host.notes;
     json["hosts"].push_back(std::move(one));
   }
   json["site"] = route.site;

@@ -15,13 +15,15 @@ struct RouteHost {
   std::string name;
   unsigned preference = 0;
   std::vector<std::string> addresses;  // as tried, in this order
-  std::string note;                    // "skipped: no IPv6 route"; "" when there is nothing to say
+  std::vector<std::string> notes;      // what is remembered of it: "TLS does not work there: …"
 };
 
 struct RouteExplanation {
   std::string address;      // as it was read
   std::string destination;  // what the queue sorts it under
   std::string rule;         // "route 2: *@example.com", "no route matches: by MX"
+  // What the rule comes to: "to", "protocol", "TLS", "user", with their values; never a password.
+  std::vector<std::pair<std::string, std::string>> settings;
   std::vector<std::pair<std::string, std::string>> answers;  // DNS question and answer, in order
   std::vector<RouteHost> hosts;                              // in the order of trying
   std::string site;

@@ -190,6 +190,12 @@ std::string route_page(std::string_view line) {
         std::pair("Rule", "rule")}) {
     out += cut(fmt::format("{:<12} {}", name, text_of(json, key)), kColumnsMax) + "\n";
   }
+  for (const Json& setting : list_of(json, "settings")) {
+    std::string name = text_of(setting, "name");
+    if (!name.empty() && name[0] >= 'a' && name[0] <= 'z')
+      name[0] = static_cast<char>(name[0] - 32);
+    out += cut(fmt::format("{:<12} {}", name, text_of(setting, "value")), kColumnsMax) + "\n";
+  }
   for (const Json& answer : list_of(json, "dns")) {
     out += fmt::format("DNS          {}\n", text_of(answer, "question"));
     out += wrapped(text_of(answer, "answer"), 15);
@@ -202,7 +208,9 @@ std::string route_page(std::string_view line) {
     out +=
         fmt::format("Host         {} {}\n", number_of(host, "preference"), text_of(host, "name"));
     if (!addresses.empty()) out += wrapped(addresses.substr(1), 15);
-    if (host.contains("note")) out += wrapped(text_of(host, "note"), 15);
+    for (const Json& note : list_of(host, "notes")) {
+      if (note.is_string()) out += wrapped(safe(note.get<std::string>()), 15);
+    }
   }
   out += cut("Site         " + text_of(json, "site"), kColumnsMax) + "\n";
   out += cut("Account      " + text_of(json, "account"), kColumnsMax) + "\n";

@@ -1,7 +1,9 @@
 #include "mta/daemon/route_report.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "mta/daemon/config_target.h"
 #include "mta/inbound/access.h"
 #include "mta/mail/address.h"
 #include "mta/outbound/dispatcher.h"
@@ -14,6 +16,50 @@ using admin::RouteExplanation;
 std::string rule_text(const outbound::OutboundSettings& settings, const outbound::Route* route) {
   if (route == nullptr) return "no route matches: by MX";
   return "route " + std::to_string(route - settings.routes.data() + 1) + " (" + route->name + ")";
+}
+
+std::string tls_text(const outbound::Manner& manner, const outbound::OutboundSettings& settings,
+                     bool implicit) {
+  const outbound::HostAddress host{"", {}, implicit};
+  const outbound::TlsLevel level = level_at(manner, host);
+  std::string text(level_name(level));
+  switch (level) {
+    case outbound::TlsLevel::Off:
+      return text + ": in clear";
+    case outbound::TlsLevel::May:
+      return text + ": where it is offered and works, else in clear; any certificate";
+    case outbound::TlsLevel::Require:
+      text += ": never in clear; any certificate";
+      break;
+    case outbound::TlsLevel::Verify:
+      text += ": never in clear; name and chain are checked, by ";
+      text += manner.tls_context == settings.tls ? "the system's certificates" : "its own CA file";
+      break;
+  }
+  if (implicit) return text + " (smtps://)";
+  if (manner.tls == outbound::TlsLevel::May) text += " (because there is a password)";
+  return text;
+}
+
+// What the route comes to for its site.
+void add_settings(RouteExplanation& explanation, const outbound::OutboundSettings& settings,
+                  const outbound::Route* route, const outbound::Site& site) {
+  const auto add = [&explanation](std::string name, std::string value) {
+    explanation.settings.emplace_back(std::move(name), std::move(value));
+  };
+  add("to", route == nullptr ? "mx" : format_target(route->target));
+  if (!site.maildir.empty()) {
+    return add("writes", "a file a recipient, into " + site.maildir + "/new");
+  }
+  const bool is_lmtp = site.manner.speaks == outbound::ToHosts::Speaks::Lmtp;
+  add("protocol", is_lmtp ? "LMTP" : "SMTP");
+  const outbound::HostAddress& first = site.hosts.front();
+  add("TLS", first.unix_path.empty() ? tls_text(site.manner, settings, first.implicit_tls)
+                                     : "off: a socket of this machine");
+  if (!site.manner.credentials) return;
+  const bool in_clear = level_at(site.manner, first) == outbound::TlsLevel::Off;
+  add("user", site.manner.credentials->user +
+                  (in_clear ? " (its password is sent in clear, because of tls = \"off\")" : ""));
 }
 
 void add_standing(RouteExplanation& explanation,
@@ -41,7 +87,15 @@ struct Explaining {
   outbound::Router router;
   RouteExplanation explanation;
   admin::RouteExplainer::Done done;
+  std::string recipient{};  // what the rules were asked about
+
+  // Mail from nobody in particular.
+  [[nodiscard]] outbound::RoutedMail mail() const { return {recipient, "", "", {}, ""}; }
 };
+
+std::string name_of(const outbound::HostAddress& host) {
+  return host.unix_path.empty() ? host.host : describe(host);
+}
 
 void finish(const std::shared_ptr<Explaining>& explaining) {
   // Posted, because the router may answer within the call that asked it.
@@ -49,31 +103,105 @@ void finish(const std::shared_ptr<Explaining>& explaining) {
       [explaining] { explaining->done(std::move(explaining->explanation)); });
 }
 
-void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Resolved& resolved) {
-  RouteExplanation& explanation = explaining->explanation;
-  const outbound::Site& site = *resolved.site;
-  for (const outbound::HostAddress& host : site.hosts) {
-    if (explanation.hosts.empty() || explanation.hosts.back().name != host.host) {
-      explanation.hosts.push_back({host.host, 0, {}, {}});
+// What the sessions of one loop have learned of this host; "" for nothing.
+std::string note_on(const outbound::HostAddress& host, const outbound::SessionContext& learned,
+                    const outbound::Manner& manner, base::Instant now) {
+  const auto left = [now](base::Instant until) {
+    return base::format_duration(std::chrono::duration_cast<base::Duration>(until - now));
+  };
+  if (host.is_v6() && learned.no_ipv6_until > now) {
+    return describe(host) + " is passed over for another " + left(learned.no_ipv6_until) +
+           ": this machine has no IPv6 route";
+  }
+  const auto* broken = learned.broken_tls.find(host.address, now);
+  if (broken == nullptr || level_at(manner, host) != outbound::TlsLevel::May) return "";
+  return describe(host) + " gets mail in clear for another " + left(broken->until) +
+         ", because its TLS does not work: " + broken->reason;
+}
+
+// Asks each loop in turn, since each learns by itself.
+void add_notes(const std::shared_ptr<Explaining>& explaining,
+               const std::shared_ptr<const outbound::Site>& site, unsigned loop) {
+  const outbound::Environment& environment = explaining->environment;
+  if (loop == environment.loop_count()) return finish(explaining);
+  const unsigned asker = environment.loop.index();
+  environment.on_loop(loop, [explaining, site, loop, asker](outbound::Dispatcher& dispatcher) {
+    std::vector<std::pair<std::string, std::string>> notes;  // host and note
+    for (const outbound::HostAddress& host : site->hosts) {
+      std::string note =
+          note_on(host, dispatcher.learned(), site->manner, dispatcher.now().instant);
+      if (!note.empty()) notes.emplace_back(name_of(host), std::move(note));
     }
+    dispatcher.environment().on_loop(
+        asker, [explaining, site, loop, notes = std::move(notes)](outbound::Dispatcher&) {
+          for (const auto& [name, note] : notes) {
+            for (admin::RouteHost& host : explaining->explanation.hosts) {
+              const bool is_new =
+                  std::find(host.notes.begin(), host.notes.end(), note) == host.notes.end();
+              if (host.name == name && is_new) host.notes.push_back(note);
+            }
+          }
+          add_notes(explaining, site, loop + 1);
+        });
+  });
+}
+
+void add_hosts(RouteExplanation& explanation, const outbound::Site& site) {
+  for (const outbound::HostAddress& host : site.hosts) {
+    const std::string name = name_of(host);
+    if (explanation.hosts.empty() || explanation.hosts.back().name != name) {
+      explanation.hosts.push_back({name, host.preference, {}, {}});
+    }
+    if (!host.unix_path.empty()) continue;
     explanation.hosts.back().addresses.push_back(base::format_socket_address(host.address));
   }
-  explanation.account = site.account;
-  explanation.site = site.account;
-  explanation.limits.emplace_back("connections", std::to_string(site.connections_max));
-  explanation.limits.emplace_back(
-      "messages per connection",
-      std::to_string(explaining->environment.queue.messages_per_connection));
-  const unsigned owner = outbound::owner_loop(site.account, explaining->environment.loop_count());
-  const unsigned asker = explaining->environment.loop.index();
-  explaining->environment.on_loop(
-      owner, [explaining, asker, account = site.account](outbound::Dispatcher& dispatcher) {
-        const auto standing = dispatcher.scheduler().standing(account, dispatcher.now());
-        dispatcher.environment().on_loop(asker, [explaining, standing](outbound::Dispatcher&) {
-          add_standing(explaining->explanation, standing, explaining->environment.now());
-          finish(explaining);
-        });
-      });
+}
+
+// The answer that decided where mail by MX goes, as far as the router keeps it.
+void add_mx_answer(RouteExplanation& explanation, const outbound::Site& site,
+                   base::Duration keep_for) {
+  const std::string domain =
+      explanation.destination.substr(0, explanation.destination.find_first_of(":/"));
+  if (domain.starts_with('[')) return;
+  std::string answer;
+  std::string last;
+  for (const outbound::HostAddress& host : site.hosts) {
+    if (host.host == last) continue;
+    last = host.host;
+    if (!answer.empty()) answer += ", ";
+    answer += std::to_string(host.preference) + " " + host.host;
+  }
+  if (site.hosts.front().host == domain) answer = "none: the domain's own addresses count";
+  explanation.answers.emplace_back(domain + " MX",
+                                   answer + " (kept for " + base::format_duration(keep_for) + ")");
+}
+
+void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Resolved& resolved) {
+  RouteExplanation& explanation = explaining->explanation;
+  const outbound::Environment& environment = explaining->environment;
+  const std::shared_ptr<const outbound::Site>& site = resolved.site;
+  add_settings(explanation, environment.outbound,
+               outbound::find_route(environment.outbound, explaining->mail()), *site);
+  add_hosts(explanation, *site);
+  if (!explanation.destination.starts_with("route:")) {
+    add_mx_answer(explanation, *site, resolved.keep_for);
+  }
+  explanation.account = site->account;
+  explanation.site = site->account;
+  explanation.limits.emplace_back("connections", std::to_string(site->connections_max));
+  if (site->maildir.empty()) {
+    explanation.limits.emplace_back("messages per connection",
+                                    std::to_string(environment.queue.messages_per_connection));
+  }
+  const unsigned owner = outbound::owner_loop(site->account, environment.loop_count());
+  const unsigned asker = environment.loop.index();
+  environment.on_loop(owner, [explaining, asker, site](outbound::Dispatcher& dispatcher) {
+    const auto standing = dispatcher.scheduler().standing(site->account, dispatcher.now());
+    dispatcher.environment().on_loop(asker, [explaining, site, standing](outbound::Dispatcher&) {
+      add_standing(explaining->explanation, standing, explaining->environment.now());
+      add_notes(explaining, site, 0);
+    });
+  });
 }
 
 }  // namespace
@@ -103,7 +231,8 @@ void explain_route(const outbound::Environment& environment,
   }
   if (targets.front() != explanation.address)
     explanation.answers.emplace_back("alias", targets.front());
-  const outbound::RoutedMail mail{targets.front(), "", "", {}};
+  explaining->recipient = targets.front();
+  const outbound::RoutedMail mail = explaining->mail();
   explanation.rule =
       rule_text(environment.outbound, outbound::find_route(environment.outbound, mail));
   explanation.destination = outbound::destination_of(environment.outbound, mail);
@@ -118,6 +247,7 @@ void explain_route(const outbound::Environment& environment,
               (is_final ? "mail to it goes back to its sender: " : "mail to it waits: ") +
               smtp::one_line(failed->failure.reply);
         } else {
+          result.settings.emplace_back("to", "discard:");
           result.conclusion = "mail to it is discarded, as the route says";
         }
         finish(explaining);

@@ -27,9 +27,43 @@ void ClientProtocol::connected(net::Wire& wire, const net::ConnectionInfo& info,
   static_cast<void>(info);
   const WorkingOnJob working(session_);
   wire_ = &wire;
-  smtp_.emplace(*options_, now.instant);
-  if (session_ == nullptr) dropped_ = true;  // given up while the handshake was under way
+  if (session_ == nullptr) {
+    dropped_ = true;  // given up while the handshake was under way
+    return;
+  }
+  limit_until_ = now.instant + Session::kGreetingTimeMax;
+  if (plan_.implicit) {
+    limit_until_ = now.instant + options_->timeouts.start_tls;
+    return start_tls();
+  }
+  smtp_.emplace(*options_, now.instant, plan_.terms);
   after_change(now);
+}
+
+void ClientProtocol::start_tls() {
+  handshake_began_ = true;
+  wire_->start_tls(*plan_.tls);
+}
+
+void ClientProtocol::tls_started(const net::TlsInfo& info, base::Now now) {
+  const WorkingOnJob working(session_);
+  tls_ = net::describe(info);
+  if (smtp_) {
+    smtp_->tls_started(now.instant);
+  } else if (session_ != nullptr) {
+    limit_until_ = now.instant + Session::kGreetingTimeMax;
+    smtp_.emplace(*options_, now.instant, plan_.terms);
+  }
+  after_change(now);
+}
+
+TlsState ClientProtocol::tls_state() const {
+  TlsState state;
+  state.was_tried = handshake_began_;
+  state.is_inside = !tls_.empty();
+  state.peer_offers_tls = smtp_ && smtp_->peer().starttls;
+  state.loss = loss_;
+  return state;
 }
 
 void ClientProtocol::receive(std::string_view bytes, base::Now now) {
@@ -40,16 +74,18 @@ void ClientProtocol::receive(std::string_view bytes, base::Now now) {
 
 void ClientProtocol::peer_closed(base::Now now) {
   const WorkingOnJob working(session_);
-  smtp_->peer_closed(now.instant);
+  if (smtp_) smtp_->peer_closed(now.instant);
   after_change(now);
 }
 
 void ClientProtocol::lost(const net::Loss& loss, base::Now now) {
   const WorkingOnJob working(session_);
   dropped_ = true;
+  loss_ = loss;
   if (!smtp_) {
-    if (session_ != nullptr) session_->on_not_connected(loss, now);
-    return;
+    if (session_ == nullptr) return;
+    if (handshake_began_) return session_->handshake_failed(smtp::FailKind::Lost, now);
+    return session_->on_not_connected(loss, now);
   }
   smtp_->lost(now.instant);
   after_change(now);
@@ -61,7 +97,12 @@ void ClientProtocol::deadline_reached(base::Now now) {
     idle_until_ = base::kNever;
     if (session_ != nullptr) return session_->idle_too_long(now);
   }
-  if (smtp_->deadline() <= now.instant) smtp_->deadline_reached(now.instant);
+  if (limit_until_ <= now.instant) {
+    limit_until_ = base::kNever;
+    if (session_ != nullptr) return session_->took_too_long(now);
+    dropped_ = true;
+  }
+  if (smtp_ && smtp_->deadline() <= now.instant) smtp_->deadline_reached(now.instant);
   after_change(now);
 }
 
@@ -81,11 +122,12 @@ void ClientProtocol::output_sent(std::size_t octets, base::Now now) {
 }
 
 base::Instant ClientProtocol::deadline() const {
-  return smtp_ ? std::min(smtp_->deadline(), idle_until_) : base::kNever;
+  const base::Instant next = std::min(idle_until_, limit_until_);
+  return smtp_ ? std::min(smtp_->deadline(), next) : next;
 }
 
 bool ClientProtocol::wants_input() const {
-  return smtp_ && smtp_->wants_input();
+  return smtp_ ? smtp_->wants_input() : handshake_began_;
 }
 
 bool ClientProtocol::is_over() const {
@@ -104,7 +146,10 @@ void ClientProtocol::drop(base::Now now) {
 }
 
 void ClientProtocol::after_change(base::Now now) {
-  if (session_ != nullptr) return session_->pump(now);
+  if (session_ != nullptr) {
+    if (smtp_) session_->pump(now);
+    return;
+  }
   while (smtp_ && smtp_->next_event(now.instant)) {
     // Nobody is interested any more.
   }

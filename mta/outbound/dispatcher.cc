@@ -12,7 +12,12 @@ constexpr std::size_t kToldRoomMax = 50'000;
 
 Dispatcher::Dispatcher(const Environment& environment)
     : env_(environment),
-      context_{env_.loop, env_.network, env_.store,
+      files_(env_.loop),
+      context_{env_.loop,
+               env_.network,
+               env_.store,
+               env_.log,
+               files_,
                std::make_shared<const smtp::ClientOptions>(
                    smtp::ClientOptions{env_.outbound.hostname, {}}),
                env_.queue.messages_per_connection},
@@ -80,8 +85,21 @@ void Dispatcher::pass() {
   while (std::optional<queue::Scheduler::Command> command = scheduler_.next(recording, now)) {
     run(std::move(*command));
   }
+  if (!env_.memory.has_room_to_load()) give_back_paused();
   home_.pump();
   set_wake();
+}
+
+void Dispatcher::give_back_paused() {
+  const base::Instant now = env_.now().instant;
+  for (queue::Scheduler::Paused& paused : scheduler_.take_paused(env_.now())) {
+    const auto wait = std::chrono::duration_cast<base::Duration>(paused.until - now);
+    env_.on_loop(queue::home_loop(paused.job.queue.destination, env_.loop_count()),
+                 [job = std::move(paused.job), wait](Dispatcher& dispatcher) {
+                   dispatcher.home_.take_back_for(job, wait);
+                   dispatcher.want_pass();
+                 });
+  }
 }
 
 void Dispatcher::set_wake() {
@@ -148,7 +166,7 @@ void Dispatcher::give_up(SessionKey key) {
   const auto found = sessions_.find(key);
   if (found == sessions_.end() || found->second->give_up(env_.now())) return;
   env_.on_loop(key.owner, [key](Dispatcher& dispatcher) {
-    dispatcher.scheduler_.took_content(key.id);
+    dispatcher.scheduler_.took_content(key.id, dispatcher.env_.now());
     dispatcher.want_pass();
   });
 }

@@ -64,6 +64,9 @@ class Dispatcher final : public SessionListener {
 
   [[nodiscard]] const queue::Scheduler& scheduler() const { return scheduler_; }
 
+  // What its sessions have learned: whose TLS is broken, whether there is IPv6.
+  [[nodiscard]] const SessionContext& learned() const { return context_; }
+
   [[nodiscard]] const Environment& environment() const { return env_; }
 
   [[nodiscard]] base::Now now() const { return env_.now(); }
@@ -87,10 +90,13 @@ class Dispatcher final : public SessionListener {
   void pass();
   void run(queue::Scheduler::Command command);
   void set_wake();
+  // What waits for a paused site goes back to disk while memory is short.
+  void give_back_paused();
   void tell_room(const queue::QueueName& queue, const std::string& account);
   void forget(SessionKey key);
 
   const Environment& env_;
+  FileThreads files_;
   SessionContext context_;
   Settler settler_;
   Home home_;

@@ -17,6 +17,10 @@ constexpr std::size_t kDestinationsKept = 20'000;
 constexpr std::uint32_t kSweepStep = 64;
 constexpr std::uint32_t kDelayedSweptMax = 1'024;  // rows, for each failure of their site
 constexpr std::size_t kDelayMarksMax = 1'000;
+// How often it is looked whether there is memory again to load mail into.
+constexpr base::Duration kMemoryRetry = std::chrono::seconds(1);
+// Octets of header blocks in one load while memory is short.
+constexpr std::size_t kHeadersWhenShort = 32 * 1024;
 
 }  // namespace
 
@@ -100,6 +104,11 @@ void Home::take_back(const queue::Job& job) {
   }
 }
 
+void Home::take_back_for(const queue::Job& job, base::Duration wait) {
+  take_back(job);
+  directory_.hold_back(job.queue, env_.now().wall + wait);
+}
+
 void Home::set_room(const queue::QueueName& queue, std::uint32_t deliveries) {
   directory_.set_room(queue, deliveries);
 }
@@ -107,14 +116,31 @@ void Home::set_room(const queue::QueueName& queue, std::uint32_t deliveries) {
 void Home::pump() {
   const base::Now now = env_.now();
   if (stopping_ || env_.store.readiness() == queue::Readiness::Failed) return;
-  while (std::optional<queue::LoadRequest> request = directory_.next_load(now.wall))
+  while (may_load()) {
+    std::optional<queue::LoadRequest> request = directory_.next_load(now.wall);
+    if (!request) return;
     load(std::move(*request));
+  }
+}
+
+// Header blocks of what is out are in memory, up to 256 KiB each: when they fill it, what is out
+// goes first. One is always let through.
+bool Home::may_load() const {
+  return env_.memory.has_room_to_load() || directory_.is_idle();
+}
+
+base::WallTime Home::wake_at() const {
+  if (env_.store.readiness() == queue::Readiness::Failed) return base::kNeverWall;
+  const base::WallTime wake = directory_.wake_at();
+  return may_load() ? wake : std::max(wake, env_.now().wall + kMemoryRetry);
 }
 
 void Home::load(queue::LoadRequest request) {
   const queue::QueueName name = request.queue;
-  if (!env_.memory.has_room_to_keep())
+  if (!env_.memory.has_room_to_keep()) {
     request.octets_max = 0;  // bodies are read when they are sent
+    request.header_octets_max = kHeadersWhenShort;
+  }
   env_.store.load(env_.loop, std::move(request),
                   [this, name](base::Result<queue::LoadedQueue> rows) {
                     if (rows) {

@@ -35,6 +35,8 @@ class Home {
   void found_row(const queue::QueueName& queue, base::WallTime due);
   // What was handed out and has not started comes back; its rows stand as they were.
   void take_back(const queue::Job& job);
+  // The same, and nothing of its queue is loaded for so long.
+  void take_back_for(const queue::Job& job, base::Duration wait);
   // Its owner says how many deliveries of the queue are worth holding.
   void set_room(const queue::QueueName& queue, std::uint32_t deliveries);
   // The site of these queues failed just now. What is over age there has had its last attempt.
@@ -54,10 +56,7 @@ class Home {
   void pump();
 
   // While the store is being replaced there is nothing to wake for: find_queues() comes behind it.
-  [[nodiscard]] base::WallTime wake_at() const {
-    return env_.store.readiness() == queue::Readiness::Failed ? base::kNeverWall
-                                                              : directory_.wake_at();
-  }
+  [[nodiscard]] base::WallTime wake_at() const;
 
   [[nodiscard]] std::size_t out() const { return directory_.out(); }
 
@@ -76,6 +75,7 @@ class Home {
 
   void look_again(const base::Error& why);
   void load(queue::LoadRequest request);
+  [[nodiscard]] bool may_load() const;
   void take_loaded(const queue::QueueName& queue, queue::LoadedQueue rows);
   void dispatch(queue::Job job);
   void resolve(const std::string& destination);

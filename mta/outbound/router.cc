@@ -5,6 +5,7 @@
 #include <map>
 
 #include "mta/base/text.h"
+#include "mta/mail/idna.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -42,6 +43,17 @@ MxDestination split_destination(std::string_view destination) {
 std::string_view domain_of(std::string_view address) {
   const std::size_t at = address.rfind('@');
   return at == std::string_view::npos ? std::string_view() : address.substr(at + 1);
+}
+
+// As the DNS knows it: a domain in Unicode by its A-labels (RFC 6531 §3.7.1, RFC 5891). What is no
+// domain in any form stays as it is, and the DNS says so.
+std::string dns_name_of(std::string_view domain) {
+  const bool is_ascii = std::all_of(domain.begin(), domain.end(),
+                                    [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  if (!is_ascii) {
+    if (base::Result<std::string> ascii = mail::to_ascii_domain(domain)) return *std::move(ascii);
+  }
+  return base::lower_case(domain);
 }
 
 bool holds(const Route& route, const RoutedMail& mail) {
@@ -89,7 +101,7 @@ void add_hosts(Site& site, const std::vector<dns::Host>& hosts, std::uint16_t po
                bool implicit_tls) {
   for (const dns::Host& host : hosts) {
     for (const base::IpAddress& address : host.addresses) {
-      site.hosts.push_back({host.name, {address, port}, implicit_tls});
+      site.hosts.push_back({host.name, {address, port}, implicit_tls, {}, host.preference});
     }
   }
 }
@@ -178,7 +190,7 @@ std::string destination_of(const OutboundSettings& settings, const RoutedMail& m
   const Route* route = find_route(settings, mail);
   const ToMx* mx = route == nullptr ? nullptr : std::get_if<ToMx>(&route->target);
   if (route != nullptr && mx == nullptr) return std::string(kRoutePrefix) + route->name;
-  std::string destination = base::lower_case(domain_of(mail.recipient));
+  std::string destination = dns_name_of(domain_of(mail.recipient));
   if (mx == nullptr) return destination;
   if (mx->port != kSmtpPort) destination += ":" + std::to_string(mx->port);
   if (is_of_its_own(settings, *route)) destination += "/" + route->name;
@@ -310,7 +322,7 @@ void Router::host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t i
     const dns::MailHosts& hosts = wanted->found[i];
     const ToHosts::Host& host = wanted->hosts[i];
     if (!host.unix_path.empty()) {
-      wanted->site->hosts.push_back({"", {}, false, host.unix_path});
+      wanted->site->hosts.push_back({"", {}, false, host.unix_path, 0});
       continue;
     }
     if (hosts.status == dns::MailHosts::Status::Found) {

@@ -2,9 +2,9 @@
 // is about to start, from the destination to the hosts that take it (RFC 5321 §5.1).
 //
 // A destination is text that is stored with each delivery: "route:NAME" for a route that names its
-// hosts, a folder, or discard; else the recipient's domain in lower case, with ":PORT" behind it
-// when a route says mx:PORT, and "/NAME" when that route asks for TLS otherwise than mail by MX
-// does.
+// hosts, a folder, or discard; else the recipient's domain in lower case and by A-labels, with
+// ":PORT" behind it when a route says mx:PORT, and "/NAME" when that route asks for TLS otherwise
+// than mail by MX does.
 #pragma once
 
 #include <functional>

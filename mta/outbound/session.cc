@@ -1,5 +1,6 @@
 #include "mta/outbound/session.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -51,6 +52,7 @@ smtp::Reply our_reply(const smtp::SessionFailed& failed, std::string_view host) 
     case smtp::FailKind::Abandoned:
       return smtp::make_reply(451, "4.4.2", who + " closed the connection" + at);
     case smtp::FailKind::BadBody:
+      if (failed.reply) return *failed.reply;
       return smtp::make_reply(554, "5.6.0", "the stored message has line ends that cannot be sent");
   }
   return failed.reply.value_or(smtp::make_reply(451, "4.4.2", who + " closed the connection" + at));
@@ -80,6 +82,7 @@ Session::Session(SessionKey key, std::shared_ptr<const Site> site, SessionContex
       context_(context),
       listener_(listener),
       self_(std::make_shared<Session*>(this)) {
+  if (!site_->maildir.empty()) return;
   MTA_ASSERT(!site_->hosts.empty());
   MTA_ASSERT(site_->equals > 0 && site_->equals <= site_->hosts.size());
   first_host_ = context_.sessions++ % site_->equals;
@@ -104,6 +107,7 @@ void Session::start(queue::Job job, base::Now now) {
   no_route_ = false;
   last_failure_.reset();
   const base::WorkingOn working(*working_on());
+  if (!site_->maildir.empty()) return write_to_maildir();
   if (protocol_ == nullptr) return connect(now);
   protocol_->set_idle_until(base::kNever);
   begin_transaction(now);
@@ -119,6 +123,7 @@ void Session::quit(base::Now now) {
 }
 
 bool Session::give_up(base::Now now) {
+  if (maildir_ != nullptr) return false;  // the disk cannot be told to stop
   if (!job_ || protocol_ == nullptr) return true;
   const bool is_connected = protocol_->is_connected();
   const smtp::Stage stage = is_connected ? protocol_->smtp().stage() : smtp::Stage::Connect;
@@ -144,10 +149,10 @@ void Session::detach() {
   protocol_ = nullptr;
 }
 
-std::optional<HostAddress> Session::next_host(base::Now now) const {
+std::optional<std::size_t> Session::next_host(base::Now now) const {
   for (std::size_t i = tried_; i < site_->hosts.size(); ++i) {
     const HostAddress& host = site_->host(first_host_, i);
-    if (host.address.ip.is_v4() || context_.no_ipv6_until <= now.instant) return host;
+    if (!host.is_v6() || context_.no_ipv6_until <= now.instant) return i;
   }
   return std::nullopt;
 }
@@ -157,8 +162,8 @@ bool Session::has_more_hosts(base::Now now) const {
 }
 
 void Session::connect(base::Now now) {
-  const std::optional<HostAddress> host = next_host(now);
-  if (!host || connects_ >= kConnectsPerJobMax) {
+  const std::optional<std::size_t> place = next_host(now);
+  if (!place || connects_ >= kConnectsPerJobMax) {
     // The last of several addresses had no route: what the one before it said is the end of it.
     if (last_failure_) {
       host_ = last_failed_host_;
@@ -173,24 +178,40 @@ void Session::connect(base::Now now) {
     no_route_ = true;
     return host_failed(std::move(failure), now);
   }
-  while (site_->host(first_host_, tried_).address != host->address) ++tried_;
-  ++tried_;
+  tried_ = *place + 1;
   ++connects_;
-  host_ = describe(*host);
+  const HostAddress& host = site_->host(first_host_, *place);
+  const bool is_broken = context_.broken_tls.find(host.address, now.instant) != nullptr;
+  connect_to(host, is_broken ? InClear::Yes : InClear::No, now);
+}
+
+void Session::connect_to(const HostAddress& host, InClear in_clear, base::Now now) {
+  address_ = &host;
+  host_ = describe(host);
+  plan_ = plan_connection(site_->manner, host, in_clear);
+  tls_.clear();
+  takes_dsn_ = false;
   messages_ = 0;
   reused_ = false;
+  if (cannot_begin_tls(plan_)) {
+    queue::Failure failure;
+    failure.stage = smtp::Stage::StartTls;
+    failure.reply = tls_required_reply(host_, "cannot be asked for TLS: there is none here",
+                                       site_->manner, plan_, {});
+    return host_failed(std::move(failure), now);
+  }
   net::ConnectRequest request;
-  request.to = host->address;
+  request.to = host.address;
+  request.unix_path = host.unix_path;
   request.timeout = context_.connect_timeout;
-  auto protocol = std::make_unique<ClientProtocol>(*this, context_);
+  auto protocol = std::make_unique<ClientProtocol>(*this, context_, plan_);
   protocol_ = protocol.get();
   context_.network.connect(request, std::move(protocol));
 }
 
 void Session::on_not_connected(const net::Loss& loss, base::Now now) {
   protocol_ = nullptr;  // the network destroys it
-  const bool is_v6 = !site_->host(first_host_, tried_ - 1).address.ip.is_v4();
-  if (is_v6 && is_no_route(loss)) {
+  if (address_->is_v6() && is_no_route(loss)) {
     context_.no_ipv6_until = now.instant + kNoIpv6For;
     --connects_;  // nothing was tried
     return connect(now);
@@ -202,6 +223,28 @@ void Session::on_not_connected(const net::Loss& loss, base::Now now) {
   failure.reply =
       smtp::make_reply(451, "4.4.1", host_ + " could not be reached: " + net::describe(loss));
   host_failed(std::move(failure), now);
+}
+
+void Session::handshake_failed(smtp::FailKind kind, base::Now now) {
+  const TlsState state = protocol_->tls_state();
+  if (state.loss) {
+    protocol_ = nullptr;  // the network destroys it
+  } else {
+    std::exchange(protocol_, nullptr)->drop(now);
+  }
+  smtp::SessionFailed failed;
+  failed.stage = smtp::Stage::StartTls;
+  failed.kind = kind;
+  tls_failed(failed, state, now);
+}
+
+void Session::took_too_long(base::Now now) {
+  if (!protocol_->is_connected()) return handshake_failed(smtp::FailKind::TimedOut, now);
+  smtp::ClientSession& smtp = protocol_->smtp();
+  if (smtp.stage() == smtp::Stage::FinalDot) return;  // its own time has begun, and ends it
+  overdue_ = true;
+  smtp.abandon(now.instant);
+  pump(now);
 }
 
 void Session::host_failed(queue::Failure failure, base::Now now) {
@@ -227,9 +270,14 @@ void Session::begin_transaction(base::Now now) {
   outgoing.sender = message.sender;
   outgoing.recipients.reserve(job_->deliveries.size());
   for (const queue::Delivery& delivery : job_->deliveries)
-    outgoing.recipients.push_back({delivery.recipient});
+    outgoing.recipients.push_back(
+        {delivery.recipient, delivery.notify, delivery.original_recipient});
   outgoing.octets = message.header_block.size() + message.body_octets;
   outgoing.eight_bit = message.eight_bit;
+  outgoing.smtputf8 = message.smtputf8;
+  outgoing.envelope_id = message.envelope_id;
+  outgoing.returned = message.returned;
+  outgoing.header = message.header_block;
   header_sent_ = false;
   next_chunk_ = 0;
   chunk_ = nullptr;
@@ -237,6 +285,9 @@ void Session::begin_transaction(base::Now now) {
   reused_ = messages_ > 0;
   ++messages_;
   in_transaction_ = true;
+  takes_dsn_ = protocol_->smtp().peer().dsn;
+  protocol_->set_limit(now.instant + kTransactionTimeMax +
+                       std::chrono::seconds(outgoing.octets / kOctetsASecondMin));
   protocol_->smtp().start(outgoing, now.instant);
   if (message.body == nullptr && message.body_chunks > 0) read_chunk();
 }
@@ -244,7 +295,10 @@ void Session::begin_transaction(base::Now now) {
 void Session::pump(base::Now now) {
   smtp::ClientSession& smtp = protocol_->smtp();
   while (std::optional<smtp::ClientEvent> event = smtp.next_event(now.instant)) {
-    if (std::holds_alternative<smtp::Greeted>(*event)) {
+    if (std::holds_alternative<smtp::TlsWanted>(*event)) {
+      if (smtp.wants_tls()) protocol_->start_tls();
+    } else if (std::holds_alternative<smtp::Greeted>(*event)) {
+      tls_ = protocol_->tls();
       // Not if the peer said more than its reply to EHLO at once: how that ended is the next event.
       if (smtp.is_ready()) begin_transaction(now);
     } else if (const auto* ended = std::get_if<smtp::TransactionEnded>(&*event)) {
@@ -324,6 +378,7 @@ void Session::transaction_ended(const smtp::TransactionEnded& ended, base::Now n
                                            "before saying whether it took it"),
                   ended.uncertain);
   smtp::ClientSession& smtp = protocol_->smtp();
+  protocol_->set_limit(base::kNever);
   if (smtp.is_ready() && messages_ < context_.messages_per_connection) {
     protocol_->set_idle_until(now.instant + context_.idle_timeout);
     return finish_job(std::move(report), Scheduler::SessionAfter::Idle);
@@ -335,30 +390,96 @@ void Session::transaction_ended(const smtp::TransactionEnded& ended, base::Now n
 
 void Session::session_failed(const smtp::SessionFailed& failed, base::Now now) {
   const bool was_in_transaction = std::exchange(in_transaction_, false);
+  const bool was_overdue = std::exchange(overdue_, false);
+  const TlsState tls = protocol_->tls_state();
   detach();
   if (!job_) return listener_.session_gone(*this);
-  const smtp::Reply reply =
-      read_error_.empty()
-          ? our_reply(failed, host_)
-          : smtp::make_reply(451, "4.3.0",
+  const bool is_tls = !was_overdue && !failed.past_final_dot && is_tls_failure(failed, tls, plan_);
+  if (is_tls && (!was_in_transaction || plan_.level == TlsLevel::May)) {
+    return tls_failed(failed, tls, now);
+  }
+  smtp::Reply reply = our_reply(failed, host_);
+  Cause cause = cause_of(failed);
+  if (was_overdue) {
+    cause = Cause::TimedOut;
+    reply = smtp::make_reply(451, "4.4.2",
+                             host_ +
+                                 " is too slow: it kept the connection longer than a message "
+                                 "may take (stage: " +
+                                 std::string(smtp::stage_name(failed.stage)) + ")");
+  } else if (!read_error_.empty()) {
+    reply = smtp::make_reply(451, "4.3.0",
                              "the message could not be read from the queue: " + read_error_);
+  }
   if (!was_in_transaction) {
     queue::Failure failure;
     failure.stage = failed.stage;
-    failure.cause = cause_of(failed);
+    failure.cause = cause;
     failure.reply = reply;
-    if (failed.stage == smtp::Stage::Banner || failed.stage == smtp::Stage::Hello) {
+    if (failed.stage == smtp::Stage::Auth) warn_of_login(reply);
+    if (failed.stage == smtp::Stage::Banner || failed.stage == smtp::Stage::Hello ||
+        failed.stage == smtp::Stage::StartTls || failed.stage == smtp::Stage::Auth) {
       return host_failed(std::move(failure), now);
     }
   }
   std::vector<smtp::RecipientResult> results = failed.results;
   results.resize(job_->deliveries.size(), smtp::RecipientResult{failed.stage, {}});
   for (smtp::RecipientResult& result : results) {
-    if (result.reply.is_none() && failed.reply && failed.kind == smtp::FailKind::Refused) {
-      result.reply = *failed.reply;
-    }
+    const bool is_answer =
+        failed.kind == smtp::FailKind::Refused || failed.kind == smtp::FailKind::BadBody;
+    if (result.reply.is_none() && failed.reply && is_answer) result.reply = *failed.reply;
   }
-  finish_job(make_report(results, cause_of(failed), reply, failed.past_final_dot),
+  finish_job(make_report(results, cause, reply, failed.past_final_dot),
+             Scheduler::SessionAfter::Gone);
+}
+
+void Session::tls_failed(const smtp::SessionFailed& failed, const TlsState& state, base::Now now) {
+  const std::string what = tls_failure_text(failed, state);
+  if (plan_.level == TlsLevel::May) {
+    // Broken TLS must not hold up what would have been sent in clear anyway.
+    if (context_.broken_tls.remember(address_->address, what, now.instant) ==
+        BrokenTls::News::New) {
+      context_.log.line(base::Level::Info, "TLS does not work there; sending in clear")
+          .field("host", host_)
+          .field("reason", what)
+          .field("for", base::format_duration(BrokenTls::kFor));
+    }
+    return connect_to(*address_, InClear::Yes, now);
+  }
+  queue::Failure failure;
+  failure.stage = smtp::Stage::StartTls;
+  failure.reply = tls_required_reply(host_, what, site_->manner, plan_, state);
+  host_failed(std::move(failure), now);
+}
+
+void Session::warn_of_login(const smtp::Reply& reply) {
+  context_.log
+      .line(base::Level::Warning,
+            "this host does not let us log in; mail of its route waits. Correct user and password "
+            "of the route, then reload")
+      .field("host", host_)
+      .field("route", site_->account)
+      .field("user", site_->manner.credentials ? site_->manner.credentials->user : "")
+      .field("reply", smtp::one_line(reply, queue::kReplyOctetsKept));
+}
+
+void Session::write_to_maildir() {
+  host_ = "maildir:" + site_->maildir;
+  maildir_ = std::make_unique<MaildirDelivery>(
+      context_.loop, context_.store, context_.files, site_->maildir, context_.options->hostname,
+      *job_, [this](const MaildirDelivery::Outcome& outcome) { maildir_done(outcome); });
+  maildir_->start();
+}
+
+void Session::maildir_done(const MaildirDelivery::Outcome& outcome) {
+  const base::WorkingOn working(*working_on());
+  smtp::Reply reply = outcome.uncertain;
+  read_error_ = outcome.read_error;
+  if (!read_error_.empty()) {
+    reply = smtp::make_reply(451, "4.3.0",
+                             "the message could not be read from the queue: " + read_error_);
+  }
+  finish_job(make_report(outcome.results, Cause::Lost, reply, !outcome.uncertain.is_none()),
              Scheduler::SessionAfter::Gone);
 }
 
@@ -366,7 +487,9 @@ JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results
                                const smtp::Reply& reply_where_none, bool past_final_dot) const {
   MTA_ASSERT(results.size() == job_->deliveries.size());
   JobReport report{
-      job_->message, job_->queue, {}, host_, job_started_, Scheduler::Finish::Refused, {}};
+      job_->message, job_->queue, {}, host_, job_started_, Scheduler::Finish::Refused, {}, tls_};
+  report.is_final_delivery =
+      !site_->maildir.empty() || site_->manner.speaks == ToHosts::Speaks::Lmtp;
   bool any_answer = false;
   bool any_accepted = false;
   for (const smtp::RecipientResult& result : results) {
@@ -378,7 +501,8 @@ JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results
   for (std::size_t i = 0; i < results.size(); ++i) {
     const smtp::RecipientResult& result = results[i];
     DeliveryResult delivery{
-        job_->deliveries[i], DeliveryResult::Kind::Delivered, {}, result.stage, {}, !no_route_};
+        job_->deliveries[i], DeliveryResult::Kind::Delivered, {}, result.stage, {}, !no_route_,
+        takes_dsn_};
     const smtp::Reply& reply = result.reply.is_none() ? reply_where_none : result.reply;
     delivery.reply = smtp::one_line(reply, queue::kReplyOctetsKept);
     if (!result.reply.is_success()) {

@@ -1,10 +1,14 @@
-// One outbound connection at work: it tries the hosts of a site in order, speaks SMTP with the one
-// that answers, and carries one job after the other until it is told to go, has been idle for a
-// while, or breaks. Decides nothing about mail: what a failure means is queue/failure's word, and
-// what follows from it is the owner's.
+// One outbound connection at work: it tries the hosts of a site in order, speaks SMTP or LMTP with
+// the one that answers, in clear or with TLS as the site's manner says, and carries one job after
+// the other until it is told to go, has been idle for a while, or breaks. For a site that is a
+// maildir it has no connection: it writes files. Decides nothing about mail: what a failure means
+// is queue/failure's word, and what follows from it is the owner's.
 //
 //   Connecting ──220, EHLO──▶ Working ──job done──▶ Idle ──start()──▶ Working …
 //       │ next host                └──────────── lost, quit ───────────┴──▶ Gone
+//
+// With tls = "may" a host whose TLS does not work is spoken to in clear at once, in the same
+// attempt, and for an hour from then on (broken_tls.h).
 //
 // The connection's protocol object belongs to the network and may outlive the session, to say QUIT.
 #pragma once
@@ -15,8 +19,13 @@
 #include <string>
 #include <vector>
 
+#include "mta/base/log.h"
 #include "mta/net/network.h"
+#include "mta/outbound/broken_tls.h"
+#include "mta/outbound/file_threads.h"
+#include "mta/outbound/maildir_delivery.h"
 #include "mta/outbound/site.h"
+#include "mta/outbound/tls_policy.h"
 #include "mta/smtp/client_session.h"
 #include "queue/failure.h"
 #include "queue/scheduler.h"
@@ -64,11 +73,14 @@ struct SessionContext {
   base::Loop& loop;
   net::Network& network;
   queue::Store& store;
+  base::Log& log;
+  FileThreads& files;
   // Shared with protocols that outlive their session, to say QUIT.
   std::shared_ptr<const smtp::ClientOptions> options;
   std::uint32_t messages_per_connection = 100;
   base::Duration connect_timeout = std::chrono::seconds(30);
   base::Duration idle_timeout = std::chrono::seconds(5);
+  BrokenTls broken_tls{};
   // Until then IPv6 addresses are passed over: there was no route (ENETUNREACH).
   base::Instant no_ipv6_until{};
   std::uint64_t sessions = 0;  // begun so far; spreads the load over equal hosts
@@ -86,6 +98,12 @@ class SessionListener {
 class Session {
  public:
   static constexpr unsigned kConnectsPerJobMax = 6;
+  // From the connection to the first MAIL, whatever the peer says meanwhile.
+  static constexpr base::Duration kGreetingTimeMax = std::chrono::minutes(15);
+  // A transaction may last so long, and its content a second more for so many octets: the limits of
+  // RFC 5321 §4.5.3.2 are about silence, and a peer that takes an octet now and then is not silent.
+  static constexpr base::Duration kTransactionTimeMax = std::chrono::minutes(30);
+  static constexpr std::uint64_t kOctetsASecondMin = 4096;
 
   Session(SessionKey key, std::shared_ptr<const Site> site, SessionContext& context,
           SessionListener& listener);
@@ -116,11 +134,16 @@ class Session {
 
   // From the protocol.
   void on_not_connected(const net::Loss& loss, base::Now now);
+  // An implicit handshake (smtps://).
+  void handshake_failed(smtp::FailKind kind, base::Now now);
+  void took_too_long(base::Now now);
   void pump(base::Now now);
   void idle_too_long(base::Now now);
 
   void connect(base::Now now);
-  [[nodiscard]] std::optional<HostAddress> next_host(base::Now now) const;
+  void connect_to(const HostAddress& host, InClear in_clear, base::Now now);
+  // Its place among the hosts, counted from first_host_.
+  [[nodiscard]] std::optional<std::size_t> next_host(base::Now now) const;
   [[nodiscard]] bool has_more_hosts(base::Now now) const;
   void begin_transaction(base::Now now);
   void feed_body(base::Now now);
@@ -128,6 +151,11 @@ class Session {
   void chunk_read(std::uint32_t index, base::Result<std::shared_ptr<const std::string>> octets);
   void transaction_ended(const smtp::TransactionEnded& ended, base::Now now);
   void session_failed(const smtp::SessionFailed& failed, base::Now now);
+  // TLS failed before anything was taken.
+  void tls_failed(const smtp::SessionFailed& failed, const TlsState& state, base::Now now);
+  void warn_of_login(const smtp::Reply& reply);
+  void write_to_maildir();
+  void maildir_done(const MaildirDelivery::Outcome& outcome);
   // Nobody could be spoken to: the next host, or the end of the job.
   void host_failed(queue::Failure failure, base::Now now);
   void finish_job(JobReport report, queue::Scheduler::SessionAfter after);
@@ -146,13 +174,19 @@ class Session {
   unsigned connects_ = 0;  // in this job
   std::optional<queue::Job> job_;
   base::Instant job_started_{};
-  std::string host_;  // the one we are connected to
+  const HostAddress* address_ = nullptr;  // in site_: the host tried last
+  std::string host_;                      // the same, described
+  ConnectionPlan plan_;
+  std::string tls_;         // of this connection, as in JobReport
+  bool takes_dsn_ = false;  // this peer offers DSN
+  std::unique_ptr<MaildirDelivery> maildir_;
   // Of the host tried before this one, in this job.
   std::optional<queue::Failure> last_failure_;
   std::string last_failed_host_;
   std::uint32_t messages_ = 0;
   bool in_transaction_ = false;
   bool reused_ = false;    // this transaction is not the first on its connection
+  bool overdue_ = false;   // this transaction took too long
   bool no_route_ = false;  // no host of this job was tried, because there is no route to any
 
   // The content on its way out.

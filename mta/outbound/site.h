@@ -19,6 +19,7 @@ struct HostAddress {
   base::SocketAddress address;
   bool implicit_tls = false;  // TLS from the first octet (RFC 8314)
   std::string unix_path{};    // not empty: this socket; host and address are not used
+  unsigned preference = 0;    // of its MX record, for people
 
   // Whether this machine needs an IPv6 route to reach it.
   [[nodiscard]] bool is_v6() const { return unix_path.empty() && !address.ip.is_v4(); }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mta/base/text.h"
+#include "mta/outbound/broken_tls.h"
 #include "mta/outbound/kept_answers.h"
 #include "mta/outbound/recipient_conversation.h"
 #include "mta/outbound/router.h"
@@ -30,6 +31,7 @@ smtp::ClientOptions client_options(const std::string& hostname) {
   options.hostname = hostname;
   options.timeouts.banner = kReplyTimeout;
   options.timeouts.hello = kReplyTimeout;
+  options.timeouts.start_tls = kReplyTimeout;
   options.timeouts.mail = kReplyTimeout;
   // A server may have to ask another one itself; the question's own time ends this.
   options.timeouts.rcpt = std::chrono::seconds(60);
@@ -95,7 +97,9 @@ class Verifier final : public smtp::RecipientProbe, public RecipientConversation
   void resolved(std::uint64_t number, const Resolution& resolution);
   void try_next_host(std::uint64_t number, base::Now now);
   [[nodiscard]] const HostAddress* next_host(Question& question, base::Now now) const;
-  void connect(std::uint64_t number, const HostAddress& host);
+  void connect(std::uint64_t number, const HostAddress& host, InClear in_clear);
+  // What TLS came to at the host asked last: once more in clear, or the next host.
+  void tls_failed(std::uint64_t number, const std::string& what, base::Now now);
   void asked(std::uint64_t number, AskedServer result, base::Now now) override;
   void ended(RecipientConversation& conversation) override;
   void end_overdue();
@@ -113,6 +117,7 @@ class Verifier final : public smtp::RecipientProbe, public RecipientConversation
   std::unordered_set<RecipientConversation*> open_;  // those that say QUIT included
   std::uint64_t next_number_ = 1;
   std::uint64_t connections_ = 0;  // made so far; spreads shared sites
+  BrokenTls broken_tls_;
   base::Instant no_ipv6_until_{};  // IPv6 addresses are passed over: there was no route
   std::unique_ptr<base::Timer> timer_;
   std::shared_ptr<Verifier*> self_;  // for names that are resolved when we are gone: then null
@@ -170,6 +175,9 @@ void Verifier::resolved(std::uint64_t number, const Resolution& resolution) {
   }
   Question& question = found->second;
   question.site = std::get<Resolved>(resolution).site;
+  if (!question.site->maildir.empty()) {  // whatever its name: it is written there
+    return finish(number, smtp::make_reply(250, "2.1.5", "recipient ok"), limits_.keep_yes);
+  }
   question.first_host = connections_ % question.site->equals;
   question.failure = "this machine has no IPv6 route, and " + question.site->hosts.front().host +
                      " has no IPv4 address";
@@ -181,7 +189,7 @@ const HostAddress* Verifier::next_host(Question& question, base::Now now) const 
   const std::size_t hosts = question.site->hosts.size();
   while (question.connects < limits_.connects_max && question.tried < hosts) {
     const HostAddress& host = question.site->host(question.first_host, question.tried++);
-    if (host.address.ip.is_v4() || no_ipv6_until_ <= now.instant) return &host;
+    if (!host.is_v6() || no_ipv6_until_ <= now.instant) return &host;
   }
   return nullptr;
 }
@@ -198,20 +206,41 @@ void Verifier::try_next_host(std::uint64_t number, base::Now now) {
   }
   ++question.connects;
   question.host = describe(*host);
-  connect(number, *host);
+  const bool is_broken = broken_tls_.find(host->address, now.instant) != nullptr;
+  connect(number, *host, is_broken ? InClear::Yes : InClear::No);
 }
 
-void Verifier::connect(std::uint64_t number, const HostAddress& host) {
+void Verifier::connect(std::uint64_t number, const HostAddress& host, InClear in_clear) {
   Question& question = questions_.at(number);
   ++connections_;
-  auto conversation =
-      std::make_unique<RecipientConversation>(*this, number, question.address, options_);
+  ConnectionPlan plan = plan_connection(question.site->manner, host, in_clear);
+  if (cannot_begin_tls(plan)) {
+    env_.connections.give_back(Standing::Unproven);
+    return finish(number, could_not_ask("4.7.5", "TLS is required, and there is none here"),
+                  base::Duration::zero());
+  }
+  auto conversation = std::make_unique<RecipientConversation>(*this, number, question.address,
+                                                              options_, std::move(plan));
   question.conversation = conversation.get();
   open_.insert(conversation.get());
   net::ConnectRequest request;
   request.to = host.address;
+  request.unix_path = host.unix_path;
   request.timeout = kConnectTimeout;
   env_.network.connect(request, std::move(conversation));
+}
+
+void Verifier::tls_failed(std::uint64_t number, const std::string& what, base::Now now) {
+  Question& question = questions_.at(number);
+  const HostAddress& host = question.site->host(question.first_host, question.tried - 1);
+  question.failure = question.host + " " + what;
+  if (level_at(question.site->manner, host) != TlsLevel::May) return try_next_host(number, now);
+  broken_tls_.remember(host.address, what, now.instant);
+  if (!env_.connections.try_take(Standing::Unproven)) {
+    return finish(number, could_not_ask("4.4.1", "too many connections are open"),
+                  base::Duration::zero());
+  }
+  connect(number, host, InClear::Yes);
 }
 
 void Verifier::asked(std::uint64_t number, AskedServer result, base::Now now) {
@@ -220,9 +249,10 @@ void Verifier::asked(std::uint64_t number, AskedServer result, base::Now now) {
   MTA_ASSERT(found != questions_.end());  // or the conversation had been dropped
   Question& question = found->second;
   question.conversation = nullptr;
+  if (result.how == How::TlsFailed) return tls_failed(number, result.detail, now);
   if (result.how != How::Answered) {
     const HostAddress& host = question.site->host(question.first_host, question.tried - 1);
-    if (result.how == How::NoRoute && !host.address.ip.is_v4()) {
+    if (result.how == How::NoRoute && host.is_v6()) {
       no_ipv6_until_ = now.instant + kNoIpv6For;
       --question.connects;  // nothing was tried
     }

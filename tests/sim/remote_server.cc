@@ -27,9 +27,11 @@ class RemoteSession final : public net::Protocol {
   RemoteSession(RemoteServer& server, SessionScript script)
       : server_(server),
         script_(std::move(script)),
+        tls_(server.tls_),
         session_(server.limits_, server.greeting_, server.loop_.now().instant) {}
 
-  void connected(net::Wire&, const net::ConnectionInfo&, base::Now now) override {
+  void connected(net::Wire& wire, const net::ConnectionInfo&, base::Now now) override {
+    wire_ = &wire;
     connection_ = server_.internet_.current();
     connected_ = now.instant;
     if (does_deed(At::Banner, now)) return;
@@ -43,9 +45,26 @@ class RemoteSession final : public net::Protocol {
 
   void receive(std::string_view octets, base::Now now) override {
     if (mute_) return;
-    session_.receive(octets, now.instant);
-    pump(now);
+    if (tls_ == RemoteTls::None || within_tls_) {
+      session_.receive(octets, now.instant);
+      return pump(now);
+    }
+    // Line by line, to find STARTTLS, which the session below knows nothing of.
+    line_ += octets;
+    for (std::size_t end = line_.find('\n'); end != std::string::npos && !mute_;
+         end = line_.find('\n')) {
+      const std::string line = line_.substr(0, end + 1);
+      line_.erase(0, end + 1);
+      if (line == "STARTTLS\r\n") {
+        start_tls(now);
+      } else {
+        session_.receive(line, now.instant);
+        pump(now);
+      }
+    }
   }
+
+  void tls_started(const net::TlsInfo&, base::Now) override { within_tls_ = true; }
 
   void peer_closed(base::Now now) override {
     if (mute_) {
@@ -85,6 +104,35 @@ class RemoteSession final : public net::Protocol {
   [[nodiscard]] bool is_over() const override { return over_ || session_.is_over(); }
 
  private:
+  void say(std::string_view text) {
+    out_ += text;
+    said_ += text.size();
+  }
+
+  void start_tls(base::Now now) {
+    switch (tls_) {
+      case RemoteTls::None:
+        break;
+      case RemoteTls::Works:
+        say("220 2.0.0 go ahead\r\n");
+        wire_->start_tls(net::StartTlsAsServer{});
+        break;
+      case RemoteTls::Refuses:
+        say("454 4.7.0 not now\r\n");
+        break;
+      case RemoteTls::Drops:
+        server_.internet_.cut(connection_);
+        break;
+      case RemoteTls::Clear:
+      case RemoteTls::Stalls:
+        say("220 2.0.0 go ahead\r\n");
+        if (tls_ == RemoteTls::Clear) say("what do you mean?\r\n");
+        mute_ = true;
+        mute_until_ = now.instant + kMuteMax;
+        break;
+    }
+  }
+
   void pump(base::Now now) {
     while (!mute_) {
       const std::optional<smtp::ServerEvent> event = session_.next_event(now.instant);
@@ -94,10 +142,13 @@ class RemoteSession final : public net::Protocol {
   }
 
   void take_output(base::Now now) {
-    const std::string_view said = session_.output();
-    out_ += said;
-    said_ += said.size();
+    std::string said(session_.output());
     session_.output_sent(said.size(), now.instant);
+    const std::size_t last = said.rfind("\r\n250 ");
+    if (std::exchange(is_hello_, false) && last != std::string::npos) {
+      said.insert(last, "\r\n250-STARTTLS");
+    }
+    say(said);
   }
 
   // True when it did: then nothing else happens.
@@ -128,7 +179,10 @@ class RemoteSession final : public net::Protocol {
     return true;
   }
 
-  void on(const smtp::HelloGiven&, base::Now now) { does_deed(At::Hello, now); }
+  void on(const smtp::HelloGiven&, base::Now now) {
+    is_hello_ = tls_ != RemoteTls::None && !within_tls_;
+    does_deed(At::Hello, now);
+  }
 
   void on(const smtp::SenderOffered& event, base::Now now) {
     if (does_deed(At::Mail, now)) return;
@@ -171,7 +225,7 @@ class RemoteSession final : public net::Protocol {
       take_output(now);
       arrival.reply_ends_at = said_;
     }
-    server_.received_.push_back({now.instant, sender_, recipients_, content_});
+    server_.received_.push_back({now.instant, sender_, recipients_, content_, within_tls_});
     server_.truth_.arrived(arrival);
   }
 
@@ -186,7 +240,12 @@ class RemoteSession final : public net::Protocol {
 
   RemoteServer& server_;
   SessionScript script_;
+  const RemoteTls tls_;
   smtp::ServerSession session_;
+  net::Wire* wire_ = nullptr;
+  std::string line_;  // not complete yet
+  bool is_hello_ = false;
+  bool within_tls_ = false;
   ConnectionId connection_ = 0;
   base::Instant connected_{};
   std::string out_;

@@ -40,11 +40,22 @@ struct SessionScript {
   SessionScript& greets_with(int code, std::string_view enhanced, std::string_view text);
 };
 
+// What a server makes of STARTTLS.
+enum class RemoteTls : std::uint8_t {
+  None,  // does not offer it
+  Works,
+  Refuses,  // 454
+  Drops,    // the connection breaks in answer to it
+  Stalls,   // 220, and then nothing
+  Clear,    // 220, and then clear text in the place of a handshake
+};
+
 struct ReceivedMail {
   base::Instant at;
   std::string sender;
   std::vector<std::string> recipients;
   std::string content;
+  bool within_tls = false;
 };
 
 class RemoteServer {
@@ -64,6 +75,9 @@ class RemoteServer {
   void sessions_go_by(SessionRule rule) { session_rule_ = std::move(rule); }
 
   void recipients_go_by(RecipientRule rule) { recipient_rule_ = std::move(rule); }
+
+  // Of sessions that begin from now on; heal() leaves it.
+  void set_tls(RemoteTls tls) { tls_ = tls; }
 
   void set_recipients_max(std::size_t recipients) { limits_.recipients_max = recipients; }
 
@@ -96,6 +110,7 @@ class RemoteServer {
   std::vector<ReceivedMail> received_;
   std::vector<base::Instant> session_times_;
   std::size_t sessions_ = 0;
+  RemoteTls tls_ = RemoteTls::None;
 };
 
 }  // namespace rockdove::sim

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -21,9 +22,13 @@ class HandLoop final : public base::Loop {
             base::from_unix_milliseconds(1'795'295'700'000) + passed_};  // 2026-11-21 21:15 UTC
   }
 
-  void post(base::Task task) override { tasks_.push_back(std::move(task)); }
+  // From any thread.
+  void post(base::Task task) override {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
 
-  void at_turn_end(base::Task task) override { tasks_.push_back(std::move(task)); }
+  void at_turn_end(base::Task task) override { post(std::move(task)); }
 
   [[nodiscard]] std::unique_ptr<base::Timer> make_timer(base::Task callback) override {
     return std::make_unique<HandTimer>(*this, std::move(callback));
@@ -32,11 +37,7 @@ class HandLoop final : public base::Loop {
   // Tasks, and timers that are due, until nothing is left to do now.
   void run() {
     for (;;) {
-      while (!tasks_.empty()) {
-        base::Task task = std::move(tasks_.front());
-        tasks_.pop_front();
-        task();
-      }
+      while (base::Task task = take_task()) task();
       HandTimer* due = next_timer();
       if (due == nullptr || due->at > now().instant) return;
       due->at = base::kNever;
@@ -72,6 +73,15 @@ class HandLoop final : public base::Loop {
     base::Instant at = base::kNever;
   };
 
+  // Empty: there is none.
+  [[nodiscard]] base::Task take_task() {
+    const std::lock_guard lock(mutex_);
+    if (tasks_.empty()) return {};
+    base::Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    return task;
+  }
+
   // Null: none is set.
   [[nodiscard]] HandTimer* next_timer() const {
     HandTimer* next = nullptr;
@@ -82,6 +92,7 @@ class HandLoop final : public base::Loop {
   }
 
   base::Duration passed_{0};
+  std::mutex mutex_;
   std::deque<base::Task> tasks_;
   std::vector<HandTimer*> timers_;
 };

@@ -65,6 +65,7 @@ TEST_CASE("a destination is the route's name, or the domain with the route's por
   CHECK(destination("a@Y.Example", "s@s.example") == "y.example");
   CHECK(destination("\"a@y.example\"@Z.example", "s@s.example") == "z.example");
   CHECK(destination("a@[IPv6:2001:db8::1]", "s@s.example") == "[ipv6:2001:db8::1]");
+  CHECK(destination("ü@Bücher.example", "s@s.example") == "xn--bcher-kva.example");
 }
 
 TEST_CASE("an MX route with a TLS level of its own has destinations of its own") {

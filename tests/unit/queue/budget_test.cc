@@ -37,9 +37,31 @@ TEST_CASE("a connection that proves itself leaves its place among the unproven t
   REQUIRE(budget.try_take(Standing::Unproven));
   REQUIRE(budget.try_take(Standing::Unproven));
   REQUIRE_FALSE(budget.try_take(Standing::Unproven));
-  budget.prove();
+  budget.prove(Standing::Unproven);
   CHECK(budget.try_take(Standing::Unproven));
   CHECK(budget.open() == 3);
+  budget.give_back(Standing::Proven);
+  budget.give_back(Standing::Unproven);
+  budget.give_back(Standing::Unproven);
+  CHECK(budget.open() == 0);
+}
+
+TEST_CASE("those that owe an answer stand outside of the half, and are a quarter at most") {
+  ConnectionBudget budget(8);
+  for (int i = 0; i < 4; ++i) REQUIRE(budget.try_take(Standing::Unproven));
+  REQUIRE(budget.try_owe());
+  REQUIRE(budget.try_owe());
+  CHECK_FALSE(budget.try_owe());
+  REQUIRE(budget.try_take(Standing::Unproven));
+  REQUIRE(budget.try_take(Standing::Unproven));
+  CHECK_FALSE(budget.try_take(Standing::Unproven));
+  CHECK(budget.open() == 6);
+  budget.prove(Standing::Owing);
+  CHECK(budget.try_owe());
+  budget.give_back(Standing::Owing);
+  CHECK(budget.try_owe());
+  budget.give_back(Standing::Owing);
+  budget.give_back(Standing::Owing);
   budget.give_back(Standing::Proven);
   budget.give_back(Standing::Unproven);
   budget.give_back(Standing::Unproven);

@@ -38,8 +38,7 @@ void check(const Failure& failure, Action action, Blame blame) {
 }
 
 constexpr std::initializer_list<Cause> kNoReply = {Cause::TimedOut, Cause::Lost, Cause::Malformed};
-constexpr std::initializer_list<Stage> kConversation = {Stage::Banner, Stage::Hello,
-                                                        Stage::StartTls, Stage::Auth};
+constexpr std::initializer_list<Stage> kConversation = {Stage::Banner, Stage::Hello};
 constexpr std::initializer_list<Stage> kTransaction = {Stage::Mail, Stage::Rcpt, Stage::Data,
                                                        Stage::Body, Stage::FinalDot};
 
@@ -78,6 +77,41 @@ TEST_CASE("before a transaction every failure goes to the next host first") {
       failure.more_hosts = true;
       check(failure, Action::TryNextHost, Blame::Site);
     }
+  }
+}
+
+TEST_CASE("TLS that must be and fails makes the mail wait, at the next host first") {
+  for (const int code : {421, 454, 501, 554}) {
+    Failure failure = replied(Stage::StartTls, code);
+    check(failure, Action::Defer, Blame::Site);
+    failure.more_hosts = true;
+    check(failure, Action::TryNextHost, Blame::Site);
+  }
+  for (const Cause cause : kNoReply) {
+    Failure failure = without_reply(Stage::StartTls, cause);
+    check(failure, Action::Defer, Blame::Site);
+    failure.more_hosts = true;
+    check(failure, Action::TryNextHost, Blame::Site);
+  }
+  CHECK(status(replied(Stage::StartTls, 501, "5.5.4")) == "4.5.4");
+}
+
+TEST_CASE(
+    "a password that is refused makes all mail of the site wait, and is not tried elsewhere") {
+  Failure wrong = replied(Stage::Auth, 535, "5.7.8");
+  check(wrong, Action::Defer, Blame::Site);
+  CHECK(status(wrong) == "4.7.8");
+  wrong.more_hosts = true;
+  check(wrong, Action::Defer, Blame::Site);
+  Failure not_now = replied(Stage::Auth, 454, "4.7.0");
+  check(not_now, Action::Defer, Blame::Site);
+  not_now.more_hosts = true;
+  check(not_now, Action::TryNextHost, Blame::Site);
+  for (const Cause cause : kNoReply) {
+    Failure failure = without_reply(Stage::Auth, cause);
+    check(failure, Action::Defer, Blame::Site);
+    failure.more_hosts = true;
+    check(failure, Action::TryNextHost, Blame::Site);
   }
 }
 

@@ -106,6 +106,22 @@ TEST_CASE("load: bodies are left out when they would be too many octets") {
   CHECK(loaded.messages[1].message->body == nullptr);
 }
 
+TEST_CASE("load: header blocks end it when they would be too many octets, one always comes") {
+  Queue queue;
+  queue.accept(1, {"example.net", "example.net"});
+  queue.accept(2, {"example.net"});
+  LoadRequest request;
+  request.queue = kNet;
+  request.due_until = base::kNeverWall;
+  request.header_octets_max = 1;
+  const LoadedQueue loaded = queue.load(request);
+  REQUIRE(loaded.messages.size() == 1);
+  CHECK(loaded.messages[0].deliveries.size() == 2);  // the same header
+  CHECK(loaded.more);
+  request.from = loaded.reached;
+  CHECK(queue.load(request).messages.size() == 1);
+}
+
 TEST_CASE("load: takes only messages accepted before, and goes on behind those it skipped") {
   Queue queue;
   for (std::uint64_t tick = 1; tick <= 6; ++tick) queue.accept(tick, {"example.net"});

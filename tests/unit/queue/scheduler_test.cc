@@ -414,11 +414,33 @@ TEST_CASE("nobody gives way while nobody waits, or once a whole message was take
   bench.pass(50ms);
   bench.run();
   REQUIRE(bench.given_up.size() == 1);
-  bench.scheduler.took_content(bench.given_up.front());
+  bench.scheduler.took_content(bench.given_up.front(), bench.now);
   bench.pass(50ms);
   bench.run();
   CHECK(bench.at_work("other") == 1);  // beside the slow one, which counts as proven now
   CHECK(bench.at_work("slow") == 1);
+}
+
+TEST_CASE("sites that have a message and do not answer get a quarter of the connections at most") {
+  Bench bench(8);
+  for (int i = 0; i < 40; ++i) bench.offer("bad" + std::to_string(i), "b" + std::to_string(i));
+  // All that are asked to give way have sent their final dot.
+  for (int i = 0; i < 200; ++i) {
+    bench.pass(1s);
+    bench.run();
+    for (const SessionId id : std::exchange(bench.given_up, {})) {
+      bench.scheduler.took_content(id, bench.now);
+    }
+  }
+  CHECK(bench.budget.open() <= 4 + 2);  // the unproven half, and a quarter that owes an answer
+  CHECK(bench.budget.open() > 4);
+  // So there is always room for a site that works.
+  CHECK(bench.budget.try_take(ConnectionBudget::Standing::Proven));
+  bench.budget.give_back(ConnectionBudget::Standing::Proven);
+  // An answer ends it, and another may owe.
+  bench.finish(bench.working.begin()->second, Finish::SiteFailed, SessionAfter::Gone);
+  bench.run();
+  CHECK(bench.budget.open() <= 6);
 }
 
 TEST_CASE("while results cannot be recorded nothing starts, and nobody spins") {
@@ -507,7 +529,7 @@ TEST_CASE("no job is lost and the work grows with what happens, not with the acc
           REQUIRE(idle.erase(quit->session) == 1);
           bench.scheduler.closed(quit->session, bench.now);
         } else {  // its final dot has left, as far as this test goes
-          bench.scheduler.took_content(std::get<Scheduler::GiveUp>(*command).session);
+          bench.scheduler.took_content(std::get<Scheduler::GiveUp>(*command).session, bench.now);
         }
       }
       REQUIRE(bench.scheduler.sessions() == jobs.size() + idle.size());
