@@ -26,9 +26,14 @@ class ConnectionBudget {
   // Not as Owing.
   [[nodiscard]] bool try_take(Standing standing) {
     if (standing == Standing::Unproven && !add_below(unproven_, unproven_max())) return false;
-    if (add_below(open_, max_)) return true;
+    if (add_below(open_, max())) return true;
     if (standing == Standing::Unproven) unproven_.fetch_sub(1, std::memory_order_relaxed);
     return false;
+  }
+
+  // After a reload. Those that are open beyond a smaller number stay open.
+  void change(std::uint32_t connections_max) {
+    max_.store(std::max(connections_max, 1U), std::memory_order_relaxed);
   }
 
   // With the standing it was taken with.
@@ -67,7 +72,9 @@ class ConnectionBudget {
   [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
 
  private:
-  [[nodiscard]] std::uint32_t unproven_max() const { return std::max(max_ / 2, 1U); }
+  [[nodiscard]] std::uint32_t max() const { return max_.load(std::memory_order_relaxed); }
+
+  [[nodiscard]] std::uint32_t unproven_max() const { return std::max(max() / 2, 1U); }
 
   static bool add_below(std::atomic<std::uint32_t>& count, std::uint32_t limit) {
     std::uint32_t seen = count.load(std::memory_order_relaxed);
@@ -77,7 +84,7 @@ class ConnectionBudget {
     return false;
   }
 
-  const std::uint32_t max_;
+  std::atomic<std::uint32_t> max_;
   std::atomic<std::uint32_t> open_{0};
   std::atomic<std::uint32_t> unproven_{0};
   std::atomic<std::uint32_t> owing_{0};
@@ -88,6 +95,8 @@ class MemoryBudget {
  public:
   explicit MemoryBudget(std::uint64_t octets_max) : max_(octets_max) {}
 
+  void change(std::uint64_t octets_max) { max_.store(octets_max, std::memory_order_relaxed); }
+
   void take(std::uint64_t octets) { used_.fetch_add(octets, std::memory_order_relaxed); }
 
   void give_back(std::uint64_t octets) { used_.fetch_sub(octets, std::memory_order_relaxed); }
@@ -95,16 +104,18 @@ class MemoryBudget {
   [[nodiscard]] std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
 
   // May one more message begin? The last eighth is left to those that have begun.
-  [[nodiscard]] bool has_room_to_accept() const { return used() < max_ - max_ / 8; }
+  [[nodiscard]] bool has_room_to_accept() const { return used() < max() - max() / 8; }
 
   // May messages be read from the queue, with their header blocks?
   [[nodiscard]] bool has_room_to_load() const { return used() < max_ / 4 * 3; }
 
   // May an accepted message be kept for its first attempt, or would it better be read again later?
-  [[nodiscard]] bool has_room_to_keep() const { return used() < max_ / 8; }
+  [[nodiscard]] bool has_room_to_keep() const { return used() < max() / 8; }
 
  private:
-  const std::uint64_t max_;
+  [[nodiscard]] std::uint64_t max() const { return max_.load(std::memory_order_relaxed); }
+
+  std::atomic<std::uint64_t> max_;
   std::atomic<std::uint64_t> used_{0};
 };
 

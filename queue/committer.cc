@@ -40,7 +40,7 @@ base::Instant clock_now() {
 }  // namespace
 
 Committer::Committer(const StoreSettings& settings, RowsHolder& rows)
-    : settings_(settings), rows_(rows) {}
+    : settings_(settings), min_free_disk_(settings.min_free_disk), rows_(rows) {}
 
 Committer::~Committer() {
   stop();
@@ -443,7 +443,8 @@ void Committer::look_at_disk() {
   struct statvfs disk = {};
   if (::statvfs(settings_.state_dir.c_str(), &disk) != 0) return;
   const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-  is_disk_full_.store(free < settings_.min_free_disk, std::memory_order_relaxed);
+  is_disk_full_.store(free < min_free_disk_.load(std::memory_order_relaxed),
+                      std::memory_order_relaxed);
 }
 
 void Committer::warn(std::string_view text) const {

@@ -76,6 +76,11 @@ class Committer {
   // Writes what was handed over, unless the disk fails, and ends the thread.
   void stop();
 
+  // Any thread: after a reload.
+  void change_min_free_disk(std::uint64_t octets) {
+    min_free_disk_.store(octets, std::memory_order_relaxed);
+  }
+
   // Any thread; both vectors are emptied.
   void hand_over(std::vector<Commit>& commits, std::vector<Chunk>& chunks);
   [[nodiscard]] Readiness readiness() const;
@@ -112,6 +117,7 @@ class Committer {
   void warn(std::string_view text) const;
 
   const StoreSettings& settings_;
+  std::atomic<std::uint64_t> min_free_disk_;
   RowsHolder& rows_;
   std::function<void(Rows::Urgency)> idle_;
   std::function<void()> reopened_;

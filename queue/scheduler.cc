@@ -479,6 +479,18 @@ std::vector<Scheduler::Paused> Scheduler::take_paused(base::Now now) {
   return taken;
 }
 
+std::vector<Job> Scheduler::take_all_waiting() {
+  std::vector<Job> taken;
+  for (auto& [name, account] : accounts_) {
+    for (auto& [queue, jobs] : account->jobs)
+      std::move(jobs.begin(), jobs.end(), std::back_inserter(taken));
+    account->jobs.clear();
+    account->turns.clear();
+    account->job_count = 0;
+  }
+  return taken;
+}
+
 void Scheduler::end_pauses_of(MessageId message) {
   std::vector<std::string> names;
   for (const auto& [name, account] : accounts_) {

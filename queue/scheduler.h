@@ -155,6 +155,9 @@ class Scheduler {
 
   // Takes out what waits for a pause to end, because there is no memory to keep it in.
   [[nodiscard]] std::vector<Paused> take_paused(base::Now now);
+
+  // Takes out everything that has not started, because the settings have changed.
+  [[nodiscard]] std::vector<Job> take_all_waiting();
   // Ends the pauses of the accounts in which this message waits.
   void end_pauses_of(MessageId message);
 

@@ -40,6 +40,9 @@ class ThreadedStore final : public Store {
 
   [[nodiscard]] StoreStatistics statistics() const { return committer_.statistics(); }
 
+  // Below it MAIL is answered 452. From any thread; counts from the next look at the disk.
+  void change_min_free_disk(std::uint64_t octets) { committer_.change_min_free_disk(octets); }
+
   // Frees history of messages accepted before then, as far as that is cheap.
   void trim_history(WallTime older_than) { committer_.trim_history(older_than); }
 

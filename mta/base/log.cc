@@ -140,14 +140,31 @@ void LogSink::report_loss(std::string_view unwritten, int code) {
 }
 
 Result<void> LogSink::reopen() {
-  if (path_.empty()) return {};
-  const Result<int> file = open_for_appending(path_);
+  std::string path;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    path = path_;
+  }
+  return change(path.empty() ? "stderr" : path);
+}
+
+Result<void> LogSink::change(const std::string& to) {
+  if (to == "stderr") {
+    use("", STDERR_FILENO);
+    return {};
+  }
+  const Result<int> file = open_for_appending(to);
   if (!file) return file.error();
-  const std::lock_guard<std::mutex> lock(mutex_);
-  ::close(file_);
-  file_ = *file;
-  line_torn_ = false;
+  use(to, *file);
   return {};
+}
+
+void LogSink::use(std::string path, int file) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!path_.empty()) ::close(file_);
+  path_ = std::move(path);
+  file_ = file;
+  line_torn_ = false;
 }
 
 Log::Log(LogSink& sink, Level level, LogFormat format)

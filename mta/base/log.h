@@ -65,6 +65,8 @@ class LogSink {
 
   // Opens the path again, after a log rotation. On an error the old file stays in use.
   [[nodiscard]] Result<void> reopen();
+  // Writes to another place from now on, as open() takes it. On an error the old one stays in use.
+  [[nodiscard]] Result<void> change(const std::string& to);
 
   [[nodiscard]] std::uint64_t lines_lost() const {
     return lines_lost_.load(std::memory_order_relaxed);
@@ -73,10 +75,11 @@ class LogSink {
  private:
   LogSink(std::string path, int file);
 
+  void use(std::string path, int file);
   void report_loss(std::string_view unwritten, int code);
 
-  const std::string path_;  // "": standard error
-  std::mutex mutex_;        // guards all below
+  std::mutex mutex_;  // guards all below
+  std::string path_;  // "": standard error
   int file_;
   bool line_torn_ = false;  // the last write ended within a line
   std::uint64_t lines_unreported_ = 0;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mta/cli/commands.h"
+#include "mta/daemon/certificates.h"
 #include "mta/daemon/config_target.h"
 #include "mta/daemon/configuration.h"
 #include "mta/outbound/site.h"
@@ -112,6 +113,19 @@ std::string_view name_of(net::TlsVersion version) {
   return "";
 }
 
+// One text for each certificate; what serve makes itself is not there yet.
+std::vector<std::string> certificates(const Configuration& configuration) {
+  const base::WallTime now = base::read_clocks().wall;
+  std::vector<std::string> texts;
+  for (const net::PemIdentity& identity : configuration.identities) {
+    if (const auto facts = net::certificate_facts(identity.certificate))
+      texts.push_back(daemon::describe_certificate(*facts, now));
+  }
+  if (texts.empty() && daemon::wants_certificates(configuration))
+    texts.push_back("self-signed for " + configuration.hostname + ", made at the first start");
+  return texts;
+}
+
 // "optional, 1.2 and later"
 std::string describe_tls(const inbound::ListenerSettings& listener) {
   std::string text(name_of(listener.tls));
@@ -164,6 +178,10 @@ void print(const Configuration& configuration) {
     line("address", joined(formatted(listener.addresses), "none"));
     line("may relay", joined(formatted(listener.relay_from), "nobody"));
     line("tls", describe_tls(listener));
+    if (listener.tls != inbound::ListenerTls::Off) {
+      for (const std::string& certificate : certificates(configuration))
+        line("certificate", certificate);
+    }
     line("auth", describe_auth(listener));
     if (!listener.proxy_from.empty())
       line("proxies", joined(formatted(listener.proxy_from), "none"));
@@ -228,6 +246,7 @@ nlohmann::json to_json(const Configuration& configuration) {
       {"runtime_dir", configuration.runtime_dir},
       {"user", configuration.user},
       {"threads", configuration.threads},
+      {"certificates", certificates(configuration)},
       {"listeners", listeners},
       {"relay",
        {{"domains", sorted(inbound.relay.domains)}, {"recipients", name_of(inbound.relay.check)}}},
@@ -250,13 +269,30 @@ void print_json(const daemon::ParsedConfiguration& parsed) {
   std::puts(all.dump(-1, ' ', /*ensure_ascii=*/false, replace).c_str());
 }
 
+// What only shows when certificates, keys and authorities are used together, and what is about to
+// expire.
+void check_tls(daemon::ParsedConfiguration& parsed) {
+  Configuration& configuration = *parsed.configuration;
+  const std::string& file = configuration.path;
+  for (const daemon::CertificateNotice& notice :
+       daemon::certificate_notices(configuration.identities, base::read_clocks().wall)) {
+    parsed.problems.push_back({Severity::Warning, file, {}, notice.text});
+  }
+  const base::Result<void> made =
+      daemon::make_tls_contexts(configuration, configuration.identities);
+  if (made) return;
+  parsed.problems.push_back({Severity::Error, file, {}, made.error().text()});
+  parsed.configuration.reset();
+}
+
 int check(const Options& options) {
   if (options.reference) {
     std::fputs(daemon::configuration_reference().c_str(), stdout);
     return kDone;
   }
-  const daemon::ParsedConfiguration parsed =
+  daemon::ParsedConfiguration parsed =
       daemon::load_configuration(daemon::configuration_path(options.config));
+  if (parsed.configuration) check_tls(parsed);
   if (options.json) {
     print_json(parsed);
   } else {

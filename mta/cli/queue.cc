@@ -9,7 +9,7 @@ namespace {
 
 base::Result<QueuePaths> find_paths(const std::string& path) {
   const daemon::ParsedConfiguration parsed =
-      daemon::load_configuration(daemon::configuration_path(path));
+      daemon::load_configuration_keys(daemon::configuration_path(path));
   if (!parsed.configuration) {
     return base::Error(parsed.problems.empty() ? "the configuration cannot be read"
                                                : daemon::format_problem(parsed.problems.front()));

@@ -265,6 +265,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_local(draft, files, problems);
   finish_recipients(draft, files, problems);
   finish_postmaster(draft, problems);
+  check_users(draft, files, problems);
   Configuration& configuration = draft.configuration;
   configuration.path = surroundings.path;
   configuration.inbound.hostname = configuration.hostname;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "mta/base/text.h"
+#include "mta/inbound/accounts_file.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -108,6 +109,7 @@ void read_mx_tls(Value& value, Draft& draft) {
 }
 
 void read_users(Value& value, Draft& draft) {
+  draft.users_at = value.at();
   value.absolute_path(draft.configuration.users);
 }
 
@@ -270,8 +272,25 @@ void finish_certificates(Draft& draft, NamedFiles& files, Problems& problems) {
   }
 }
 
+void check_users(const Draft& draft, NamedFiles& files, Problems& problems) {
+  const auto& listeners = draft.listeners;
+  if (std::all_of(listeners.begin(), listeners.end(), [](const ListenerDraft& listener) {
+        return listener.settings.auth == inbound::ListenerAuth::Off;
+      })) {
+    return;
+  }
+  const std::string& path = draft.configuration.users;
+  if (!files.is_private({path, draft.users_at}, "`auth.users`")) return;
+  const std::optional<std::string> text =
+      files.read({path, draft.users_at}, inbound::kAccountsFileOctetsMax, "`auth.users`",
+                 NamedFiles::Absence::Warning);
+  if (!text) return;
+  if (const auto accounts = inbound::parse_accounts(*text, path); !accounts)
+    problems.error(draft.users_at, "`auth.users`: " + accounts.error().text());
+}
+
 std::optional<std::string> NamedFiles::read(const NamedFile& file, std::size_t octets_max,
-                                            std::string_view what) {
+                                            std::string_view what, Absence absence) {
   const bool is_named = file.at.line > 0;
   const auto report = [&](const std::string& text) {
     const std::string said = std::string(what) + ": " + text;
@@ -283,7 +302,12 @@ std::optional<std::string> NamedFiles::read(const NamedFile& file, std::size_t o
     return std::nullopt;
   }
   if (!text->has_value()) {
-    if (is_named) report("there is no file " + in_ticks(file.path));
+    const std::string said = "there is no file " + in_ticks(file.path);
+    if (absence == Absence::Warning) {
+      problems_.warning(file.at, std::string(what) + ": " + said);
+    } else if (is_named) {
+      report(said);
+    }
     return std::nullopt;
   }
   if (surroundings_.check_readable) {

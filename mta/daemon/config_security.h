@@ -37,8 +37,13 @@ class NamedFiles {
 
   // What the file holds; nullopt after an error was reported, or when it is a default that is not
   // there. `what` begins the message, as in "`local.aliases`".
+  enum class Absence : std::uint8_t {
+    Error,   // but nothing of a default
+    Warning  // it may come later
+  };
   [[nodiscard]] std::optional<std::string> read(const NamedFile& file, std::size_t octets_max,
-                                                std::string_view what);
+                                                std::string_view what,
+                                                Absence absence = Absence::Error);
   // Whether not every user of this machine may read it; an error that says what to do, if so.
   [[nodiscard]] bool is_private(const NamedFile& file, std::string_view what);
 
@@ -52,5 +57,7 @@ class NamedFiles {
 void check_listener_security(const ListenerDraft& listener, Problems& problems);
 void finish_route_security(RouteDraft& route, Draft& draft, NamedFiles& files, Problems& problems);
 void finish_certificates(Draft& draft, NamedFiles& files, Problems& problems);
+// The accounts, where a listener asks for them.
+void check_users(const Draft& draft, NamedFiles& files, Problems& problems);
 
 }  // namespace rockdove::daemon

@@ -51,6 +51,7 @@ struct Draft {
   std::vector<ListenerDraft> listeners;
   std::vector<RouteDraft> routes;
   NamedFile aliases{"/etc/aliases", {}};
+  Position users_at;
   NamedFile recipients;
   std::vector<NamedFile> certificates;
   std::vector<NamedFile> keys;  // of the certificate at the same place

@@ -16,6 +16,7 @@
 #include "mta/daemon/config_finish.h"
 #include "mta/daemon/config_table.h"
 #include "mta/daemon/privileges.h"
+#include "mta/daemon/read_file.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -166,32 +167,6 @@ void Reader::report_unknown(std::string_view section, const Member& member) {
   problems_.error(member.at, text);
 }
 
-// Fails on what is no file of at most so many octets; nullopt: there is none of this name.
-base::Result<std::optional<std::string>> read_file(const std::string& path,
-                                                   std::size_t octets_max) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0 && errno == ENOENT) return std::optional<std::string>();
-  if (file < 0) return base::Error::system("opening " + path, errno);
-  struct stat status = {};
-  std::string text;
-  int failed = ::fstat(file, &status) == 0 ? 0 : errno;
-  const bool is_directory = S_ISDIR(status.st_mode);
-  std::array<char, 65536> part{};
-  while (failed == 0 && !is_directory && text.size() <= octets_max) {
-    const ssize_t octets = ::read(file, part.data(), part.size());
-    if (octets < 0 && errno == EINTR) continue;
-    if (octets < 0) failed = errno;
-    if (octets <= 0) break;
-    text.append(part.data(), static_cast<std::size_t>(octets));
-  }
-  ::close(file);
-  if (is_directory) return base::Error(path + " is a directory");
-  if (failed != 0) return base::Error::system("reading " + path, failed);
-  if (text.size() > octets_max)
-    return base::Error(path + " is larger than " + base::format_size(octets_max));
-  return std::optional<std::string>(std::move(text));
-}
-
 bool others_may_read(const std::string& path) {
   struct stat status = {};
   return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IROTH) != 0;
@@ -214,9 +189,9 @@ std::string machine_name() {
   return full_name == "localhost" ? short_name : full_name;
 }
 
-}  // namespace
+enum class Extent : std::uint8_t { Keys, Whole };
 
-ParsedConfiguration parse_configuration(std::string_view text, Surroundings surroundings) {
+ParsedConfiguration parse(std::string_view text, Surroundings& surroundings, Extent extent) {
   Problems problems(surroundings.path);
   ParsedConfiguration parsed;
   if (text.size() > kConfigurationOctetsMax) {
@@ -232,21 +207,22 @@ ParsedConfiguration parse_configuration(std::string_view text, Surroundings surr
   }
   Draft draft;
   Reader(draft, problems).read(std::get<Node>(document));
-  finish_configuration(draft, surroundings, problems);
+  if (extent == Extent::Whole) finish_configuration(draft, surroundings, problems);
   if (!problems.has_errors()) parsed.configuration = std::move(draft.configuration);
   parsed.problems = problems.take_sorted();
   return parsed;
 }
 
-ParsedConfiguration load_configuration(const std::string& path) {
+ParsedConfiguration load(const std::string& path, Extent extent) {
   Problems problems(path);
   const base::Result<std::optional<std::string>> text = read_file(path, kConfigurationOctetsMax);
   if (text && text->has_value()) {
+    Surroundings surroundings{path, "", read_file};
     // The machine's name may cost a question to DNS.
-    Surroundings surroundings{path, machine_name(), read_file};
+    if (extent == Extent::Whole) surroundings.machine_name = machine_name();
     surroundings.others_may_read = others_may_read;
     if (::geteuid() == 0) surroundings.check_readable = check_readable_as;
-    return parse_configuration(**text, std::move(surroundings));
+    return parse(**text, surroundings, extent);
   }
   if (!text) {
     problems.error({}, text.error().text());
@@ -256,6 +232,20 @@ ParsedConfiguration load_configuration(const std::string& path) {
                    "contrib/quickstart shows a first configuration");
   }
   return ParsedConfiguration{std::nullopt, problems.take_sorted()};
+}
+
+}  // namespace
+
+ParsedConfiguration parse_configuration(std::string_view text, Surroundings surroundings) {
+  return parse(text, surroundings, Extent::Whole);
+}
+
+ParsedConfiguration load_configuration(const std::string& path) {
+  return load(path, Extent::Whole);
+}
+
+ParsedConfiguration load_configuration_keys(const std::string& path) {
+  return load(path, Extent::Keys);
 }
 
 std::string configuration_path(const std::string& asked_for) {

@@ -72,6 +72,11 @@ struct ParsedConfiguration {
 // Reads the file, and those it names.
 [[nodiscard]] ParsedConfiguration load_configuration(const std::string& path);
 
+// The file alone, for commands that want to know where things are: whoever runs them need not be
+// able to read keys and passwords. `hostname` is empty where it is not set, and what is made of
+// several keys or other files (listeners, routes, aliases) is missing.
+[[nodiscard]] ParsedConfiguration load_configuration_keys(const std::string& path);
+
 // What was asked for; else the environment's ROCKDOVE_CONFIG; else kDefaultConfigurationPath.
 [[nodiscard]] std::string configuration_path(const std::string& asked_for);
 

@@ -5,6 +5,7 @@
 
 #include "mta/daemon/route_report.h"
 #include "mta/inbound/access.h"
+#include "mta/net/proxied.h"
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/verifier.h"
 
@@ -122,7 +123,40 @@ void Relay::find_queues(unsigned loop) {
 std::unique_ptr<net::Protocol> Relay::accept(unsigned loop, std::size_t listener,
                                              const net::ConnectionInfo& info) {
   Shard& shard = *shards_[loop];
-  return inbound::make_receiver(shard.reception, shard.current->listeners.at(listener), info);
+  std::shared_ptr<const inbound::ListenerContext> context = shard.current->listeners.at(listener);
+  const std::vector<base::IpNetwork>& proxies = context->settings->proxy_from;
+  const bool is_proxied = std::any_of(
+      proxies.begin(), proxies.end(),
+      [&info](const base::IpNetwork& network) { return network.contains(info.peer.ip); });
+  if (!is_proxied) return inbound::make_receiver(shard.reception, std::move(context), info);
+  net::ProxiedHandlers handlers;
+  handlers.refused = [&shard, context, proxy = info.peer.ip](std::string_view why) {
+    shard.reception.log.line(base::Level::Info, "rejected")
+        .field("what", "proxy")
+        .field("client", base::format_ip_address(proxy))
+        .field("listener", context->settings->name)
+        .field("reason", why);
+  };
+  handlers.make = [&shard, context](const net::ConnectionInfo& client) {
+    return inbound::make_receiver(shard.reception, context, client);
+  };
+  return net::make_proxied(std::move(handlers));
+}
+
+void Relay::use(unsigned loop, std::shared_ptr<const PreparedSettings> settings) {
+  Shard& shard = *shards_[loop];
+  shard.current = std::move(settings);
+  const RelaySettings& now = shard.current->settings;
+  shard.outbound = now.outbound;
+  shard.queue = now.queue;
+  shard.ourselves = now.ourselves;
+  shard.hosts_file = now.hosts_file;
+  shard.reception.greeting_pause = now.greeting_pause;
+  shard.dispatcher.settings_replaced();
+  shard.verifier->forget_answers();
+  if (loop != 0) return;  // these are everybody's
+  connection_budget_.change(now.connections_out);
+  memory_.change(now.queue.memory);
 }
 
 void Relay::stop(unsigned loop) {

@@ -74,6 +74,9 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
   // These on the thread of the loop with this index.
   // Looks into the store for what waits there; also after it was reopened.
   void find_queues(unsigned loop);
+  // New connections, and mail that has not started, use these from now on. What is under way ends
+  // as it began. The generation of settings.outbound is higher than that of those in use.
+  void use(unsigned loop, std::shared_ptr<const PreparedSettings> settings);
   // The protocol for a connection to listener number `listener` of the settings; never null.
   [[nodiscard]] std::unique_ptr<net::Protocol> accept(unsigned loop, std::size_t listener,
                                                       const net::ConnectionInfo& info);

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <ifaddrs.h>
 #include <memory>
 #include <random>
@@ -21,11 +22,14 @@
 #include "dns/hosts_file.h"
 #include "mta/admin/control_server.h"
 #include "mta/base/text.h"
+#include "mta/daemon/certificates.h"
 #include "mta/daemon/crashes.h"
+#include "mta/daemon/listening.h"
 #include "mta/daemon/lock.h"
 #include "mta/daemon/notify.h"
 #include "mta/daemon/privileges.h"
 #include "mta/daemon/relay.h"
+#include "mta/daemon/reload.h"
 #include "mta/daemon/working.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
@@ -40,6 +44,7 @@ using base::Result;
 
 constexpr base::Duration kDrainTime = std::chrono::seconds(30);
 constexpr base::Duration kHistoryKept = std::chrono::hours(24 * 30);
+constexpr base::Duration kCertificatesEach = std::chrono::hours(24);  // looked at
 constexpr std::uint64_t kDescriptorsForOurselves = 200;  // files of the queue, sockets that listen
 
 // Everything of one loop that touches the world.
@@ -52,6 +57,7 @@ struct LoopWorld {
   std::unique_ptr<dns::Resolver> asker;
   std::unique_ptr<dns::CachingResolver> resolver;
   base::Log log;
+  std::unique_ptr<LoopListeners> listeners;
   bool stopping = false;  // of its thread
   std::thread thread;
 };
@@ -88,6 +94,14 @@ std::vector<base::SocketAddress> own_addresses(const inbound::InboundSettings& s
   return own;
 }
 
+// The operator's certificates, or our own; none where no listener speaks TLS.
+Result<std::vector<net::PemIdentity>> find_identities(const Configuration& configuration) {
+  if (!configuration.identities.empty() || !wants_certificates(configuration))
+    return configuration.identities;
+  return own_certificates(configuration.state_dir, configuration.hostname,
+                          base::read_clocks().wall);
+}
+
 Result<void> make_directory(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
   return Error::system("making the directory " + path, errno);
@@ -95,34 +109,42 @@ Result<void> make_directory(const std::string& path, mode_t mode) {
 
 class Server {
  public:
-  explicit Server(const Configuration& configuration) : configuration_(configuration) {}
+  explicit Server(Configuration configuration) : configuration_(std::move(configuration)) {}
 
   Result<void> start();
   // Waits for a signal to stop, then ends in order.
   void run();
 
  private:
-  struct OpenListener {
-    std::size_t number;                         // in the settings
-    std::vector<net::ListeningSocket> sockets;  // one a loop
-  };
-
   Result<void> open_sockets(unsigned loops);
   Result<void> open_store();
   Result<void> make_loops(unsigned loops);
-  void make_relay(std::uint64_t descriptors);
+  [[nodiscard]] RelaySettings relay_settings() const;
+  void make_relay();
   void start_loops();
   void begin_work(std::unordered_set<base::IpAddress> held_clients);
   void listen(unsigned loop);
+  // On each loop's thread; returns when all have run it.
+  void on_all_loops(const std::function<void(LoopWorld&)>& task);
+  void reload();
+  Result<void> replace_configuration();
+  // Says what is about to expire; certificates of our own are made anew.
+  void look_at_certificates();
   void stop();
   [[nodiscard]] bool is_quiet();
 
-  const Configuration& configuration_;
+  // The main thread's, as all that is not said to be otherwise; a reload replaces it.
+  Configuration configuration_;
+  std::uint64_t descriptors_ = 0;
+  std::vector<net::PemIdentity> identities_;  // that the listeners show
+  std::uint64_t generation_ = 0;
   std::unique_ptr<StateLock> lock_;
   std::unique_ptr<WorkingTable> working_;
   std::unique_ptr<base::LogSink> sink_;
   std::unique_ptr<base::Log> log_;  // of the main thread
-  std::vector<OpenListener> listeners_;
+  std::unique_ptr<ListeningAddresses> addresses_;
+  std::shared_ptr<ListenerChange> first_listeners_;
+  std::atomic<bool> is_ready_{false};  // the loops listen
   std::optional<net::ListeningSocket> control_socket_;
   std::vector<std::unique_ptr<LoopWorld>> worlds_;
   std::unique_ptr<Relay> relay_;
@@ -135,6 +157,7 @@ class Server {
 Result<void> Server::start() {
   const Result<std::uint64_t> descriptors = raise_descriptor_limit();
   if (!descriptors) return descriptors.error();
+  descriptors_ = *descriptors;
   const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
   const unsigned loops =
       std::min(configuration_.threads == 0 ? processors : configuration_.threads, base::kLoopsMax);
@@ -158,6 +181,10 @@ Result<void> Server::start() {
   if (!working) return working.error();
   working_ = std::move(*working);
   if (Result<void> installed = install_crash_handlers(); !installed) return installed;
+  Result<std::vector<net::PemIdentity>> identities = find_identities(configuration_);
+  if (!identities) return identities.error();
+  identities_ = std::move(*identities);
+  if (Result<void> made = make_tls_contexts(configuration_, identities_); !made) return made;
 
   // Threads inherit the mask, so that signals come to the main thread only.
   sigemptyset(&signals_);
@@ -165,29 +192,19 @@ Result<void> Server::start() {
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   if (Result<void> opened = open_store(); !opened) return opened;
   if (Result<void> made = make_loops(loops); !made) return made;
-  make_relay(*descriptors);
+  make_relay();
+  look_at_certificates();
   start_loops();
   return {};
 }
 
 Result<void> Server::open_sockets(unsigned loops) {
-  for (std::size_t number = 0; number < configuration_.inbound.listeners.size(); ++number) {
-    for (const base::SocketAddress& address : configuration_.inbound.listeners[number].addresses) {
-      // Once without SO_REUSEPORT: a stranger on this port is an error, not a partner.
-      Result<net::ListeningSocket> alone = net::open_listening_socket(address, net::ReusePort::No);
-      if (!alone) return alone.error();
-      const base::SocketAddress bound = alone->address();
-      alone->close();
-      OpenListener listener{number, {}};
-      for (unsigned loop = 0; loop < loops; ++loop) {
-        Result<net::ListeningSocket> socket = net::open_listening_socket(
-            bound, loops == 1 ? net::ReusePort::No : net::ReusePort::Yes);
-        if (!socket) return socket.error();
-        listener.sockets.push_back(std::move(*socket));
-      }
-      listeners_.push_back(std::move(listener));
-    }
-  }
+  addresses_ = std::make_unique<ListeningAddresses>(loops);
+  Result<std::shared_ptr<ListenerChange>> listeners =
+      addresses_->prepare(configuration_.inbound.listeners);
+  if (!listeners) return listeners.error();
+  first_listeners_ = std::move(*listeners);
+  addresses_->changed(*first_listeners_);
   net::UnixSocketOptions options;
   options.mode = 0660;
   const std::string path = configuration_.runtime_dir + "/control.sock";
@@ -199,8 +216,9 @@ Result<void> Server::open_sockets(unsigned loops) {
 
 Result<void> Server::open_store() {
   queue::StoreSettings settings;
-  const auto warn = [this](std::string_view text) {
-    base::Log log(*sink_, configuration_.log.level, configuration_.log.format);
+  // From the store's threads: what it uses is not replaced by a reload.
+  const auto warn = [&sink = *sink_, settings = configuration_.log](std::string_view text) {
+    base::Log log(sink, settings.level, settings.format);
     log.line(base::Level::Warning, "queue").field("detail", text);
   };
   settings.open = [directory = configuration_.state_dir + "/queue", warn] {
@@ -225,30 +243,41 @@ Result<void> Server::make_loops(unsigned loops) {
     if (!asker) return asker.error();
     world->asker = std::move(*asker);
     world->resolver = std::make_unique<dns::CachingResolver>(world->loop, *world->asker);
+    world->listeners = std::make_unique<LoopListeners>(
+        world->network, index,
+        [this, index](std::size_t listener, const net::ConnectionInfo& info) {
+          return relay_->accept(index, listener, info);
+        });
     worlds_.push_back(std::move(world));
   }
   return {};
 }
 
-void Server::make_relay(std::uint64_t descriptors) {
+RelaySettings Server::relay_settings() const {
   RelaySettings settings;
   settings.inbound = configuration_.inbound;
   settings.outbound = configuration_.outbound;
+  settings.outbound.generation = generation_;
   settings.queue = configuration_.queue;
   settings.ourselves.names = {base::lower_case(configuration_.hostname)};
   settings.ourselves.listeners = own_addresses(configuration_.inbound);
   if (Result<dns::HostsFile> hosts = dns::HostsFile::read("/etc/hosts"))
     settings.hosts_file = std::move(*hosts);
-  const std::uint64_t half = std::max<std::uint64_t>(descriptors, 2 * kDescriptorsForOurselves) / 2;
+  const std::uint64_t half =
+      std::max<std::uint64_t>(descriptors_, 2 * kDescriptorsForOurselves) / 2;
   settings.connections_out =
       configuration_.queue.connections_out > 0
           ? configuration_.queue.connections_out
           : static_cast<std::uint32_t>(std::min<std::uint64_t>(half, 50'000));
+  return settings;
+}
+
+void Server::make_relay() {
   std::vector<LoopParts> parts;
   for (const auto& world : worlds_)
     parts.push_back({world->loop, world->network, *world->resolver, world->log});
   const std::uint64_t seed = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
-  relay_ = std::make_unique<Relay>(std::move(settings), *store_, std::move(parts),
+  relay_ = std::make_unique<Relay>(relay_settings(), *store_, std::move(parts),
                                    store_->highest_id(), seed, base::read_clocks());
   LoopWorld& first = *worlds_.front();
   control_ = std::make_unique<admin::ControlServer>(
@@ -291,12 +320,7 @@ void Server::begin_work(std::unordered_set<base::IpAddress> held_clients) {
 void Server::listen(unsigned loop) {
   LoopWorld& world = *worlds_[loop];
   if (world.stopping) return;  // the signal came before the crashes were counted
-  for (OpenListener& listener : listeners_) {
-    world.network.listen(std::move(listener.sockets[loop]),
-                         [this, loop, number = listener.number](const net::ConnectionInfo& info) {
-                           return relay_->accept(loop, number, info);
-                         });
-  }
+  world.listeners->apply(*first_listeners_);
   if (loop != 0) return;
   world.network.listen(std::move(*control_socket_),
                        [this](const net::ConnectionInfo& info) { return control_->accept(info); });
@@ -306,25 +330,24 @@ void Server::listen(unsigned loop) {
       .field("loops", worlds_.size())
       .field("state_dir", configuration_.state_dir);
   notify_ready();
+  is_ready_ = true;
+  is_ready_.notify_one();
 }
 
 void Server::run() {
   store_->trim_history(base::read_clocks().wall - kHistoryKept);
   base::Instant trim_at = base::read_clocks().instant + std::chrono::hours(1);
+  base::Instant certificates_at = base::read_clocks().instant + kCertificatesEach;
   while (true) {
     const timespec wait{60, 0};
     const int signal = sigtimedwait(&signals_, nullptr, &wait);
     if (signal == SIGTERM || signal == SIGINT) break;
-    if (signal == SIGHUP) {
-      if (const Result<void> reopened = sink_->reopen(); !reopened) {
-        log_->line(base::Level::Error, "the log file cannot be opened again")
-            .field("error", reopened.error().text());
-      }
-      log_->line(base::Level::Warning,
-                 "the log file was opened again; a changed configuration needs a restart");
-      log_->flush();
-    }
+    if (signal == SIGHUP) reload();
     const base::Now now = base::read_clocks();
+    if (now.instant >= certificates_at) {
+      certificates_at = now.instant + kCertificatesEach;
+      look_at_certificates();
+    }
     if (now.instant < trim_at) continue;
     trim_at = now.instant + std::chrono::hours(1);
     store_->trim_history(now.wall - kHistoryKept);
@@ -332,19 +355,99 @@ void Server::run() {
   stop();
 }
 
-bool Server::is_quiet() {
-  std::atomic<std::size_t> waiting{worlds_.size()};
-  std::atomic<bool> quiet{true};
+void Server::on_all_loops(const std::function<void(LoopWorld&)>& task) {
+  // Shared, because the last one still notifies when we have gone on.
+  const auto waiting = std::make_shared<std::atomic<std::size_t>>(worlds_.size());
   for (const auto& world : worlds_) {
-    world->loop.post([&, index = world->loop.index(), &network = world->network] {
-      if (!relay_->is_drained(index) || relay_->inbound_connections() > 0 ||
-          network.counts().lingering > 0)
-        quiet = false;
-      waiting.fetch_sub(1);
-      waiting.notify_one();
+    world->loop.post([&task, waiting, &world = *world] {
+      task(world);
+      waiting->fetch_sub(1);
+      waiting->notify_one();
     });
   }
-  for (std::size_t left = waiting.load(); left > 0; left = waiting.load()) waiting.wait(left);
+  for (std::size_t left = waiting->load(); left > 0; left = waiting->load()) waiting->wait(left);
+}
+
+void Server::reload() {
+  is_ready_.wait(false);
+  notify_reloading();
+  if (const Result<void> reopened = sink_->reopen(); !reopened) {
+    log_->line(base::Level::Error, "the log file cannot be opened again")
+        .field("error", reopened.error().text());
+  }
+  if (const Result<void> replaced = replace_configuration(); replaced) {
+    log_->line(base::Level::Info, "reloaded").field("configuration", configuration_.path);
+    look_at_certificates();
+  } else {
+    log_->line(base::Level::Error, "not reloaded: all stays as it was")
+        .field("error", replaced.error().text());
+  }
+  log_->flush();
+  notify_ready();
+}
+
+// Everything that can fail comes first and changes nothing; then every loop gets all of it at once.
+Result<void> Server::replace_configuration() {
+  ParsedConfiguration parsed = load_configuration(configuration_.path);
+  for (const Problem& problem : parsed.problems) {
+    const bool is_error = problem.severity == Severity::Error;
+    log_->line(is_error ? base::Level::Error : base::Level::Warning, "configuration")
+        .field("detail", format_problem(problem));
+  }
+  if (!parsed.configuration) return Error("the configuration has errors");
+  Configuration next = std::move(*parsed.configuration);
+  const std::vector<std::string> kept = keep_what_needs_a_restart(configuration_, next);
+  Result<std::vector<net::PemIdentity>> identities = find_identities(next);
+  if (!identities) return identities.error();
+  if (Result<void> made = make_tls_contexts(next, *identities); !made) return made;
+  Result<std::shared_ptr<ListenerChange>> listeners = addresses_->prepare(next.inbound.listeners);
+  if (!listeners) return listeners.error();
+  if (next.log.to != configuration_.log.to) {
+    if (Result<void> changed = sink_->change(next.log.to); !changed) return changed;
+  }
+
+  configuration_ = std::move(next);
+  identities_ = std::move(*identities);
+  ++generation_;
+  addresses_->changed(**listeners);
+  store_->change_min_free_disk(configuration_.queue.min_free_disk);
+  const base::LogSettings log = configuration_.log;
+  log_->change(log.level, log.format);
+  on_all_loops(
+      [this, log, &change = **listeners, settings = prepare(relay_settings())](LoopWorld& world) {
+        world.log.change(log.level, log.format);
+        relay_->use(world.loop.index(), settings);
+        world.listeners->apply(change);
+      });
+  for (const std::string& key : kept) {
+    log_->line(base::Level::Warning, "a changed key counts from the next start").field("key", key);
+  }
+  return {};
+}
+
+void Server::look_at_certificates() {
+  const base::WallTime now = base::read_clocks().wall;
+  std::vector<CertificateNotice> notices = certificate_notices(identities_, now);
+  if (!notices.empty() && configuration_.identities.empty() && is_ready_) {
+    // They are ours: a reload makes new ones.
+    if (const Result<void> replaced = replace_configuration(); !replaced) {
+      log_->line(base::Level::Error, "the self-signed certificates could not be made anew")
+          .field("error", replaced.error().text());
+    }
+    notices = certificate_notices(identities_, now);
+  }
+  for (const CertificateNotice& notice : notices)
+    log_->line(notice.level, "certificate").field("detail", notice.text);
+  log_->flush();
+}
+
+bool Server::is_quiet() {
+  std::atomic<bool> quiet{true};
+  on_all_loops([this, &quiet](LoopWorld& world) {
+    if (!relay_->is_drained(world.loop.index()) || relay_->inbound_connections() > 0 ||
+        world.network.counts().lingering > 0)
+      quiet = false;
+  });
   return quiet;
 }
 

@@ -246,14 +246,20 @@ bool Connection::has_ciphertext() const {
 
 // What arrives from here on is the engine's.
 bool Connection::begin_tls(base::Now now) {
-  tls_ = std::make_unique<TlsEngine>(*tls_wanted_);
-  tls_wanted_.reset();
+  const std::unique_ptr<StartTls> wanted = std::move(tls_wanted_);
+  tls_ = std::make_unique<TlsEngine>(*wanted);
   handshake_until_ = now.instant + kHandshakeMax;
   if (peer_has_closed_) {
     lose_tls("the peer closed the connection before the handshake", now);
     return false;
   }
   tls_->begin();
+  if (const auto* as_server = std::get_if<StartTlsAsServer>(wanted.get());
+      as_server != nullptr && !as_server->received.empty()) {
+    const std::size_t room = as_server->received.size() + TlsEngine::kRoomBeyond;
+    // A client's first flight ends no handshake, so there is no plaintext yet.
+    static_cast<void>(tls_->receive(as_server->received, loop_.plaintext_room(room)));
+  }
   if (tls_->state() == TlsEngine::State::Failed) {
     lose_tls(tls_->failure(), now);
     return false;

@@ -91,6 +91,8 @@ struct TlsClientSettings {
 struct StartTlsAsServer {
   std::shared_ptr<const TlsServerContext> context;
   TlsVersion least = TlsVersion::V1_2;
+  // Of the handshake, what the protocol was shown already: it stood behind a PROXY header.
+  std::string received{};
 };
 
 enum class TlsVerify : std::uint8_t {

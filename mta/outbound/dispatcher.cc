@@ -8,6 +8,10 @@ namespace {
 
 constexpr std::size_t kToldRoomMax = 50'000;
 
+std::shared_ptr<const smtp::ClientOptions> client_options(const OutboundSettings& settings) {
+  return std::make_shared<const smtp::ClientOptions>(smtp::ClientOptions{settings.hostname, {}});
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(const Environment& environment)
@@ -18,8 +22,7 @@ Dispatcher::Dispatcher(const Environment& environment)
                env_.store,
                env_.log,
                files_,
-               std::make_shared<const smtp::ClientOptions>(
-                   smtp::ClientOptions{env_.outbound.hostname, {}}),
+               client_options(env_.outbound),
                env_.queue.messages_per_connection},
       settler_(env_),
       home_(env_, settler_),
@@ -50,6 +53,8 @@ void Dispatcher::hand_in(const queue::MessagePointer& message,
 }
 
 void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) {
+  // One that was routed by settings that have been replaced is on its way back at once.
+  if (is_stale(*site)) return give_home(job);
   scheduler_.offer(std::move(job), site, env_.now());
   want_pass();
 }
@@ -157,8 +162,7 @@ void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::
   // It closed while the owner's word was on its way; that it is gone the owner hears in its turn.
   env_.on_loop(key.owner,
                [job = std::move(job), site = std::move(site)](Dispatcher& dispatcher) mutable {
-                 dispatcher.scheduler_.give_back(std::move(job), site, dispatcher.env_.now());
-                 dispatcher.want_pass();
+                 dispatcher.give_back(std::move(job), site);
                });
 }
 
@@ -182,6 +186,10 @@ void Dispatcher::job_done(Session& session, JobReport report,
                           queue::Scheduler::SessionAfter after) {
   const SessionKey key = session.key();
   const std::shared_ptr<const Site> site = session.site();
+  if (after == queue::Scheduler::SessionAfter::Idle && is_stale(*site)) {
+    session.quit(env_.now());  // its next job would be another configuration's
+    after = queue::Scheduler::SessionAfter::Gone;
+  }
   if (after == queue::Scheduler::SessionAfter::Gone) forget(key);
   env_.on_loop(key.owner,
                [key, site, report = std::move(report), after](Dispatcher& dispatcher) mutable {
@@ -221,7 +229,7 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
   std::vector<queue::Delivery> again = settler_.settle(std::move(report));
   scheduler_.finished(key.id, finish, after, reason, now);
   if (after == queue::Scheduler::SessionAfter::Gone) placed_.erase(key.id.value);
-  if (!again.empty()) scheduler_.give_back({message, std::move(again), queue}, site, now);
+  if (!again.empty()) give_back({message, std::move(again), queue}, site);
   tell_room(queue, site->account);
   if (finish == queue::Scheduler::Finish::SiteFailed) {
     env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
@@ -299,15 +307,47 @@ void Dispatcher::end_pauses_of(base::MessageId message) {
   want_pass();
 }
 
+bool Dispatcher::is_stale(const Site& site) const {
+  return site.manner.generation < env_.outbound.generation;
+}
+
+void Dispatcher::give_back(queue::Job job, const std::shared_ptr<const Site>& site) {
+  if (is_stale(*site)) return give_home(job);
+  scheduler_.give_back(std::move(job), site, env_.now());
+  want_pass();
+}
+
+void Dispatcher::give_home(const queue::Job& job) {
+  env_.on_loop(queue::home_loop(job.queue.destination, env_.loop_count()),
+               [job](Dispatcher& dispatcher) {
+                 dispatcher.home_.take_back(job);
+                 dispatcher.want_pass();
+               });
+  want_pass();
+}
+
+void Dispatcher::settings_replaced() {
+  context_.options = client_options(env_.outbound);
+  context_.messages_per_connection = env_.queue.messages_per_connection;
+  home_.settings_replaced();
+  for (const queue::Job& job : scheduler_.take_all_waiting()) give_home(job);
+  quit_idle();
+  want_pass();
+}
+
 void Dispatcher::stop() {
   stopping_ = true;
   home_.stop();
+  quit_idle();
+  want_pass();
+}
+
+void Dispatcher::quit_idle() {
   std::vector<SessionKey> idle;
   for (const auto& [key, session] : sessions_) {
     if (session->is_idle()) idle.push_back(key);
   }
   for (const SessionKey& key : idle) quit(key);
-  want_pass();
 }
 
 }  // namespace rockdove::outbound

@@ -34,6 +34,11 @@ class Dispatcher final : public SessionListener {
   // A message was accepted and is durable. From this loop.
   void hand_in(const queue::MessagePointer& message, std::vector<queue::Delivery> deliveries);
 
+  // The settings that the environment refers to were replaced. What has not started goes back to
+  // its home and is routed anew; what is being sent ends under the settings it began with, and its
+  // connection is not used again.
+  void settings_replaced();
+
   // Ends in order: nothing new starts, idle connections say QUIT; what is being sent goes on.
   void stop();
 
@@ -86,6 +91,11 @@ class Dispatcher final : public SessionListener {
   void session_gone(Session& session) override;
 
  private:
+  [[nodiscard]] bool is_stale(const Site& site) const;
+  // To the scheduler, or home when its site is stale.
+  void give_back(queue::Job job, const std::shared_ptr<const Site>& site);
+  void give_home(const queue::Job& job);
+  void quit_idle();
   void delete_waiting(const queue::QueueName& queue, base::DeliveryId delivery, Home::ActDone done);
   void pass();
   void run(queue::Scheduler::Command command);

@@ -160,9 +160,14 @@ void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
     const queue::MessagePointer message = queue::counted(std::move(loaded.message), env_.memory);
     std::vector<EndedDelivery> ended;
     queue::Job job{message, {}, name};
+    queue::Job elsewhere{message, {}, name};
     for (queue::Delivery& delivery : loaded.deliveries) {
       if (!delivery.final_status.empty()) {
         ended.push_back({delivery, delivery});  // it only waited for its report
+        continue;
+      }
+      if (is_routed_elsewhere(*message, delivery)) {
+        elsewhere.deliveries.push_back(std::move(delivery));
         continue;
       }
       job.deliveries.push_back(std::move(delivery));
@@ -171,8 +176,25 @@ void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
       }
     }
     if (!ended.empty()) settler_.reports().ended(message, std::move(ended));
+    if (!elsewhere.deliveries.empty()) reroute(std::move(elsewhere));
     if (!job.deliveries.empty()) dispatch(std::move(job));
   }
+}
+
+// The routes may have changed since it was accepted, by a reload or a start.
+bool Home::is_routed_elsewhere(const queue::Message& message,
+                               const queue::Delivery& delivery) const {
+  const queue::Client& client = message.client;
+  return destination_of(env_.outbound, {delivery.recipient, message.sender, client.listener,
+                                        client.address, client.user}) != delivery.destination;
+}
+
+void Home::settings_replaced() {
+  for (auto& [name, destination] : destinations_) {
+    for (const queue::Job& job : std::exchange(destination.waiting, {})) take_back(job);
+    destination.is_stale = destination.state == Destination::State::Resolving;
+  }
+  std::erase_if(destinations_, [](const auto& entry) { return !entry.second.is_stale; });
 }
 
 void Home::dispatch(queue::Job job) {
@@ -198,6 +220,7 @@ void Home::resolve(const std::string& destination) {
 void Home::resolved(const std::string& name, Resolution resolution) {
   const base::Now now = env_.now();
   Destination& destination = destinations_[name];
+  if (std::exchange(destination.is_stale, false)) return resolve(name);  // it is still Resolving
   destination.state = Destination::State::Unknown;
   std::vector<queue::Job> jobs = std::exchange(destination.waiting, {});
   if (auto* known = std::get_if<Resolved>(&resolution)) {

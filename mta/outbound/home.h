@@ -60,6 +60,10 @@ class Home {
 
   [[nodiscard]] std::size_t out() const { return directory_.out(); }
 
+  // Everything that was resolved, or waits for that, was so by the old settings: it is loaded, and
+  // routed, anew.
+  void settings_replaced();
+
   // While stopping nothing is loaded and nothing starts.
   void stop() { stopping_ = true; }
 
@@ -70,6 +74,7 @@ class Home {
     std::shared_ptr<const Site> site;
     base::Instant expires{};
     std::uint32_t failures = 0;  // of its name resolution, in a row
+    bool is_stale = false;       // while Resolving: the settings have been replaced meanwhile
     std::vector<queue::Job> waiting;
   };
 
@@ -84,6 +89,8 @@ class Home {
   void forget_destinations();
   void not_resolved(Destination& destination, queue::Job job, const queue::Failure& failure);
   void reroute(queue::Job job);
+  [[nodiscard]] bool is_routed_elsewhere(const queue::Message& message,
+                                         const queue::Delivery& delivery) const;
   void to_owner(queue::Job job, const std::shared_ptr<const Site>& site);
   void sweep_over_age(const queue::QueueName& queue, queue::WaitingMark from,
                       base::WallTime failed_at, const std::string& host, const std::string& reply);

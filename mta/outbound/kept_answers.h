@@ -25,6 +25,11 @@ class KeptAnswers {
   // In place of what was kept for this address before.
   void keep(std::string address, smtp::Reply reply, base::Instant until);
 
+  void clear() {
+    by_address_.clear();
+    order_.clear();
+  }
+
   [[nodiscard]] std::size_t size() const { return by_address_.size(); }
 
  private:

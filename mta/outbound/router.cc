@@ -216,6 +216,7 @@ const Route* Router::route_named(std::string_view name) const {
 
 Manner Router::manner_of(const Route* route) const {
   Manner manner;
+  manner.generation = settings_.generation;
   manner.tls = route == nullptr ? settings_.mx_tls : route->tls;
   manner.tls_context = settings_.tls;
   if (route == nullptr) return manner;
@@ -236,6 +237,7 @@ void Router::resolve(std::string_view destination, Done done) {
       auto site = std::make_shared<Site>();
       site->account = destination;
       site->connections_max = queue_settings_.route_connections;
+      site->manner = manner_of(route);
       site->maildir = maildir->path;
       return done(Resolved{std::move(site), kKeepMax});
     }

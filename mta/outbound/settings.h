@@ -75,7 +75,8 @@ struct Route {
 };
 
 struct OutboundSettings {
-  std::string hostname;  // EHLO
+  std::uint64_t generation = 0;  // rises with each reload
+  std::string hostname;          // EHLO
   std::vector<Route> routes;
   TlsLevel mx_tls = TlsLevel::May;                     // where no route says otherwise
   std::shared_ptr<const net::TlsClientContext> tls{};  // null: TLS is never tried

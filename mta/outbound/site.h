@@ -35,6 +35,7 @@ struct Manner {
   TlsLevel tls = TlsLevel::Off;
   std::shared_ptr<const net::TlsClientContext> tls_context{};  // null: TLS cannot be begun
   std::optional<Credentials> credentials{};
+  std::uint64_t generation = 0;  // of the OutboundSettings that it was made from
 };
 
 // What `manner` comes to at this host. What is secret or asked to be encrypted never goes in clear

@@ -80,6 +80,11 @@ class Verifier final : public smtp::RecipientProbe, public RecipientConversation
 
   void ask(std::string address, Done done) override;
 
+  void forget_answers() override {
+    options_ = client_options(env_.outbound.hostname);
+    kept_.clear();
+  }
+
  private:
   struct Question {
     std::string address;
@@ -109,7 +114,7 @@ class Verifier final : public smtp::RecipientProbe, public RecipientConversation
 
   const Environment& env_;
   const VerifierLimits limits_;
-  const smtp::ClientOptions options_;
+  smtp::ClientOptions options_;
   Router router_;
   KeptAnswers kept_;
   std::map<std::uint64_t, Question> questions_;  // in the order they were asked, so of deadlines

@@ -17,6 +17,9 @@ class RecipientProbe {
   virtual ~RecipientProbe() = default;
   // `done` runs once, never within this call.
   virtual void ask(std::string address, Done done) = 0;
+
+  // The settings have changed: answers that were kept may come from hosts that are not asked now.
+  virtual void forget_answers() {}
 };
 
 }  // namespace rockdove::smtp

@@ -4,6 +4,7 @@ namespace rockdove::probe {
 
 std::span<const Area> areas() {
   static constexpr Area kAreas[] = {
+      {"proxy", answer_proxy},
       {"smtp-address", answer_smtp_address},
       {"smtp-command", answer_smtp_command},
   };

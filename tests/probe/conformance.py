@@ -25,8 +25,14 @@ def judge_command(case, result):
     return "ok" in result and result["ok"] in (None, case["ok"])
 
 
+def judge_proxy(case, result):
+    """Where the case does not say, a header is a string of hex; a list of parts is a piece of one."""
+    return "ok" in result and ("ok" not in case or result["ok"] is case["ok"])
+
+
 # area: (file below the folder, judge)
 AREAS = {
+    "proxy": ("smtp/proxy.jsonl", judge_proxy),
     "smtp-address": ("smtp/address.jsonl", judge_address),
     "smtp-command": ("smtp/command.jsonl", judge_command),
 }

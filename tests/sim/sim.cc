@@ -332,6 +332,15 @@ void Sim::check_quiet() {
   }
 }
 
+void Sim::reload(daemon::RelaySettings relay) {
+  relay.outbound.generation = ++generation_;
+  settings_.relay = std::move(relay);
+  const auto prepared = daemon::prepare(settings_.relay);
+  for (unsigned index = 0; index < settings_.loops; ++index) {
+    run_->loops[index]->loop.post([this, index, prepared] { run_->relay->use(index, prepared); });
+  }
+}
+
 daemon::Relay& Sim::relay() {
   return *run_->relay;
 }

@@ -98,6 +98,9 @@ class Sim {
   // The process is killed and what was not synced is lost; after `down` it starts again.
   void crash_and_restart(base::Duration down = 1s);
 
+  // Every loop gets these settings in its next turn, this run and those that follow.
+  void reload(daemon::RelaySettings relay);
+
   void move_wall_clock(base::Duration by);
   // The disk is full from the next write on, until free_disk().
   void fill_disk();
@@ -139,7 +142,8 @@ class Sim {
 
   Agenda agenda_;
   base::Random random_;
-  const SimSettings settings_;
+  SimSettings settings_;
+  std::uint64_t generation_ = 0;
   tests::MemoryDisk disk_;
 
  public:

@@ -262,6 +262,21 @@ TEST_CASE("after a rotation reopen() goes on in a new file") {
   CHECK(lines_of(test.folder.path("log")).size() == 1);
 }
 
+TEST_CASE("a log may move to another file, and stays where it is when that cannot be had") {
+  TestLog test(LogFormat::Text);
+  test.log.line(Level::Error, "old");
+  REQUIRE(test.sink->change(test.folder.path("other")).is_ok());
+  test.log.line(Level::Error, "new");
+  CHECK_FALSE(test.sink->change(test.folder.path("none/log")).is_ok());
+  test.log.line(Level::Error, "newer");
+  CHECK(lines_of(test.folder.path("log")).size() == 1);
+  CHECK(lines_of(test.folder.path("other")).size() == 2);
+  REQUIRE(std::rename(test.folder.path("other").c_str(), test.folder.path("gone").c_str()) == 0);
+  REQUIRE(test.sink->reopen().is_ok());
+  test.log.line(Level::Error, "newest");
+  CHECK(lines_of(test.folder.path("other")).size() == 1);
+}
+
 TEST_CASE("a log that cannot be written counts what it loses and goes on") {
   auto sink = LogSink::open("/dev/full").value();
   Folder folder;

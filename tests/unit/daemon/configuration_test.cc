@@ -11,6 +11,7 @@
 #include "mta/base/quantity.h"
 #include "mta/daemon/config_table.h"
 #include "mta/daemon/config_target.h"
+#include "temporary_directory.h"
 
 using namespace rockdove;
 using namespace rockdove::daemon;
@@ -165,6 +166,7 @@ servers = ["127.0.0.1:5353", "::1"]
 )",
       {{"/r", "# who\nAnna@Example.com\r\n@example.com\n"},
        {"/a", "root: x@y.example\n"},
+       {"/u", "# nobody yet"},
        {"/rsa.crt", "r"},
        {"/rsa.key", "k"},
        {"/ec.pem", "e"},
@@ -507,24 +509,39 @@ TEST_CASE("the alias postmaster stands in for the key") {
 }
 
 TEST_CASE("listeners that nobody could use, or that give passwords away, are told of") {
-  const std::string listener = "[[listener]]\nname = \"l\"\n";
-  CHECK(problems_of(listener + "address = \":587\"\ntls = \"off\"\nauth = \"required\"\n") ==
+  const std::map<std::string, std::string> files = {{"/etc/rockdove/users", "# nobody\n"}};
+  const std::string on_587 = "[[listener]]\nname = \"l\"\naddress = \":587\"\ntls = \"off\"\n";
+  CHECK(problems_of(on_587 + "auth = \"required\"\n", files) ==
         Lines{"c:6:8: error: nobody could send anything by `l`: it requires authentication, which "
               "is not offered without TLS; set `tls`, or name networks in `auth_in_clear` that may "
               "send passwords in clear"});
-  CHECK(problems_of(listener + "address = \":587\"\ntls = \"off\"\nauth = \"optional\"\n") ==
+  CHECK(problems_of(on_587 + "auth = \"optional\"\n", files) ==
         Lines{"c:6:8: warning: authentication is never offered by `l` without TLS; set `tls`, or "
               "name networks in `auth_in_clear` that may send passwords in clear"});
-  CHECK(problems_of(listener + "address = \":587\"\ntls = \"off\"\nauth = \"required\"\n"
-                               "auth_in_clear = [\"10.0.0.0/8\"]\n") == Lines{});
-  CHECK(problems_of(listener + "address = \":25\"\ntls = \"implicit\"\n")
-            .at(0)
-            .find("c:5:7: warning: other mail servers come to port 25 without TLS") == 0);
-  CHECK(problems_of(listener + "address = \":465\"\n")
-            .at(0)
-            .find("warning: clients expect TLS from the first octet on port 465") !=
+  CHECK(problems_of(on_587 + "auth = \"required\"\nauth_in_clear = [\"10.0.0.0/8\"]\n", files) ==
+        Lines{});
+  const auto has = [](const Lines& problems, const std::string& words) {
+    return problems.size() == 1 && problems[0].find(words) != std::string::npos;
+  };
+  CHECK(has(problems_of("[[listener]]\naddress = \":25\"\ntls = \"implicit\"\n"),
+            "warning: other mail servers come to port 25 without TLS"));
+  CHECK(has(problems_of("[[listener]]\naddress = \":465\"\n"),
+            "warning: clients expect TLS from the first octet on port 465"));
+  CHECK(has(problems_of("[[listener]]\naddress = \":25\"\nproxy_from = [\"0.0.0.0/0\"]\n"),
+            "warning: `proxy_from`"));
+}
+
+TEST_CASE("the accounts are read where a listener asks for them") {
+  const std::string listener =
+      "[[listener]]\nname = \"l\"\naddress = \":587\"\nauth = \"optional\"\n[auth]\nusers = ";
+  CHECK(problems_of(listener + "\"/none\"\n") ==
+        Lines{"c:7:9: warning: `auth.users`: there is no file `/none`"});
+  CHECK(problems_of(listener + "\"/open\"\n", {{"/open", "#\n"}}).at(0).find("chmod") !=
         std::string::npos);
-  CHECK(problems_of(listener + "address = \":25\"\nproxy_from = [\"0.0.0.0/0\"]\n").size() == 1);
+  CHECK(problems_of(listener + "\"/bad\"\n", {{"/bad", "no colon\n"}})
+            .at(0)
+            .find("c:7:9: error: `auth.users`: /bad:1: ") == 0);
+  CHECK(problems_of("[auth]\nusers = \"/none\"\n") == Lines{});
 }
 
 TEST_CASE("certificates and keys come in pairs") {
@@ -647,6 +664,19 @@ TEST_CASE("contrib/doc/configuration.md is what the table says") {
   text << file.rdbuf();
   // Write it anew with: build/rockdove check --reference > contrib/doc/configuration.md
   CHECK(text.str() == configuration_reference());
+}
+
+TEST_CASE("a command learns where things are without being able to read secrets") {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path() + "/c.toml";
+  std::ofstream(path) << "runtime_dir = \"/tmp/r\"\n[tls]\ncertificate = \"/none.pem\"\n";
+  CHECK_FALSE(load_configuration(path).configuration.has_value());
+  const ParsedConfiguration keys = load_configuration_keys(path);
+  REQUIRE(keys.configuration.has_value());
+  CHECK(keys.configuration->runtime_dir == "/tmp/r");
+  CHECK(keys.configuration->state_dir == "/var/lib/rockdove");
+  std::ofstream(path) << "runtime_dir = 7\n";
+  CHECK_FALSE(load_configuration_keys(path).configuration.has_value());
 }
 
 TEST_CASE("a file that is not there is an error that says how to begin") {

@@ -10,6 +10,22 @@ namespace {
 
 using Standing = ConnectionBudget::Standing;
 
+TEST_CASE("a reload changes how many connections there may be, and ends none") {
+  ConnectionBudget budget(2);
+  REQUIRE(budget.try_take(Standing::Proven));
+  REQUIRE(budget.try_take(Standing::Proven));
+  CHECK_FALSE(budget.try_take(Standing::Proven));
+  budget.change(3);
+  REQUIRE(budget.try_take(Standing::Proven));
+  budget.change(1);
+  CHECK(budget.open() == 3);
+  budget.give_back(Standing::Proven);
+  budget.give_back(Standing::Proven);
+  CHECK_FALSE(budget.try_take(Standing::Proven));
+  budget.give_back(Standing::Proven);
+  CHECK(budget.try_take(Standing::Proven));
+}
+
 TEST_CASE("unproven sites together get at most half of the connections") {
   ConnectionBudget budget(10);
   for (int i = 0; i < 5; ++i) REQUIRE(budget.try_take(Standing::Unproven));

@@ -489,6 +489,23 @@ TEST_CASE("what waits of one message and queue can be taken back, and the rest g
   CHECK(bench.scheduler.standing("a", bench.now)->jobs == 0);
 }
 
+TEST_CASE("everything that has not started can be taken back, and what is at work goes on") {
+  Bench bench;
+  bench.offer("a", "a", 3);
+  bench.offer("a", "b", 1);
+  bench.offer("c", "c", 2);
+  bench.run();  // one of each site starts
+  CHECK(bench.scheduler.take_all_waiting().size() == 4);
+  CHECK(bench.scheduler.take_all_waiting().empty());
+  CHECK(bench.at_work("a") == 1);
+  CHECK(bench.at_work("c") == 1);
+  bench.finish("a", Finish::Success);
+  CHECK(bench.run().empty());
+  bench.offer("a", "a", 1);
+  bench.run();
+  CHECK(bench.at_work("a") == 1);
+}
+
 TEST_CASE("a site that allows no connection at all is given one") {
   Bench bench;
   bench.offer("a", "a", 1, 0);
