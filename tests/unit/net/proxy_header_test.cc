@@ -1,6 +1,7 @@
 #include "mta/net/proxy_header.h"
 
 #include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -108,7 +109,7 @@ TEST_CASE("version 2 is read strictly") {
         "the PROXY header is too short for its addresses");
   CHECK(read(version_2(0x21, 0x21, kV4)) == "the PROXY header is too short for its addresses");
   CHECK(read(version_2(0x21, 0x31, kV4)) == "the PROXY header is too short for its addresses");
-  for (const unsigned char family : {0x12, 0x22, 0x32, 0x01, 0x10, 0x41})
+  for (const unsigned char family : std::vector<unsigned char>{0x12, 0x22, 0x32, 0x01, 0x10, 0x41})
     CHECK(read(version_2(0x21, family, std::string(300, 'a'))) ==
           "the PROXY header names a family that is no stream");
   CHECK(read(version_2(0x21, 0x11, kV4 + std::string(4080 - kV4.size(), 't'))) ==
