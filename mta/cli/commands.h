@@ -40,6 +40,7 @@ Action add_route(CLI::App& app);
 Action add_send(CLI::App& app);
 Action add_serve(CLI::App& app);
 Action add_sink(CLI::App& app);
+Action add_user(CLI::App& app);
 Action add_version(CLI::App& app);
 
 }  // namespace rockdove::cli

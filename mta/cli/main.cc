@@ -14,6 +14,7 @@ constexpr std::array kCommands = {
     Command{"sink", "Accept all mail into a directory, for tests and staging", add_sink},
     Command{"queue", "Look at the queue and act on it", add_queue},
     Command{"route", "Explain where mail to an address would go", add_route},
+    Command{"user", "Accounts that clients log in with", add_user},
     Command{"version", "Print the version", add_version},
 };
 
