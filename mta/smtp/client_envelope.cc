@@ -109,52 +109,6 @@ void keep_limits(const std::vector<OutgoingRecipient>& recipients, const PeerCap
   }
 }
 
-void append_hex(std::string& text, std::uint32_t number) {
-  char digits[8];
-  const auto end = std::to_chars(std::begin(digits), std::end(digits), number, 16).ptr;
-  std::transform(std::begin(digits), end, std::begin(digits),
-                 [](char c) { return c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c; });
-  text.append(std::begin(digits), end);
-}
-
-// Takes one character of UTF-8 from the front; U+FFFD and one octet where it is none.
-std::uint32_t take_character(std::string_view& text) {
-  const auto octet = [&text](std::size_t i) -> std::uint32_t {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
-  };
-  const std::uint32_t first = octet(0);
-  const std::size_t length = first < 0x80                    ? 1
-                             : first >= 0xc2 && first < 0xe0 ? 2
-                             : first >= 0xe0 && first < 0xf0 ? 3
-                             : first >= 0xf0 && first < 0xf5 ? 4
-                                                             : 0;
-  std::uint32_t character = length == 1 ? first : first & (0xffU >> (length + 1));
-  bool is_whole = length > 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    is_whole = is_whole && (octet(i) & 0xc0) == 0x80;
-    character = character << 6 | (octet(i) & 0x3f);
-  }
-  text.remove_prefix(is_whole ? length : 1);
-  return is_whole ? character : 0xfffd;
-}
-
-// utf-8-addr-xtext (RFC 6533 §3), or utf-8-addr-unitext where the transaction takes UTF-8.
-void append_utf8_address(std::string& wire, std::string_view address, bool may_have_utf8) {
-  while (!address.empty()) {
-    const std::string_view before = address;
-    const std::uint32_t character = take_character(address);
-    const bool is_plain = character > 0x20 && character < 0x7f && character != '+' &&
-                          character != '=' && character != '\\';
-    if (is_plain || (may_have_utf8 && character > 0x9f)) {
-      wire.append(before.substr(0, before.size() - address.size()));
-      continue;
-    }
-    wire.append("\\x{");
-    append_hex(wire, character);
-    wire += '}';
-  }
-}
-
 }  // namespace
 
 Reply not_without_smtputf8(const PeerCapabilities& peer) {
@@ -205,7 +159,7 @@ void append_mail(std::string& wire, const OutgoingMessage& message, const Envelo
   wire.append("\r\n");
 }
 
-void append_rcpt(std::string& wire, const OutgoingRecipient& recipient, const EnvelopePlan& plan,
+void append_rcpt(std::string& wire, const OutgoingRecipient& recipient,
                  const PeerCapabilities& peer) {
   wire.append("RCPT TO:<").append(recipient.address).append(">");
   if (peer.dsn) {
@@ -217,7 +171,7 @@ void append_rcpt(std::string& wire, const OutgoingRecipient& recipient, const En
       const std::string_view type = original.substr(0, end);
       wire.append(" ORCPT=").append(mail::encode_xtext(type)) += ';';
       if (base::equals_ignoring_case(type, "utf-8")) {
-        append_utf8_address(wire, original.substr(end + 1), plan.smtputf8);
+        wire.append(mail::encode_utf8_address(original.substr(end + 1)));
       } else {
         wire.append(mail::encode_xtext(original.substr(end + 1)));
       }

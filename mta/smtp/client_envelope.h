@@ -36,9 +36,11 @@ struct EnvelopePlan {
   std::optional<OutgoingMessage> rewritten;
 };
 
-// From this size on content goes in chunks to peers that pipeline; to those that do not, always,
-// because it saves the round trip of DATA.
-inline constexpr std::uint64_t kChunkedOctetsMin = 64 * 1024;
+// From this size on, where it has more parts than one, content goes in chunks to peers that
+// pipeline: the first part goes along with the envelope, which saves a round trip. To peers that do
+// not pipeline it always does, because it saves that of DATA. What stuffing costs besides is next
+// to nothing: 256 KiB take 28 us by DATA and 11 us by BDAT.
+inline constexpr std::uint64_t kChunkedOctetsMin = 256 * 1024;
 
 [[nodiscard]] EnvelopePlan plan_envelope(const OutgoingMessage& message,
                                          const PeerCapabilities& peer);
@@ -51,7 +53,7 @@ inline constexpr std::uint64_t kChunkedOctetsMin = 64 * 1024;
 // With CRLF.
 void append_mail(std::string& wire, const OutgoingMessage& message, const EnvelopePlan& plan,
                  const PeerCapabilities& peer);
-void append_rcpt(std::string& wire, const OutgoingRecipient& recipient, const EnvelopePlan& plan,
+void append_rcpt(std::string& wire, const OutgoingRecipient& recipient,
                  const PeerCapabilities& peer);
 
 }  // namespace rockdove::smtp

@@ -172,9 +172,9 @@ Stage ClientSession::stage() const {
       return Stage::StartTls;
     case Due::Auth:
       return Stage::Auth;
-    case Due::Reset:
     case Due::Quit:
       return Stage::Idle;
+    case Due::Reset:  // said before a MAIL only, and a part of it
     case Due::Mail:
       return Stage::Mail;
     case Due::Rcpt:

@@ -73,7 +73,7 @@ void ClientSession::send_envelope(const OutgoingMessage& message) {
 }
 
 void ClientSession::send_rcpt(const OutgoingMessage& message, std::size_t place) {
-  append_rcpt(output_.back(), message.recipients[index_of(current_, place)], current_.plan, peer_);
+  append_rcpt(output_.back(), message.recipients[index_of(current_, place)], peer_);
   due_.push_back(Due::Rcpt);
 }
 

@@ -1,7 +1,9 @@
 // Whatever a server says, a client session gives each transaction exactly one end with a result for
 // each recipient, never waits without a deadline, and behaves the same for any cut of a line.
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "mta/smtp/client_session.h"
 #include "tests/fuzz/fuzz.h"
@@ -16,6 +18,19 @@ constexpr int kTransactionsMax = 4;
 class Player {
  public:
   explicit Player(std::size_t choice) : choice_(choice) {}
+
+  // The higher bits of the choice say how the peer is to be spoken to.
+  static smtp::ClientTerms terms_of(std::size_t choice) {
+    smtp::ClientTerms terms;
+    if ((choice & 64) != 0) terms.dialect = smtp::Dialect::Lmtp;
+    if ((choice & 128) != 0) terms.tls = smtp::UseTls::IfOffered;
+    if ((choice & 256) != 0) terms.tls = smtp::UseTls::Required;
+    terms.inside_tls = (choice & 512) != 0;
+    if ((choice & 1024) != 0)
+      terms.credentials = std::make_shared<smtp::ClientCredentials>(kCredentials);
+    terms.auth_in_clear = (choice & 2048) != 0;
+    return terms;
+  }
 
   void receive(std::string_view line, std::size_t piece) {
     for (; !line.empty(); line.remove_prefix(std::min(piece, line.size()))) {
@@ -32,25 +47,46 @@ class Player {
 
   void act() {
     drain();
+    if (session_.wants_tls()) {
+      session_.tls_started(now_);
+      inside_tls_ = true;
+      drain();
+    }
     const bool next = (choice_ & 1) != 0 && session_.can_start_next();
     if ((session_.is_ready() || next) && started_ < kTransactionsMax) {
       const std::size_t recipients = 1 + (choice_ >> 1) % 3;
-      session_.start(
-          {"a@x.example", std::vector<smtp::OutgoingRecipient>(recipients, {"b@x.example"}), 10,
-           started_ == 2},
-          now_);
+      session_.start(message_for(recipients), now_);
       recipients_ = recipients;
       ++started_;
+      body_given_ = false;
     } else if (session_.is_ready()) {
       session_.quit(now_);
     }
-    if (session_.wants_body()) session_.body(".x\r\n", smtp::BodyLast::Yes, now_);
+    if (session_.wants_body()) {
+      const bool is_first = std::exchange(body_given_, true) == false && (choice_ & 4096) != 0;
+      session_.body(is_first ? large_ : ".x\xc3\xbc\r\n",
+                    is_first ? smtp::BodyLast::No : smtp::BodyLast::Yes, now_);
+    }
     drain();
   }
 
   std::string told;  // all that it said, and all events
 
  private:
+  inline static const smtp::ClientCredentials kCredentials{"user", "secret"};
+
+  smtp::OutgoingMessage message_for(std::size_t recipients) const {
+    smtp::OutgoingMessage message;
+    message.sender = "a@x.example";
+    message.recipients.resize(recipients, {"b@x.example", {}, {}});
+    if ((choice_ & 8192) != 0)
+      message.recipients.back() = {"\xc3\xbc@b\xc3\xbc.example", {}, "utf-8;\xc3\xbc@x"};
+    message.octets = (choice_ & 4096) != 0 ? 300'000 : 10;
+    message.eight_bit = started_ == 2;
+    message.envelope_id = "id=1";
+    return message;
+  }
+
   void check_results(const std::vector<smtp::RecipientResult>& results) {
     FUZZ_CHECK(results.size() == recipients_);
     ++ended_;
@@ -72,6 +108,9 @@ class Player {
       told += std::visit([](const auto& each) { return smtp::event_text(each); }, *event) + "\n";
     }
     told.append(session_.output());
+    // base64 of "secret", alone and behind "user".
+    const bool is_secret = session_.output().find("c2VjcmV0") != std::string_view::npos;
+    FUZZ_CHECK(!is_secret || inside_tls_ || (choice_ & 2048) != 0);
     session_.output_sent(session_.output().size(), now_);
     FUZZ_CHECK((session_.deadline() == base::kNever) ==
                (session_.is_ready() || session_.is_over()));
@@ -80,7 +119,10 @@ class Player {
   std::size_t choice_;
   smtp::ClientOptions options_{"me.example", {}};
   base::Instant now_{std::chrono::hours(1)};
-  smtp::ClientSession session_{options_, now_};
+  smtp::ClientSession session_{options_, now_, terms_of(choice_)};
+  std::string large_ = "Subject: x\r\n\r\n" + std::string(66'000, 'y') + "\r\n";
+  bool inside_tls_ = (choice_ & 512) != 0;
+  bool body_given_ = false;
   int started_ = 0;
   int ended_ = 0;
   std::size_t recipients_ = 0;
@@ -102,11 +144,11 @@ std::string play(std::string_view wire, std::size_t choice, std::size_t piece) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Choices choices(fuzz::as_text(data, size));
-  const std::size_t choice = choices.next(64);
+  const std::size_t choice = choices.next(65'536);
   const std::string_view wire = choices.rest();
   const std::string whole = play(wire, choice, wire.size() + 1);
   FUZZ_CHECK(play(wire, choice, 1) == whole);
   FUZZ_CHECK(play(wire, choice, 5) == whole);
-  FUZZ_CHECK(whole.size() <= 20'000 + 10 * wire.size());
+  FUZZ_CHECK(whole.size() <= 300'000 + 20 * wire.size());
   return 0;
 }

@@ -67,8 +67,9 @@ class World {
     if ((client_.is_ready() || next) && started_ < kTransactions) {
       ++started_;
       const std::string recipient = choices_.next(4) == 3 ? "no@x.example" : "yes@x.example";
-      client_.start({"a@x.example", {{recipient}, {"yes@y.example"}}, content_.size(), false},
-                    now_);
+      // What is announced as large goes by BDAT.
+      const std::size_t announced = choices_.next(2) == 1 ? 300'000 : content_.size();
+      client_.start({"a@x.example", {{recipient}, {"yes@y.example"}}, announced, false}, now_);
       given_ = 0;
     } else if (client_.is_ready()) {
       client_.quit(now_);
