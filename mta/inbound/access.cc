@@ -32,8 +32,14 @@ NotTaken no_such_user(const InboundSettings& settings, const mail::Address& addr
 
 // "user%other.example" and its kin: a next hop that trusts us may read them as a way to another
 // domain, so that a stranger would relay through both of us.
+// The wide and small forms of these are them after a normalisation (NFKC) of the next hop's.
 bool has_routing(const mail::Address& address) {
-  return address.local.find_first_of("%!@") != std::string::npos;
+  constexpr std::string_view kWide[] = {"\uff05", "\uff01", "\uff20", "\ufe6a", "\ufe57", "\ufe6b"};
+  if (address.local.find_first_of("%!@") != std::string::npos) return true;
+  return is_unicode(address) &&
+         std::any_of(std::begin(kWide), std::end(kWide), [&address](std::string_view wide) {
+           return address.local.find(wide) != std::string::npos;
+         });
 }
 
 RecipientDecision decide_relay_domain(const InboundSettings& settings,

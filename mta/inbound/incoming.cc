@@ -38,17 +38,27 @@ Incoming::~Incoming() {
 void Incoming::add_recipient(const smtp::RecipientOffered& offered,
                              const std::vector<std::string>& addresses) {
   if (offered_++ == 0) first_offered_ = offered.recipient;
+  mail::NotifySet notify = offered.notify;
+  if (addresses.size() > 1 && notify.success) {
+    mail::NotifySet success;
+    success.success = true;
+    expanded_.push_back(
+        {mail::format_address(offered.recipient), success, offered.original_recipient});
+    recipient_octets_ += sizeof(Recipient) + offered.original_recipient.size();
+    notify.success = false;
+    notify.never = !notify.failure && !notify.delay;
+  }
   for (const std::string& address : addresses) {
     if (!recipients_.empty()) {
       if (known_.empty()) known_.emplace(recipients_.front().address, 0);
       const auto [known, is_new] = known_.emplace(address, recipients_.size());
       if (!is_new) {
         Recipient& twice = recipients_[known->second];
-        twice.notify = merged(twice.notify, offered.notify);
+        twice.notify = merged(twice.notify, notify);
         continue;
       }
     }
-    recipients_.push_back({address, offered.notify, offered.original_recipient});
+    recipients_.push_back({address, notify, offered.original_recipient});
     // `known_` has it, too.
     recipient_octets_ += sizeof(Recipient) + sizeof(std::string) + 2 * address.size() +
                          offered.original_recipient.size();

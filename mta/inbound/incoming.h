@@ -53,6 +53,10 @@ class Incoming {
 
   [[nodiscard]] const std::vector<Recipient>& recipients() const { return recipients_; }
 
+  // Aliases of several addresses whose sender asked to hear of success (RFC 3461 §5.2.7.3): he
+  // hears that they were expanded, and nothing of success from the addresses.
+  [[nodiscard]] const std::vector<Recipient>& expanded() const { return expanded_; }
+
   [[nodiscard]] const std::string& envelope_id() const { return envelope_id_; }
 
   [[nodiscard]] mail::ReturnContent returned() const { return returned_; }
@@ -87,6 +91,7 @@ class Incoming {
   mail::Address first_offered_;
   std::uint32_t offered_ = 0;
   std::vector<Recipient> recipients_;
+  std::vector<Recipient> expanded_;
   std::uint64_t recipient_octets_ = 0;  // of memory, roughly
   // Where each stands in recipients_; filled from the second recipient on.
   std::unordered_map<std::string, std::size_t> known_;

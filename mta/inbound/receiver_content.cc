@@ -169,7 +169,8 @@ std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& 
   header += incoming.separator();
   message->body_octets = incoming.body_octets();
   message->eight_bit = incoming.eight_bit();
-  message->recipients = static_cast<std::uint32_t>(incoming.recipients().size());
+  message->recipients =
+      static_cast<std::uint32_t>(incoming.recipients().size() + incoming.expanded().size());
   return message;
 }
 
@@ -186,6 +187,19 @@ std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const
     delivery.due = now;
     delivery.destination = reception_.destination_of(
         {recipient.address, sender, listener_.settings->name, info_.peer.ip, session_.user()});
+  }
+  for (const Incoming::Recipient& alias : incoming_->expanded()) {
+    queue::Delivery& delivery = deliveries.emplace_back();
+    delivery.number = static_cast<std::uint32_t>(deliveries.size());
+    delivery.recipient = alias.address;
+    delivery.notify = alias.notify;
+    delivery.original_recipient = alias.original;
+    const std::size_t at = alias.address.rfind('@');
+    delivery.destination =
+        at == std::string::npos ? settings_.hostname : alias.address.substr(at + 1);
+    delivery.final_status = "2.1.5";
+    delivery.ending = queue::Ending::Expanded;
+    delivery.due = now;
   }
   return deliveries;
 }

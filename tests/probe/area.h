@@ -30,6 +30,7 @@ struct Area {
 [[nodiscard]] std::span<const Area> areas();
 
 nlohmann::json answer_proxy(const nlohmann::json& test_case, const Options& options);
+nlohmann::json answer_rfc2047(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_smtp_address(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_smtp_command(const nlohmann::json& test_case, const Options& options);
 

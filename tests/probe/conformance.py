@@ -30,9 +30,14 @@ def judge_proxy(case, result):
     return "ok" in result and ("ok" not in case or result["ok"] is case["ok"])
 
 
+def judge_rfc2047(case, result):
+    return result.get("decoded") == case["decoded"]
+
+
 # area: (file below the folder, judge)
 AREAS = {
     "proxy": ("smtp/proxy.jsonl", judge_proxy),
+    "rfc2047": ("mime/rfc2047.jsonl", judge_rfc2047),
     "smtp-address": ("smtp/address.jsonl", judge_address),
     "smtp-command": ("smtp/command.jsonl", judge_command),
 }
@@ -50,7 +55,7 @@ def main():
         run = subprocess.run([probe, area, "--root", str(path.parent)], stdin=stream,
                              stdout=subprocess.PIPE, check=True)
     results = [json.loads(line) for line in run.stdout.decode().split("\n") if line]
-    if [case["id"] for case in cases] != [result["id"] for result in results]:
+    if [case.get("id", number) for number, case in enumerate(cases, 1)] != [result["id"] for result in results]:
         print(f"{area}: the answers are not those of the cases, in their order")
         return 1
     wrong = [(case, result) for case, result in zip(cases, results) if not judge(case, result)]

@@ -1,5 +1,6 @@
-// smtp-command: would this line be obeyed, at the right time? null: a verb or a parameter that is
-// not offered here.
+// smtp-command: is this line a command as we take it apart? null: a verb or a parameter that is not
+// offered here. Whether it is obeyed is the session's affair: it refuses RCPT TO:<> and mechanisms
+// of AUTH that it does not have.
 #include "mta/smtp/command.h"
 #include "tests/probe/area.h"
 
