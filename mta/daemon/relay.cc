@@ -116,6 +116,10 @@ void Relay::hold_clients(std::unordered_set<base::IpAddress> clients) {
   held_clients_ = std::move(clients);
 }
 
+void Relay::use_authenticator(inbound::Authenticator& authenticator) {
+  for (const auto& shard : shards_) shard->reception.authenticator = &authenticator;
+}
+
 void Relay::find_queues(unsigned loop) {
   shards_[loop]->dispatcher.find_queues();
 }

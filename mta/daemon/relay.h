@@ -71,6 +71,9 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
   // Before the loops run: clients in whose sessions the process failed three times.
   void hold_clients(std::unordered_set<base::IpAddress> clients);
 
+  // Before the loops run: who checks the logins of clients. Without, AUTH is not offered.
+  void use_authenticator(inbound::Authenticator& authenticator);
+
   // These on the thread of the loop with this index.
   // Looks into the store for what waits there; also after it was reopened.
   void find_queues(unsigned loop);

@@ -22,6 +22,7 @@
 #include "dns/hosts_file.h"
 #include "mta/admin/control_server.h"
 #include "mta/base/text.h"
+#include "mta/base/workers.h"
 #include "mta/daemon/certificates.h"
 #include "mta/daemon/crashes.h"
 #include "mta/daemon/listening.h"
@@ -31,6 +32,7 @@
 #include "mta/daemon/relay.h"
 #include "mta/daemon/reload.h"
 #include "mta/daemon/working.h"
+#include "mta/inbound/accounts.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
 #include "queue/rocks_rows.h"
@@ -45,6 +47,7 @@ using base::Result;
 constexpr base::Duration kDrainTime = std::chrono::seconds(30);
 constexpr base::Duration kHistoryKept = std::chrono::hours(24 * 30);
 constexpr base::Duration kCertificatesEach = std::chrono::hours(24);  // looked at
+constexpr std::size_t kWorkWaitingMax = 1024;
 constexpr std::uint64_t kDescriptorsForOurselves = 200;  // files of the queue, sockets that listen
 
 // Everything of one loop that touches the world.
@@ -121,6 +124,7 @@ class Server {
   Result<void> make_loops(unsigned loops);
   [[nodiscard]] RelaySettings relay_settings() const;
   void make_relay();
+  void make_accounts();
   void start_loops();
   void begin_work(std::unordered_set<base::IpAddress> held_clients);
   void listen(unsigned loop);
@@ -148,9 +152,11 @@ class Server {
   std::optional<net::ListeningSocket> control_socket_;
   std::vector<std::unique_ptr<LoopWorld>> worlds_;
   std::unique_ptr<Relay> relay_;
+  std::unique_ptr<inbound::Accounts> accounts_;
   std::unique_ptr<admin::ControlServer> control_;
   // Ends first of these: what it still answers is posted to the loops and counted in the relay.
   std::unique_ptr<queue::ThreadedStore> store_;
+  std::unique_ptr<base::WorkerPool> workers_;  // posts to loops and accounts, too
   sigset_t signals_{};
 };
 
@@ -193,6 +199,7 @@ Result<void> Server::start() {
   if (Result<void> opened = open_store(); !opened) return opened;
   if (Result<void> made = make_loops(loops); !made) return made;
   make_relay();
+  make_accounts();
   look_at_certificates();
   start_loops();
   return {};
@@ -287,6 +294,19 @@ void Server::make_relay() {
       world->loop.post([this, index = world->loop.index()] { relay_->find_queues(index); });
     }
   });
+}
+
+// A file that is missing or bad is no reason not to start: mail of those who need no login goes on.
+void Server::make_accounts() {
+  workers_ = std::make_unique<base::WorkerPool>(base::default_worker_threads(), kWorkWaitingMax);
+  LoopWorld& home = *worlds_.front();
+  accounts_ = std::make_unique<inbound::Accounts>(
+      inbound::Accounts::Parts{home.loop, *workers_, home.log}, configuration_.users, nullptr);
+  relay_->use_authenticator(*accounts_);
+  const bool is_wanted =
+      std::any_of(configuration_.inbound.listeners.begin(), configuration_.inbound.listeners.end(),
+                  [](const auto& listener) { return listener.auth != inbound::ListenerAuth::Off; });
+  if (is_wanted) accounts_->reload(configuration_.users);  // reads it now, and says how it is
 }
 
 void Server::start_loops() {
@@ -411,6 +431,7 @@ Result<void> Server::replace_configuration() {
   ++generation_;
   addresses_->changed(**listeners);
   store_->change_min_free_disk(configuration_.queue.min_free_disk);
+  accounts_->reload(configuration_.users);
   const base::LogSettings log = configuration_.log;
   log_->change(log.level, log.format);
   on_all_loops(
@@ -474,8 +495,10 @@ void Server::stop() {
   static_cast<void>(is_quiet());
   for (const auto& world : worlds_) world->loop.stop();
   for (const auto& world : worlds_) world->thread.join();
-  store_.reset();  // writes what was handed over
+  workers_.reset();  // a result that comes now has no loop any more
+  store_.reset();    // writes what was handed over
   control_.reset();
+  accounts_.reset();
   relay_.reset();
   worlds_.clear();
   log_->line(base::Level::Info, "stopped");
