@@ -41,6 +41,7 @@ HOMES = {
     "rocksdb/": ["queue/rocks_", "tests/e2e/power_cut/rocks_writer.cc"],
     "google/protobuf/": ["queue/"],
     "idn2.h": ["mta/mail/idna."],
+    "iconv.h": ["mta/mail/encoded_word."],
     "boost/": ["mta/http/"],
     "toml++/": ["mta/daemon/"],
     "toml.hpp": ["mta/daemon/"],

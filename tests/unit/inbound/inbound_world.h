@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <catch2/catch.hpp>
+
 #include "mta/inbound/receiver.h"
 #include "tests/support/hand_loop.h"
 #include "tests/support/hand_network.h"
@@ -163,5 +165,14 @@ inline std::string command(tests::HandConnection& client, const std::string& lin
   client.say(line + "\r\n");
   return last_line(client);
 }
+
+inline void begin(tests::HandConnection& client, const std::string& recipient = "to@x.example") {
+  REQUIRE_THAT(command(client, "MAIL FROM:<from@y.example>"), Catch::Matchers::StartsWith("250"));
+  REQUIRE_THAT(command(client, "RCPT TO:<" + recipient + ">"), Catch::Matchers::StartsWith("250"));
+  REQUIRE_THAT(command(client, "DATA"), Catch::Matchers::StartsWith("354"));
+}
+
+inline const std::string kSmall =
+    "Date: Sat, 21 Nov 2026 21:00:00 +0000\r\nMessage-ID: <1@y.example>\r\n\r\nhello\r\n";
 
 }  // namespace rockdove::inbound
