@@ -147,13 +147,21 @@ std::string quoted_printable(std::string_view text) {
   return out;
 }
 
+// Bounded, so that it fits a line: an octet may take eight.
+std::string ascii_address(std::string_view utf8) {
+  constexpr std::size_t kOctetsMax = 900;
+  std::string encoded = encode_utf8_address(utf8);
+  if (encoded.size() > kOctetsMax) encoded.resize(kOctetsMax);
+  return encoded;
+}
+
 // "rfc822; bob@example.net", or the type of RFC 6533 §3 for an address with UTF-8.
 std::string typed_address(const Address& address, Charset charset) {
   const std::string text = format_address(address);
   if (base::is_ascii(text) || !base::is_utf8(text))
     return "rfc822; " + shown_address(address, Charset::Ascii);
   if (charset == Charset::Utf8) return "utf-8; " + shown_address(address, Charset::Utf8);
-  return "utf-8; " + encode_utf8_address(text.substr(0, kPathOctetsMax));
+  return "utf-8; " + ascii_address(text);
 }
 
 // What the sender called the recipient (RFC 3461 §4.2): "type;address". It is no ASCII only where
@@ -165,7 +173,7 @@ std::string typed_original(std::string_view original, Charset charset) {
   std::string type = tamed(original.substr(0, semicolon), 50);
   std::string_view address = original.substr(semicolon + 1).substr(0, kOctetsMax);
   if (charset == Charset::Ascii && !base::is_ascii(address)) {
-    return type + "; " + encode_utf8_address(address);
+    return type + "; " + ascii_address(address);
   }
   return type + "; " + tamed(address, kOctetsMax, charset);
 }

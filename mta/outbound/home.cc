@@ -391,12 +391,10 @@ void Home::sweep_delayed(const queue::QueueName& name, const queue::LastAttempt&
   request.octets_max = 0;
   request.accepted_before = failed.at - env_.queue.delay_notice;
   env_.store.load(env_.loop, std::move(request),
-                  [this, name, failed, rows_left,
-                   seen = directory_.last_release(name)](base::Result<queue::LoadedQueue> rows) {
+                  [this, name, failed, rows_left](base::Result<queue::LoadedQueue> rows) {
                     telling_.erase(name);
                     told_up_to_.erase(name);
-                    // Rows that moved while they were read are left to the next failure.
-                    if (!rows || directory_.last_release(name) != seen) return;
+                    if (!rows) return;
                     for (const queue::MessageWithDeliveries& loaded : rows->messages) {
                       tell_delayed(loaded, name, failed);
                     }
@@ -409,17 +407,52 @@ void Home::sweep_delayed(const queue::QueueName& name, const queue::LastAttempt&
 
 void Home::tell_delayed(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
                         const queue::LastAttempt& failed) {
-  std::vector<DelayNotices::Deferral> deferrals;
+  const base::MessageId id = loaded.message->id;
+  const auto wants_notice = [this, failed_at = failed.at](const queue::Message& message,
+                                                          const queue::Delivery& delivery) {
+    return delivery.final_status.empty() && delivery.state == queue::DeliveryState::Waiting &&
+           wants_delay_notice(env_.queue, message, delivery, failed_at);
+  };
+  std::vector<std::uint32_t> numbers;
   for (const queue::Delivery& delivery : loaded.deliveries) {
-    if (!delivery.final_status.empty() || delivery.state != queue::DeliveryState::Waiting) continue;
-    if (!wants_delay_notice(env_.queue, *loaded.message, delivery, failed.at)) continue;
-    if (!directory_.claim(name, {loaded.message->id, delivery.number})) continue;
-    queue::Delivery after = delivery;
-    after.last = failed;
-    deferrals.push_back({delivery, std::move(after), std::nullopt});
+    if (!wants_notice(*loaded.message, delivery)) continue;
+    if (directory_.claim(name, {id, delivery.number})) numbers.push_back(delivery.number);
   }
-  if (deferrals.empty()) return;
-  settler_.delays().defer(queue::counted(loaded.message, env_.memory), std::move(deferrals));
+  if (numbers.empty()) return;
+  // They may have moved since they were read: as they stand now, nobody else moves them.
+  env_.store.view(
+      env_.loop, id,
+      [this, id, name, failed, wants_notice,
+       numbers = std::move(numbers)](base::Result<queue::MessageView> view) {
+        std::vector<DelayNotices::Deferral> deferrals;
+        for (const std::uint32_t number : numbers) {
+          if (!view) {  // its row is still there, nobody knows where: look from the front
+            directory_.released(name, {id, number}, base::WallTime{});
+            continue;
+          }
+          const auto row = std::find_if(
+              view->deliveries.begin(), view->deliveries.end(),
+              [number](const queue::Delivery& delivery) { return delivery.number == number; });
+          if (row == view->deliveries.end() || queue::queue_of(*row) != name) {
+            directory_.released(name, {id, number}, std::nullopt);
+          } else if (!wants_notice(*view->message, *row)) {
+            directory_.released(name, {id, number}, row->due);
+          } else {
+            queue::Delivery after = *row;
+            after.last = failed;
+            deferrals.push_back({*row, std::move(after), std::nullopt});
+          }
+        }
+        env_.peers[env_.loop.index()]->want_pass();
+        if (deferrals.empty()) return;
+        settler_.delays().defer(queue::counted(view->message, env_.memory), std::move(deferrals));
+      });
+}
+
+void Home::claim_ended(std::vector<QueuedRelease>& rows) {
+  std::erase_if(rows, [this](const QueuedRelease& row) {
+    return stopping_ || !directory_.claim(row.queue, row.release.delivery);
+  });
 }
 
 void Home::act(Act act, const queue::QueueName& queue, base::DeliveryId id, ActDone done) {

@@ -52,6 +52,9 @@ class Home {
   // A person acts on a delivery that is in this queue, or was.
   void act(Act act, const queue::QueueName& queue, base::DeliveryId delivery, ActDone done);
 
+  // Takes out those of these rows, of queues of ours, that are on disk; the others are dropped.
+  void claim_ended(std::vector<QueuedRelease>& rows);
+
   // Loads what is due. Called once a turn after anything happened.
   void pump();
 

@@ -1,6 +1,8 @@
 #include "mta/outbound/report_desk.h"
 
 #include <algorithm>
+#include <map>
+#include <unordered_set>
 #include <utility>
 
 #include "mta/base/assert.h"
@@ -125,21 +127,26 @@ void ReportDesk::succeeded(const queue::MessagePointer& message, std::vector<End
   if (message->recipients == 1) return report(message, {std::move(ended), {}, {}}, [] {});
   // What was taken must never be sent again, so it does not wait for its report.
   std::optional<queue::Change> change;
+  std::vector<QueuedRelease> releases;
   for (EndedDelivery& one : ended) {
-    one.delivery.due = env_.now().wall;
+    one.delivery.due = env_.now().wall + 2 * kGatherFor;
+    releases.push_back(
+        {queue::queue_of(one.delivery), {{message->id, one.delivery.number}, one.delivery.due}});
     queue::Change next = queue::moved(*message, one.as_stored, one.delivery, std::nullopt);
     if (change) {
       change->join(std::move(next));
     } else {
       change = std::move(next);
     }
-    one.as_stored = one.delivery;
   }
-  env_.store.commit(env_.loop, std::move(*change),
-                    [this, message, ended = std::move(ended)](base::Result<void> result) mutable {
-                      MTA_ASSERT(result.is_ok());
-                      to_desk(message, std::move(ended));
-                    });
+  env_.store.commit(
+      env_.loop, std::move(*change),
+      [this, id = message->id, releases = std::move(releases)](base::Result<void> result) mutable {
+        MTA_ASSERT(result.is_ok());
+        release(env_, std::move(releases));
+        env_.on_loop(loop_of(id, env_.loop_count()),
+                     [id](Dispatcher& dispatcher) { dispatcher.settler().reports().expect(id); });
+      });
 }
 
 void ReportDesk::to_desk(const queue::MessagePointer& message, std::vector<EndedDelivery> ended) {
@@ -162,68 +169,146 @@ void ReportDesk::at_desk(const queue::MessagePointer& message, std::vector<Ended
 void ReportDesk::go_on(base::MessageId id) {
   env_.store.read_report_state(env_.loop, id, [this, id](base::Result<queue::ReportState> state) {
     // The store is being replaced: how many reports there were must be known.
-    if (!state) return park(desks_.at(id), env_.now().wall + kReportsApart);
-    if (state->reports + 1 != kReportsMax) return decide(id, *state, {});
-    env_.store.view(env_.loop, id,
-                    [this, id, known = *state](base::Result<queue::MessageView> view) {
-                      if (!view) return park(desks_.at(id), env_.now().wall + kReportsApart);
-                      decide(id, known, view->deliveries);
-                    });
+    if (!state) return park(id, env_.now().wall + kReportsApart);
+    decide(id, *state);
   });
 }
 
-void ReportDesk::decide(base::MessageId id, const queue::ReportState& state,
-                        const std::vector<queue::Delivery>& in_queue) {
+void ReportDesk::decide(base::MessageId id, const queue::ReportState& state) {
   Desk& desk = desks_.at(id);
-  const base::Now now = env_.now();
-  const bool is_last = state.reports + 1 == kReportsMax;
+  const base::WallTime now = env_.now().wall;
+  if (state.reports >= kReportsMax) {  // the last report has named them, see claim()
+    desk.is_time = false;
+    if (desk.waiting.empty()) return committed(id);
+    return report(desk.message, {std::exchange(desk.waiting, {}), {}, true},
+                  [this, id] { committed(id); });
+  }
   const base::WallTime next = state.reports == 0 ? base::WallTime{} : state.last + kReportsApart;
-  const bool are_named = state.reports >= kReportsMax;  // by the last report, see below
-  if (!are_named && next > now.wall && next - now.wall <= kReportsApart) return park(desk, next);
-  // The first report does not wait: those here keep their places in the queue's memory meanwhile,
-  // so that of a new destination no others could come.
-  if (!are_named && state.reports > 0 && !desk.has_gathered) return gather(id, desk);
-  desk.has_gathered = false;
-  // The last report names all that is left, so it waits until nothing else can end. Those that
-  // wait for it in the queue come here later, each with its own load, and go without another one.
-  Reporting reporting;
-  if (is_last) {
-    for (const queue::Delivery& delivery : in_queue) {
-      const bool is_here = std::any_of(
-          desk.waiting.begin(), desk.waiting.end(),
-          [&delivery](const EndedDelivery& one) { return one.delivery.number == delivery.number; });
-      if (is_here) continue;
-      if (delivery.final_status.empty()) return park(desk, now.wall + kLastReportAsksEvery);
-      reporting.named_too.push_back(delivery);
+  if (next > now && next - now <= kReportsApart) return park(id, next);
+  desk.state = state;
+  const bool is_all = desk.message != nullptr && desk.waiting.size() == desk.message->recipients;
+  if (is_all) return report_all(id);
+  const bool is_due =
+      std::any_of(desk.waiting.begin(), desk.waiting.end(), [now](const EndedDelivery& one) {
+        return !one.as_stored.final_status.empty() && one.as_stored.due <= now;
+      });
+  if (!is_due && !desk.is_time) return park(id, now + kGatherFor);
+  env_.store.view(env_.loop, id, [this, id](base::Result<queue::MessageView> view) {
+    if (!view) return park(id, env_.now().wall + kReportsApart);
+    claim(id, *view);
+  });
+}
+
+void ReportDesk::claim(base::MessageId id, const queue::MessageView& view) {
+  Desk& desk = desks_.at(id);
+  desk.is_time = false;
+  if (view.message == nullptr) {
+    MTA_ASSERT(desk.waiting.empty());
+    return committed(id);
+  }
+  if (desk.message == nullptr) desk.message = queue::counted(view.message, env_.memory);
+  // The last report names all that is left, so it waits until nothing else can end.
+  const bool is_last = desk.state->reports + 1 == kReportsMax;
+  std::unordered_set<std::uint32_t> here;
+  for (const EndedDelivery& one : desk.waiting) here.insert(one.delivery.number);
+  std::map<unsigned, std::vector<QueuedRelease>> by_home;
+  for (const queue::Delivery& delivery : view.deliveries) {
+    if (here.contains(delivery.number)) continue;
+    if (delivery.final_status.empty()) {
+      if (is_last) return park(id, env_.now().wall + kLastReportAsksEvery);
+      continue;
+    }
+    if (delivery.state != queue::DeliveryState::Waiting) continue;
+    const queue::QueueName name = queue::queue_of(delivery);
+    by_home[queue::home_loop(name.destination, env_.loop_count())].push_back(
+        {name, {{id, delivery.number}, delivery.due}});
+  }
+  desk.homes_asked = static_cast<unsigned>(by_home.size());
+  desk.rows_asked = 0;
+  desk.claimed.clear();
+  for (const auto& [home, rows] : by_home) desk.rows_asked += rows.size();
+  if (by_home.empty()) return report_all(id);
+  for (auto& [home, rows] : by_home) {
+    env_.on_loop(home, [id, rows = std::move(rows),
+                        desk_loop = env_.loop.index()](Dispatcher& dispatcher) mutable {
+      dispatcher.home().claim_ended(rows);
+      dispatcher.environment().on_loop(desk_loop,
+                                       [id, rows = std::move(rows)](Dispatcher& at_desk) mutable {
+                                         at_desk.settler().reports().claimed(id, std::move(rows));
+                                       });
+    });
+  }
+}
+
+void ReportDesk::claimed(base::MessageId id, std::vector<QueuedRelease> rows) {
+  Desk& desk = desks_.at(id);
+  std::move(rows.begin(), rows.end(), std::back_inserter(desk.claimed));
+  if (--desk.homes_asked > 0) return;
+  if (desk.rows_asked == 0) return report_all(id);
+  // As they stand now that nobody else may move them.
+  env_.store.view(env_.loop, id, [this, id](base::Result<queue::MessageView> view) {
+    if (view) return take_claimed(id, *view);
+    std::vector<QueuedRelease> back = std::exchange(desks_.at(id).claimed, {});
+    for (QueuedRelease& row : back)
+      row.release.due = base::WallTime{};  // looked for from the front
+    release(env_, std::move(back));
+    park(id, env_.now().wall + kReportsApart);
+  });
+}
+
+void ReportDesk::take_claimed(base::MessageId id, const queue::MessageView& view) {
+  Desk& desk = desks_.at(id);
+  std::unordered_map<std::uint32_t, const queue::Delivery*> rows;
+  for (const queue::Delivery& delivery : view.deliveries) rows[delivery.number] = &delivery;
+  std::vector<QueuedRelease> not_taken;
+  bool is_complete = desk.claimed.size() == desk.rows_asked;
+  for (QueuedRelease& row : std::exchange(desk.claimed, {})) {
+    const auto found = rows.find(row.release.delivery.number);
+    if (found == rows.end() || queue::queue_of(*found->second) != row.queue) {
+      row.release.due = std::nullopt;  // it is not there
+      not_taken.push_back(std::move(row));
+    } else if (found->second->final_status.empty()) {
+      row.release.due = found->second->due;
+      not_taken.push_back(std::move(row));
+      is_complete = false;
+    } else {
+      desk.waiting.push_back({*found->second, *found->second});
     }
   }
-  if (!are_named) reporting.state = queue::ReportState{state.reports + 1, now.wall};
+  release(env_, std::move(not_taken));
+  // What is on its way here would come behind the last report.
+  const bool is_last = desk.state->reports + 1 == kReportsMax;
+  if (is_last && !is_complete) return park(id, env_.now().wall + kReportsApart);
+  report_all(id);
+}
+
+void ReportDesk::report_all(base::MessageId id) {
+  Desk& desk = desks_.at(id);
+  if (desk.waiting.empty()) return committed(id);
+  Reporting reporting;
+  reporting.state = queue::ReportState{desk.state->reports + 1, env_.now().wall};
   reporting.ended = std::exchange(desk.waiting, {});
-  reporting.are_named = are_named;
   report(desk.message, std::move(reporting), [this, id] { committed(id); });
 }
 
-void ReportDesk::gather(base::MessageId id, Desk& desk) {
-  desk.has_gathered = true;
-  // Not from the timer's own call, because the desk and its timer may end by it.
-  desk.timer =
-      env_.loop.make_timer([this, id] { env_.loop.at_turn_end([this, id] { go_on(id); }); });
-  desk.timer->set(env_.now().instant + kGatherFor);
-}
-
-void ReportDesk::park(Desk& desk, base::WallTime due) {
+void ReportDesk::park(base::MessageId id, base::WallTime until) {
+  Desk& desk = desks_.at(id);
+  const base::Now now = env_.now();
   const std::vector<EndedDelivery> parked = std::exchange(desk.waiting, {});
-  const base::MessageId id = desk.message->id;
-  const base::WallTime wall = env_.now().wall;
+  desk.is_time = false;
+  if (desks_.size() <= kDesksMax) {
+    const base::Duration wait = std::max(until - now.wall, base::Duration::zero());
+    desk.collect_at = std::min<base::Instant>(desk.collect_at, now.instant + wait);
+  }
   for (const EndedDelivery& one : parked) {
     queue::Delivery after = one.delivery;
-    after.due = due;
+    after.due = until + kGatherFor;  // if the timer does not find it, as behind a restart
     const bool is_new = one.as_stored.final_status.empty();
     std::optional<queue::Attempt> attempt;
     if (is_new) {
-      attempt = queue::Attempt{wall, {}, after.last.host, after.last.reply, after.last.tls};
+      attempt = queue::Attempt{now.wall, {}, after.last.host, after.last.reply, after.last.tls};
     }
-    std::vector<QueuedRelease> releases{{queue::queue_of(after), {{id, after.number}, due}}};
+    std::vector<QueuedRelease> releases{{queue::queue_of(after), {{id, after.number}, after.due}}};
     env_.store.commit(env_.loop, queue::moved(*desk.message, one.as_stored, after, attempt),
                       [this, releases = std::move(releases)](base::Result<void> result) mutable {
                         MTA_ASSERT(result.is_ok());
@@ -233,14 +318,45 @@ void ReportDesk::park(Desk& desk, base::WallTime due) {
   committed(id);
 }
 
+void ReportDesk::expect(base::MessageId id) {
+  if (desks_.size() >= kDesksMax && !desks_.contains(id)) return;  // found when it is due
+  Desk& desk = desks_[id];
+  desk.collect_at = std::min<base::Instant>(desk.collect_at, env_.now().instant + kGatherFor);
+  if (!desk.busy) set_timer(id, desk);
+}
+
+void ReportDesk::set_timer(base::MessageId id, Desk& desk) {
+  // Not from the timer's own call, because the desk and its timer may end by it.
+  if (desk.timer == nullptr) {
+    desk.timer = env_.loop.make_timer(
+        [this, id] { env_.loop.at_turn_end([this, id] { time_to_collect(id); }); });
+  }
+  desk.timer->set(desk.collect_at);
+}
+
+void ReportDesk::time_to_collect(base::MessageId id) {
+  const auto found = desks_.find(id);
+  if (found == desks_.end() || found->second.collect_at > env_.now().instant) return;
+  Desk& desk = found->second;
+  desk.collect_at = base::kNever;
+  desk.is_time = true;
+  if (std::exchange(desk.busy, true)) return;
+  go_on(id);
+}
+
 void ReportDesk::committed(base::MessageId id) {
   const auto found = desks_.find(id);
   if (found == desks_.end()) return;
-  if (found->second.waiting.empty()) {
+  Desk& desk = found->second;
+  if (!desk.waiting.empty() || desk.is_time) {
+    env_.loop.at_turn_end([this, id] { go_on(id); });
+  } else if (desk.collect_at != base::kNever) {
+    desk.busy = false;
+    desk.message = nullptr;
+    set_timer(id, desk);
+  } else {
     desks_.erase(found);
-    return;
   }
-  env_.loop.at_turn_end([this, id] { go_on(id); });
 }
 
 void ReportDesk::report(const queue::MessagePointer& message, Reporting reporting,
@@ -323,8 +439,6 @@ void ReportDesk::report_with_body(const queue::MessagePointer& message, Reportin
                           env_.ids.next(now.wall),
                           now.wall};
     for (const EndedDelivery& one : ended) request.about.push_back(one.delivery);
-    std::move(reporting.named_too.begin(), reporting.named_too.end(),
-              std::back_inserter(request.about));
     if (request.kind == queue::MessageKind::PostmasterReport) {
       std::erase_if(request.about, [](const queue::Delivery& one) { return !has_failed(one); });
     }

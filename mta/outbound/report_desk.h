@@ -2,9 +2,10 @@
 // postmaster about failures that no sender can be told of. Works on whatever loop the end is known.
 //
 // A message with one recipient gets its report in the change that ends it. With several, the
-// message's desk (on loop hash(message)) sees to it that what ends within a minute shares a report,
-// and that there are at most kReportsMax: a delivery that has ended while it must wait for the next
-// report stays in the queue, marked, until that report ends it.
+// message's desk (on loop hash(message)) sees to it that what ends within seconds shares a report,
+// that they are a minute apart, and that there are at most kReportsMax: a delivery that has ended
+// and must wait for its report is *parked*: it stays in the queue, marked. When it is time, the
+// desk collects all that is parked from its homes, and one change ends it and queues the report.
 #pragma once
 
 #include <memory>
@@ -15,6 +16,7 @@
 
 #include "mta/outbound/environment.h"
 #include "mta/outbound/quota.h"
+#include "mta/outbound/release.h"
 #include "mta/outbound/report_mail.h"
 
 namespace rockdove::outbound {
@@ -30,7 +32,8 @@ class ReportDesk {
  public:
   static constexpr std::uint32_t kReportsMax = 10;
   static constexpr base::Duration kReportsApart = std::chrono::minutes(1);
-  // What shares a report comes from several connections: so long for the last one.
+  // What shares a report comes from several connections: so long for the last one. It waits on
+  // disk, so that it takes no place in its queue's memory from others of its message.
   static constexpr base::Duration kGatherFor = std::chrono::seconds(2);
   // To the postmaster, by all loops together: what is beyond ends `unreturnable`.
   static constexpr std::uint32_t kPostmasterAnHour = 60;
@@ -46,20 +49,31 @@ class ReportDesk {
   // As ended(), on the loop of the message's desk.
   void at_desk(const queue::MessagePointer& message, std::vector<EndedDelivery> ended);
 
+  // A row of this message that only waits for its report was written. On the loop of its desk.
+  void expect(base::MessageId id);
+
+  // Messages with a timer; the others are collected when a row of theirs is due.
+  static constexpr std::size_t kDesksMax = 10'000;
+
   [[nodiscard]] static unsigned loop_of(base::MessageId message, unsigned loops);
 
  private:
   struct Desk {
-    bool busy = false;  // a read or a commit is under way, or it gathers
-    bool has_gathered = false;
+    bool busy = false;     // something is under way that looks at `waiting` when it is done
+    bool is_time = false;  // for what is parked to be collected
     std::unique_ptr<base::Timer> timer;
+    base::Instant collect_at = base::kNever;  // of the timer
     queue::MessagePointer message;
     std::vector<EndedDelivery> waiting;
+    // While rows that are parked are taken out at their homes.
+    std::optional<queue::ReportState> state;
+    unsigned homes_asked = 0;
+    std::size_t rows_asked = 0;
+    std::vector<QueuedRelease> claimed;
   };
 
   struct Reporting {
     std::vector<EndedDelivery> ended;         // these end now
-    std::vector<queue::Delivery> named_too;   // have ended as well; they go later, unreported
     std::optional<queue::ReportState> state;  // written along
     bool are_named = false;  // in the last report, which was before: there is none now
   };
@@ -74,11 +88,15 @@ class ReportDesk {
 
   void to_desk(const queue::MessagePointer& message, std::vector<EndedDelivery> ended);
   void go_on(base::MessageId id);
-  // `in_queue`: the message's deliveries, when the report that is due is the last one.
-  void decide(base::MessageId id, const queue::ReportState& state,
-              const std::vector<queue::Delivery>& in_queue);
-  void gather(base::MessageId id, Desk& desk);
-  void park(Desk& desk, base::WallTime due);
+  void decide(base::MessageId id, const queue::ReportState& state);
+  // What is parked joins the report: its rows are taken out at their homes.
+  void claim(base::MessageId id, const queue::MessageView& view);
+  void claimed(base::MessageId id, std::vector<QueuedRelease> rows);
+  void take_claimed(base::MessageId id, const queue::MessageView& view);
+  void report_all(base::MessageId id);
+  void park(base::MessageId id, base::WallTime until);
+  void set_timer(base::MessageId id, Desk& desk);
+  void time_to_collect(base::MessageId id);
   void committed(base::MessageId id);
 
   // Ends what has ended with a report to whom it concerns, or without one.
