@@ -48,7 +48,8 @@ ConnectionPlan plan_connection(const Manner& manner, const HostAddress& host, In
   if (plan.level == TlsLevel::Off || manner.tls_context == nullptr) return plan;
   net::StartTlsAsClient tls;
   tls.context = manner.tls_context;
-  tls.host = host.host;
+  // A literal is called "[192.0.2.1]"; certificates know it without brackets.
+  tls.host = host.host.starts_with('[') ? base::format_ip_address(host.address.ip) : host.host;
   tls.port = host.address.port;
   if (plan.level == TlsLevel::Verify) tls.verify = net::TlsVerify::NameAndChain;
   // Where nobody insists, old TLS is still better than none.

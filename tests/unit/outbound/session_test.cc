@@ -147,6 +147,13 @@ TEST_CASE("TLS is used where it is offered, and the report names it") {
   CHECK(world.is_idle);
 }
 
+TEST_CASE("a host that is an address is asked for its certificate by that address") {
+  World world(TlsLevel::Verify);
+  world.site->hosts[0].host = "[192.0.2.1]";
+  world.start();
+  CHECK(std::get<net::StartTlsAsClient>(*world.to_handshake().tls_wanted()).host == "192.0.2.1");
+}
+
 TEST_CASE("with off, and with may where it is not offered, mail goes in clear") {
   World world(GENERATE(TlsLevel::Off, TlsLevel::May));
   world.start();
