@@ -1,5 +1,5 @@
-// What a failure means: one table, from how far the conversation had come and what was said there.
-// Nothing else decides whether mail is tried at the next host, later, or goes back to its sender.
+// What a failure means: the one table that decides whether mail is tried at the next host, later,
+// or goes back to its sender.
 //
 //   stage            4yz                    5yz                    lost, timed out, garbage
 //   resolve          (temporary: defer and pause the destination; permanent: bounce)
@@ -15,8 +15,7 @@
 // STARTTLS and AUTH fail only where TLS or a password must be: the mail waits for its site, because
 // what is wrong (a certificate, our own password) is nothing that its sender could put right. A 5yz
 // to AUTH is not asked for again at the next host: many lock an account that errs too often.
-//
-// Besides: 421 anywhere blames the site (RFC 5321 §3.8); 452 and 552 to some but not all RCPT mean
+// 421 anywhere blames the site (RFC 5321 §3.8); 452 and 552 to some but not all RCPT mean
 // "enough for one transaction", and those recipients go at once in the next one (§4.5.3.1.10); a
 // connection that was kept open and is found dead or told 421 at its next MAIL counts as not tried.
 #pragma once

@@ -8,20 +8,26 @@ from aiosmtpd.smtp import AuthResult
 from knot import free_port
 
 
+def server_context(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context
+
+
 class Aiosmtpd:
     name = "aiosmtpd"
     scheme = "smtp"
 
-    def __init__(self, certificate, user, password):
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(*certificate)
+    def __init__(self, context, user, password):
+        """Without a context it offers no STARTTLS."""
+        self._context = context
         self._login = (user.encode(), password.encode())
         self._kept = {}
         self._controllers = []
         self.ports = {}
 
-    def start(self):
-        for kind in ("none", "auth"):
+    def start(self, kinds=("none", "auth")):
+        for kind in kinds:
             port = free_port()
             options = {"auth_required": True, "auth_require_tls": False, "authenticator": self._authenticate}
             controller = Controller(self, hostname="127.0.0.1", port=port, tls_context=self._context,

@@ -2,7 +2,10 @@
 name NAME.pem and NAME.key."""
 
 import os
+import shutil
 import subprocess
+
+from relay import give_to_daemon
 
 
 class Authority:
@@ -31,3 +34,13 @@ class Authority:
                       "-days", "30", "-extfile", extensions, "-out", certificate)
         os.chmod(key, 0o644)  # servers of several users read it; it protects nothing
         return certificate, key
+
+
+def for_the_relay(certificate):
+    """The same with a copy of the key that only the daemon's user may read: the relay insists on that."""
+    path, key = certificate
+    copy = key + ".relay"
+    shutil.copy(key, copy)
+    os.chmod(copy, 0o600)
+    give_to_daemon(copy)
+    return path, copy

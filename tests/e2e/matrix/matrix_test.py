@@ -26,7 +26,7 @@ import letters  # noqa: E402
 import relay as relay_module  # noqa: E402
 from clients import PROGRAMS, SENDER, Client, Sent  # noqa: E402
 from relay import until  # noqa: E402
-from table import YES, Table, render  # noqa: E402
+from table import YES, Said, Table, render  # noqa: E402
 from world import AUTH, LEVELS, TLS, World  # noqa: E402
 
 DOCUMENT = os.path.normpath(os.path.join(HERE, "../../../contrib/doc/matrix.md"))
@@ -38,6 +38,15 @@ What Rockdove was tried with: real programs of Debian 12 on both sides of one re
 every cell in every run of `contrib/check`, compares what arrives with what was sent, octet for octet, and this
 page with what came out; `matrix_test.py --write` writes it.
 """
+
+
+# By the route's `tls`, in the order of LEVELS. Mail that waits is tried again, and bounces after queue.lifetime.
+ODD_TLS = {
+    "no STARTTLS": ("in clear", "in clear", "waits", "waits"),
+    "certificate for another name": ("in clear", "over TLS", "over TLS", "waits"),
+    "certificate by an unknown authority": ("in clear", "over TLS", "over TLS", "waits"),
+    "handshake fails": ("in clear", "in clear", "waits", "waits"),
+}
 
 
 class Relayed(Client):
@@ -128,21 +137,42 @@ class Matrix:
 
     # One letter to one next hop.
 
-    def hand_out(self, way, letter):
-        hop, level, auth = self.world.ways[way]
-        recipients = ["%s-%d@%s.example" % (letter.name.replace(" ", "-").lower(), i, way) for i in range(letter.recipients)]
+    def hand_out(self, name, letter):
+        way = self.world.ways[name]
+        if way.why_not:
+            return way.why_not
+        recipients = ["%s-%d@%s.example" % (letter.name.replace(" ", "-").lower(), i, name) for i in range(letter.recipients)]
         door = self.world.doors["clear-none"]
         with smtplib.SMTP("127.0.0.1", door.port, "client.example", timeout=60) as client:
             client.ehlo()
             client.sendmail(SENDER, recipients, letter.raw)
         for recipient in recipients:
-            raw, over_tls, authenticated = self.wait(hop.arrived, recipient)
+            raw, over_tls, authenticated = self.wait(way.hop.arrived, recipient)
             wrong = letters.difference(raw, letter)
             if wrong:
                 raise AssertionError(wrong)
-            if (over_tls, authenticated) != (level != "off", auth != "none"):
-                raise AssertionError("TLS: %s, authenticated: %s" % (over_tls, authenticated))
+            if (over_tls, authenticated) != (way.over_tls, way.authenticated):
+                raise AssertionError("TLS: %s, authenticated: %s: %s" % (over_tls, authenticated, raw[:500]))
         return YES
+
+    # TLS that is not as it should be.
+
+    def hand_out_oddly(self, name, level):
+        """How it went: "in clear", "over TLS", or "waits"."""
+        hop = self.world.odd_hops[name]
+        recipient = "b@%s.example" % World.odd_name(name, level)
+        with smtplib.SMTP("127.0.0.1", self.world.doors["clear-none"].port, "client.example", timeout=60) as client:
+            client.ehlo()
+            client.sendmail(SENDER, [recipient], letters.MIXED.raw)
+        found = until(lambda: hop.arrived(recipient) or self.world.failed(recipient), "an end of mail for " + recipient, 60)
+        if isinstance(found, tuple):
+            result = "over TLS" if found[1] else "in clear"
+        else:
+            result = "waits" if found["message"] == "deferred" else "bounces"
+        wanted = ODD_TLS[name][LEVELS.index(level)]
+        if result != wanted:
+            raise AssertionError("%s instead of %s: %s" % (result, wanted, found))
+        return Said(result)
 
     # All of them.
 
@@ -164,7 +194,10 @@ class Matrix:
                         ["%s, %s" % (title[tls], auth.upper() if auth != "none" else "no login") for tls in TLS for auth in AUTH])
         bodies_in = Table("Clients: odd messages", "In clear. NUL: `yes` says that it is refused.", "client",
                           [letter.name for letter in letters.ODD])
-        bodies_out = Table("Next hops: odd messages", "In clear.", "next hop",
+        ways_out = Table("Next hops: ways out", "The same message; the columns are the route's `tls`, and whether it has a "
+                         "`password_file`. With `may` TLS is used, because it works.", "next hop",
+                         ["%s, %s" % (level, "no login" if auth == "none" else "login") for level in LEVELS for auth in ("none", "login")])
+        bodies_out = Table("Next hops: odd messages", "In clear; at Dovecot's submission after a login.", "next hop",
                            [letter.name for letter in letters.ODD if letter is not letters.NUL])
         cells = []
         for client in self.clients:
@@ -173,13 +206,21 @@ class Matrix:
             for letter in letters.ODD:
                 cells.append((bodies_in, client.name, letter.name, self.hand_in, (client, "clear-none", letter)))
         for hop in self.world.hops:
+            names = [World.way_name(hop, level, auth) for level in LEVELS for auth in ("none", "login")]
+            for name, column in zip(names, ways_out.columns):
+                cells.append((ways_out, hop.name, column, self.hand_out, (name, letters.MIXED)))
+            plain = next(name for name in names if not self.world.ways[name].why_not)
             for letter in letters.ODD:
                 if letter is not letters.NUL:
-                    cells.append((bodies_out, hop.name, letter.name, self.hand_out,
-                                  ("%s-off-none" % hop.name.lower(), letter)))
+                    cells.append((bodies_out, hop.name, letter.name, self.hand_out, (plain, letter)))
+        odd_tls = Table("Next hops: TLS that is not as it should be", "What becomes of a message; the columns are the route's "
+                        "`tls`. What waits is tried again.", "next hop", LEVELS)
+        for name in self.world.odd_hops:
+            for level in LEVELS:
+                cells.append((odd_tls, name, level, self.hand_out_oddly, (name, level)))
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             self.fill(pool, cells)
-        return render(INTRODUCTION, [ways_in, bodies_in, bodies_out])
+        return render(INTRODUCTION, [ways_in, bodies_in, ways_out, odd_tls, bodies_out])
 
 
 def main():

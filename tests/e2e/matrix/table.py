@@ -4,6 +4,10 @@ why there can be none."""
 YES = "yes"
 
 
+class Said(str):
+    """What stands in a cell as it is."""
+
+
 class Table:
     def __init__(self, title, text, corner, columns):
         self.title, self.text, self.corner = title, text, corner
@@ -18,7 +22,7 @@ def render(introduction, tables):
     reasons = []
 
     def cell(value):
-        if value in (YES, None):
+        if value in (YES, None) or isinstance(value, Said):
             return value or ""
         if value not in reasons:
             reasons.append(value)
