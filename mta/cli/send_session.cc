@@ -79,11 +79,8 @@ std::string_view SendSession::output() const {
 }
 
 void SendSession::output_sent(std::size_t octets, base::Now now) {
-  const std::size_t of_content = std::min(octets, content_unsent_);
-  content_unsent_ -= of_content;
-  if (job_.shows_dialogue) {
-    show('C', session_->output().substr(of_content, octets - of_content), client_line_);
-  }
+  if (job_.shows_dialogue) show_sent(session_->output().substr(0, octets));
+  sent_ += octets;
   session_->output_sent(octets, now.instant);
   pump(now);
 }
@@ -119,15 +116,18 @@ void SendSession::pump(base::Now now) {
     if (!session_->wants_body()) continue;
     const std::string_view part =
         std::string_view(job_.content).substr(content_given_, kPartOctets);
-    const bool is_first = content_given_ == 0;
     content_given_ += part.size();
     const bool is_last = content_given_ == job_.content.size();
     const std::size_t before = session_->output().size();
     session_->body(part, is_last ? smtp::BodyLast::Yes : smtp::BodyLast::No, now.instant);
-    content_unsent_ += session_->output().size() - before;
-    if (job_.shows_dialogue && is_first)
-      std::fprintf(stderr, "C: [message, %zu octets]\n", job_.content.size());
-    if (job_.shows_dialogue && is_last) std::fputs("C: .\n", stderr);
+    const std::string_view added = session_->output().substr(before);
+    // RFC 3030 §2: each part has a command of its own in front, which is worth seeing.
+    const bool is_chunk = session_->peer().chunking && added.starts_with("BDAT ");
+    const std::size_t command = is_chunk ? added.find('\n') + 1 : 0;
+    if (job_.shows_dialogue) {
+      content_.push_back({sent_ + before + command, sent_ + before + added.size(),
+                          is_last && !is_chunk ? Span::Ends::WithDot : Span::Ends::Silently});
+    }
     progressed = true;
   }
 }
@@ -153,6 +153,30 @@ void SendSession::on(const smtp::SessionFailed& failed) {
 
 void SendSession::finish() {
   if (!std::exchange(finished_, true)) done_();
+}
+
+// Commands as they are; content only as its size.
+void SendSession::show_sent(std::string_view octets) {
+  std::uint64_t at = sent_;
+  while (!octets.empty()) {
+    const bool has_span = !content_.empty();
+    const bool is_content = has_span && at >= content_.front().begin;
+    const std::uint64_t until = !has_span    ? at + octets.size()
+                                : is_content ? content_.front().end
+                                             : content_.front().begin;
+    const std::size_t taken =
+        static_cast<std::size_t>(std::min<std::uint64_t>(octets.size(), until - at));
+    if (!is_content) {
+      show('C', octets.substr(0, taken), client_line_);
+    } else if (!std::exchange(content_shown_, true)) {
+      std::fprintf(stderr, "C: [message, %zu octets]\n", job_.content.size());
+    }
+    at += taken;
+    octets.remove_prefix(taken);
+    if (!is_content || at < content_.front().end) continue;
+    if (content_.front().ends == Span::Ends::WithDot) std::fputs("C: .\n", stderr);
+    content_.pop_front();
+  }
 }
 
 void SendSession::show(char who, std::string_view text, std::string& line) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -53,14 +54,26 @@ class SendSession : public net::Protocol {
   void on(const smtp::SessionFailed& failed);
   void finish();
   void show(char who, std::string_view text, std::string& line) const;
+  // For the dialogue: these octets of output() are being sent.
+  void show_sent(std::string_view octets);
+
+  // Where content stands in all that is sent in this session.
+  struct Span {
+    enum class Ends : std::uint8_t { Silently, WithDot };
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    Ends ends = Ends::Silently;
+  };
 
   const SendJob& job_;
   SendOutcome& outcome_;
   base::UniqueFunction<void()> done_;
   std::optional<smtp::ClientSession> session_;
   std::size_t content_given_ = 0;
-  std::size_t content_unsent_ = 0;  // octets of output() that are the message
-  std::string client_line_;         // shown when it is whole
+  std::uint64_t sent_ = 0;    // octets
+  std::deque<Span> content_;  // not sent whole yet; kept where the dialogue is shown
+  bool content_shown_ = false;
+  std::string client_line_;  // shown when it is whole
   std::string server_line_;
   bool finished_ = false;
 };

@@ -97,7 +97,7 @@ class Bounces(unittest.TestCase):
         sink = self.start(Sink("rcpt:*@dest.test=550 5.1.1 no"))
         relay = self.start(Relay(to=sink.url, sections='[bounce]\nreturned = "2M"\n'))
         line = b"z" * 78 + b"\r\n"
-        body = line * (octets // 80)
+        body = line * (octets // 80 - 1)
         body += b"y" * (octets - len(body) - 2) + b"\r\n"
         self.assertEqual(len(body), octets)
         relay.submit("a@example.org", ["b@dest.test"], MESSAGE.split(b"\r\n\r\n")[0] + b"\r\n\r\n" + body)

@@ -14,6 +14,7 @@ namespace {
 TEST_CASE("mail for a host that has only IPv6 is bounced once its lifetime is over") {
   SimSettings settings = default_settings();
   settings.relay.queue.lifetime = 5h;
+  settings.relay.queue.delay_notice = base::Duration::zero();
   settings.relay.queue.retry = {20min};
   Sim sim(GENERATE(1U, 2U, 3U), settings);
   home(sim);

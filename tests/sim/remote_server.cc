@@ -144,6 +144,9 @@ class RemoteSession final : public net::Protocol {
   void take_output(base::Now now) {
     std::string said(session_.output());
     session_.output_sent(said.size(), now.instant);
+    constexpr std::string_view kDsn = "250-DSN\r\n";
+    const std::size_t dsn = server_.hides_dsn_ ? said.find(kDsn) : std::string::npos;
+    if (dsn != std::string::npos) said.erase(dsn, kDsn.size());
     const std::size_t last = said.rfind("\r\n250 ");
     if (std::exchange(is_hello_, false) && last != std::string::npos) {
       said.insert(last, "\r\n250-STARTTLS");

@@ -79,6 +79,9 @@ class RemoteServer {
   // Of sessions that begin from now on; heal() leaves it.
   void set_tls(RemoteTls tls) { tls_ = tls; }
 
+  // Of sessions that begin from now on: it does not offer DSN.
+  void hide_dsn() { hides_dsn_ = true; }
+
   void set_recipients_max(std::size_t recipients) { limits_.recipients_max = recipients; }
 
   // Takes everything from now on.
@@ -111,6 +114,7 @@ class RemoteServer {
   std::vector<base::Instant> session_times_;
   std::size_t sessions_ = 0;
   RemoteTls tls_ = RemoteTls::None;
+  bool hides_dsn_ = false;
 };
 
 }  // namespace rockdove::sim
