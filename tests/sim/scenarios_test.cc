@@ -362,7 +362,7 @@ TEST_CASE("with NOTIFY=NEVER nobody hears of anything") {
   rest(sim);
 }
 
-TEST_CASE("who asks for success hears that it was relayed, once for all, with ENVID and ORCPT") {
+TEST_CASE("who asks for success hears once of each recipient, with ENVID and ORCPT") {
   SimSettings settings = default_settings();
   settings.loops = 2;
   Sim sim(GENERATE(1U, 2U, 3U), settings);
@@ -384,13 +384,18 @@ TEST_CASE("who asks for success hears that it was relayed, once for all, with EN
   sim.run_for(2h);
   CHECK_FALSE(remote.received().empty());
   const std::vector<queue::MessageId> reports = sim.truth.reports_about(mail.id);
-  REQUIRE(reports.size() == 1);
-  const std::string& content = sim.truth.content(reports[0]);
-  CHECK(count(content, "\r\nAction: relayed\r\n") == 5);
-  CHECK(count(content, "\r\nStatus: 2.") == 5);
-  CHECK(count(content, "\r\nOriginal-Envelope-Id: QQ314\r\n") == 1);
-  CHECK(count(content, "\r\nOriginal-Recipient: rfc822; Bob3@example.org\r\n") == 1);
-  CHECK(count(content, "Content-Type: text/rfc822-headers") == 1);
+  // What was sent within seconds shares a report.
+  CHECK(reports.size() < 5);
+  std::string all;
+  for (const queue::MessageId report : reports) {
+    const std::string& content = sim.truth.content(report);
+    CHECK(count(content, "\r\nOriginal-Envelope-Id: QQ314\r\n") == 1);
+    CHECK(count(content, "Content-Type: text/rfc822-headers") == 1);
+    all += content;
+  }
+  CHECK(count(all, "\r\nAction: relayed\r\n") == 5);
+  CHECK(count(all, "\r\nStatus: 2.") == 5);
+  CHECK(count(all, "\r\nOriginal-Recipient: rfc822; Bob3@example.org\r\n") == 1);
   rest(sim);
 }
 
