@@ -157,23 +157,28 @@ void HostilePeer::say_piece(base::Now now) {
 
 void HostilePeer::deadline_reached(base::Now now) {
   if (next_piece_ > now.instant) return;
-  if (out_.size() < 1'000'000) return say_piece(now);
+  if (out_.size() - sent_ < 1'000'000) return say_piece(now);
   next_piece_ = now.instant + std::chrono::seconds(1);
 }
 
 void HostilePeer::output_sent(std::size_t octets, base::Now) {
-  out_.erase(0, octets);
+  sent_ += octets;
+  if (sent_ < out_.size() && sent_ < 4'000'000) return;
+  out_.erase(0, sent_);
+  sent_ = 0;
 }
 
 void HostilePeer::peer_closed(base::Now) {
   is_over_ = true;
   out_.clear();
+  sent_ = 0;
   next_piece_ = base::kNever;
 }
 
 void HostilePeer::lost(const net::Loss&, base::Now) {
   is_over_ = true;
   out_.clear();
+  sent_ = 0;
   next_piece_ = base::kNever;
 }
 

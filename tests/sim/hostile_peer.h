@@ -45,7 +45,9 @@ class HostilePeer final : public net::Protocol {
   void deadline_reached(base::Now now) override;
   void turn(base::Now now) override;
 
-  [[nodiscard]] std::string_view output() const override { return out_; }
+  [[nodiscard]] std::string_view output() const override {
+    return std::string_view(out_).substr(sent_);
+  }
 
   void output_sent(std::size_t octets, base::Now now) override;
 
@@ -68,6 +70,7 @@ class HostilePeer final : public net::Protocol {
   std::string tail_;    // of what was read
   std::string to_say_;  // of the attack
   std::string out_;
+  std::size_t sent_ = 0;  // octets of out_, of which megabytes may wait for a peer that is slow
   base::Instant next_piece_ = base::kNever;
   bool is_attacking_ = false;
   bool is_over_ = false;

@@ -4,6 +4,7 @@ package would have made. One instance plays both parts."""
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -198,5 +199,6 @@ class Exim:
         for envelope, raw in self._seen.values():
             if recipient.encode() in envelope:
                 received = raw.partition(b"\r\nReceived:")[0]
-                return raw, b" with esmtps" in received, b"a (" in received.partition(b" with ")[2][:12] or b"esmtpa" in received
+                how = re.search(rb"\swith esmtp(s?)(a?)\s", received)
+                return raw, bool(how and how[1]), bool(how and how[2])
         return None
