@@ -222,8 +222,8 @@ def linked_libraries(ldd_output):
     wrong = []
     for name in ("libcrypto.so", "libssl.so"):
         for line in ldd_output.splitlines():
-            # BoringSSL's own are in the folder android/ and have no version.
-            if re.match(rf"\s*{re.escape(name)}\.\d", line):
+            # BoringSSL's own have the same names and are in the folder android/.
+            if re.match(rf"\s*{re.escape(name)}\b", line) and "/android/" not in line:
                 wrong.append(f"the program loads OpenSSL's {line.split()[0]} beside BoringSSL")
     return wrong
 

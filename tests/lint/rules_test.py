@@ -99,7 +99,7 @@ class Rules(unittest.TestCase):
         self.complains("top-level", "notes.txt", notes_txt="")
 
     def test_openssl_is_not_linked_beside_boringssl(self):
-        boring = "\tlibcrypto.so => /usr/lib/x86_64-linux-gnu/android/libcrypto.so (0x0)\n"
+        boring = "\tlibcrypto.so.0 => /usr/lib/x86_64-linux-gnu/android/libcrypto.so.0 (0x0)\n"
         self.assertEqual(rules.linked_libraries(boring), [])
         self.assertEqual(rules.linked_libraries(boring + "\tlibcrypto.so.3 => /usr/lib/libcrypto.so.3 (0x0)\n"),
                          ["the program loads OpenSSL's libcrypto.so.3 beside BoringSSL"])
