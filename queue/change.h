@@ -96,8 +96,8 @@ struct Attempt {
 [[nodiscard]] Change moved(const Message& message, const Delivery& before, const Delivery& after,
                            const std::optional<Attempt>& attempt);
 
-// How many reports a message with several recipients has had (queue/report_desk.h). One with a
-// single recipient needs none: its only report is written in the change that ends it.
+// How many reports a message with several recipients has had (mta/outbound/report_desk.h). One with
+// a single recipient needs none: its only report is written in the change that ends it.
 struct ReportState {
   std::uint32_t reports = 0;
   WallTime last;
