@@ -19,6 +19,13 @@ using smtp::Reply;
 
 constexpr std::size_t kPartOctets = 256 * 1024;
 
+// It reports to nobody, so it must not take over the duty to (RFC 3461 §5.2.2).
+smtp::ServerOffers offers() {
+  smtp::ServerOffers offers;
+  offers.dsn = smtp::ServerOffers::Dsn::Off;
+  return offers;
+}
+
 }  // namespace
 
 SinkSession::~SinkSession() {
@@ -28,7 +35,7 @@ SinkSession::~SinkSession() {
 void SinkSession::connected(net::Wire& /*wire*/, const net::ConnectionInfo& info, base::Now now) {
   ++loop_.counts.connections;
   info_ = info;
-  session_.emplace(loop_.limits, loop_.greeting, now.instant);
+  session_.emplace(loop_.limits, loop_.greeting, now.instant, offers());
   const SinkAction* action =
       loop_.rules.find(SinkStage::Connect, base::format_ip_address(info.peer.ip));
   if (action == nullptr) {

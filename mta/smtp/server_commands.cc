@@ -11,6 +11,11 @@
 namespace rockdove::smtp {
 namespace {
 
+// To a parameter of DSN where that is not offered (RFC 5321 §4.1.1.11).
+Reply dsn_not_offered() {
+  return make_reply(555, "5.5.4", "DSN is not offered here: RET, ENVID, NOTIFY and ORCPT are not");
+}
+
 bool begins_with_auth(std::string_view input) {
   return base::starts_with_ignoring_case(input, "AUTH ");
 }
@@ -110,12 +115,12 @@ std::string ServerSession::extensions() const {
   std::string lines = "\nPIPELINING\nSIZE ";  // RFC 2920, RFC 1870
   append_number(lines, limits_.message_octets_max);
   lines +=
-      "\n8BITMIME"             // RFC 6152
-      "\nENHANCEDSTATUSCODES"  // RFC 2034
-      "\nCHUNKING"             // RFC 3030
-      "\nSMTPUTF8"             // RFC 6531
-      "\nDSN"                  // RFC 3461
-      "\nLIMITS RCPTMAX=";     // RFC 9422
+      "\n8BITMIME"                                                  // RFC 6152
+      "\nENHANCEDSTATUSCODES"                                       // RFC 2034
+      "\nCHUNKING"                                                  // RFC 3030
+      "\nSMTPUTF8";                                                 // RFC 6531
+  if (offers_.dsn == ServerOffers::Dsn::Offered) lines += "\nDSN";  // RFC 3461
+  lines += "\nLIMITS RCPTMAX=";                                     // RFC 9422
   append_number(lines, limits_.recipients_max);
   if (!tls_ && (offers_.tls == ServerOffers::Tls::Optional || must_start_tls()))
     lines += "\nSTARTTLS";                                             // RFC 3207 §4.2
@@ -138,6 +143,9 @@ ServerSession::Event ServerSession::on(MailCommand&& command) {
                           offers_auth() ? "authentication required"
                                         : "authentication required; STARTTLS comes first"));
   }
+  const bool has_dsn =
+      command.returned != mail::ReturnContent::Unset || !command.envelope_id.empty();
+  if (has_dsn && offers_.dsn == ServerOffers::Dsn::Off) return say(dsn_not_offered());
   if (command.size > limits_.message_octets_max) return say(refusal_of(BodyEnd::TooBig, limits_));
   recipients_ = 0;
   utf8_ = command.utf8;
@@ -156,6 +164,8 @@ ServerSession::Event ServerSession::on(RcptCommand&& command) {
   if (command.is_utf8 && !utf8_) {
     return say(make_reply(553, "5.6.7", "what is not ASCII needs SMTPUTF8 with MAIL"));
   }
+  const bool has_dsn = !command.notify.is_unset() || !command.original_recipient.empty();
+  if (has_dsn && offers_.dsn == ServerOffers::Dsn::Off) return say(dsn_not_offered());
   if (recipients_ >= limits_.recipients_max) {
     // RFC 5321 §4.5.3.1.10: the client sends the rest in another transaction.
     return say(make_reply(

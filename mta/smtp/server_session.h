@@ -77,6 +77,9 @@ struct ServerOffers {
   Tls tls = Tls::Off;
   Auth auth = Auth::Off;
   bool auth_required = false;  // 530 to MAIL before AUTH
+  // RFC 3461. Who offers it takes over the duty to report (§5.2.2).
+  enum class Dsn : std::uint8_t { Off, Offered };
+  Dsn dsn = Dsn::Offered;
 };
 
 enum class CloseReason : std::uint8_t {

@@ -66,18 +66,18 @@ class Transaction:
             code = first(exchange)
             if not is_yes(exchange):
                 told[address] = "again" if code in ENOUGH else by_reply(code)
-        place = 0
-        for address in accepted:
-            if self.final is not None:
+        # RFC 3030 §2: a chunk that is refused ends the transaction, whether or not the LAST one ever came.
+        refused = next((chunk for chunk in self.chunks if not is_yes(chunk)), None)
+        for place, address in enumerate(accepted):
+            if refused is not None:
+                told[address] = by_reply(first(refused))
+            elif self.final is not None:
                 codes = self.final.codes
-                code = (codes[place] if place < len(codes) else None) if is_lmtp else first(self.final)
-                failed = [first(chunk) for chunk in self.chunks if not is_yes(chunk)]
-                told[address] = by_reply(failed[0] if failed else code)
+                told[address] = by_reply((codes[place] if place < len(codes) else None) if is_lmtp else first(self.final))
             elif self.data is not None and self.data.codes and (first(self.data) or 0) // 100 in (4, 5):
                 told[address] = by_reply(first(self.data))
             else:
                 told[address] = "deferred"  # cut before the end
-            place += 1
         if "delivered" not in told.values():  # "enough" counts only beside somebody who was served
             told = {address: "deferred or again" if what == "again" else what for address, what in told.items()}
         return told

@@ -53,6 +53,8 @@ void set_offer(ServerOffers& offers, const std::vector<std::string>& words) {
     offers.auth = ServerOffers::Auth::Always;
   else if (offer == "auth required")
     offers.auth_required = true;
+  else if (offer == "dsn off")
+    offers.dsn = ServerOffers::Dsn::Off;
   else
     FAIL("what is offered is not " << offer);
 }
