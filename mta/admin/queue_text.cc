@@ -1,5 +1,6 @@
 #include "mta/admin/queue_text.h"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <set>
@@ -8,6 +9,7 @@
 
 #include "mta/base/assert.h"
 #include "mta/base/text.h"
+#include "mta/mail/idna.h"
 
 namespace rockdove::admin {
 
@@ -225,12 +227,16 @@ Result<queue::QueueFilter> parse_filter(const Parameters& parameters, WallTime n
   std::set<std::string_view> seen;
   for (const auto& [name, value] : parameters) {
     if (!seen.insert(name).second) return Error(base::printable(name, 40) + " is given twice");
-    if (name == "sender") {
-      filter.sender = value;
-    } else if (name == "recipient") {
-      filter.recipient = value;
+    if (name == "sender" || name == "recipient") {
+      Result<std::string> ascii = mail::to_ascii_pattern(value);
+      if (!ascii) return ascii.error().in(name);
+      (name == "sender" ? filter.sender : filter.recipient) = *std::move(ascii);
     } else if (name == "destination") {
-      filter.destination = base::lower_case(value);
+      // Behind a domain there may be a port or a route's name, which are ASCII.
+      const std::size_t end = std::min(value.find_first_of(":/"), value.size());
+      Result<std::string> ascii = mail::to_ascii_pattern(value.substr(0, end));
+      if (!ascii) return ascii.error().in(name);
+      filter.destination = base::lower_case(ascii->append(value.substr(end)));
     } else if (name == "reason") {
       filter.reason = value;
     } else if (name == "state") {

@@ -24,8 +24,8 @@ namespace rockdove::admin {
 [[nodiscard]] std::string_view state_name(queue::DeliveryState state);
 
 using Parameters = std::vector<std::pair<std::string, std::string>>;
-// sender, recipient, destination, state, older_than, reason; each at most once, all optional. An
-// error names what is unknown or unreadable.
+// sender, recipient, destination, state, older_than, reason; each at most once, all optional.
+// Domains may have U-labels. An error names what is unknown or unreadable.
 [[nodiscard]] base::Result<queue::QueueFilter> parse_filter(const Parameters& parameters,
                                                             base::WallTime now);
 

@@ -8,6 +8,7 @@
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
+#include "mta/mail/idna.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -213,8 +214,8 @@ void finish_recipients(Draft& draft, NamedFiles& files, Problems& problems) {
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     if (line.empty() || line.front() == '#') continue;
     std::string domain;
-    if (line.front() == '@' && mail::is_valid_domain(line.substr(1))) {
-      domain = base::lower_case(line.substr(1));
+    if (const auto all_of = mail::to_ascii_domain(line.substr(1)); line.front() == '@' && all_of) {
+      domain = *all_of;
       relay.recipients.insert("@" + domain);
     } else if (const auto address = mail::parse_mailbox(line)) {
       domain = address->domain;

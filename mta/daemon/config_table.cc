@@ -7,6 +7,7 @@
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
+#include "mta/mail/idna.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -57,9 +58,7 @@ bool read_name(Value& value, std::string& target) {
 void read_hostname(Value& value, Draft& draft) {
   std::string name;
   if (!value.text(name)) return;
-  if (!mail::is_valid_domain(name))
-    return value.error("\"" + base::printable(name, 80) + "\" is no host name");
-  draft.configuration.hostname = base::lower_case(name);
+  value.domain(draft.configuration.hostname, "no host name");
 }
 
 void read_user(Value& value, Draft& draft) {
@@ -157,7 +156,12 @@ void read_pattern(Value& value, std::string& target, Null null) {
     target = pattern;
     return;
   }
-  target = base::lower_case(pattern);
+  const base::Result<std::string> ascii = mail::to_ascii_pattern(pattern);
+  if (!ascii) {
+    return value.error("\"" + base::printable(pattern, 80) +
+                       "\" matches no address: " + ascii.error().text());
+  }
+  target = base::lower_case(*ascii);
   if (pattern.find_first_of("@*") == std::string::npos) {
     return value.error("\"" + base::printable(pattern, 80) +
                        "\" matches no address; for a domain write \"*@" +
@@ -360,7 +364,9 @@ constexpr std::
                     }},
 
                 Key{"relay", "domains", "list of domains", "[]",
-                    "Mail for these is accepted from anyone and goes on by route or MX.",
+                    "Mail for these is accepted from anyone and goes on by route or MX. An international "
+                    "domain may be written either way: `bücher.example` or "
+                    "`xn--bcher-kva.example`; so may those in routes.",
                     [](Value& value, Draft& draft) {
                       value.domains(draft.configuration.inbound.relay.domains);
                       draft.relay_at = value.at();

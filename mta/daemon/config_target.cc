@@ -5,7 +5,7 @@
 
 #include "mta/base/text.h"
 #include "mta/daemon/config_table.h"
-#include "mta/mail/address.h"
+#include "mta/mail/idna.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -66,11 +66,12 @@ base::Result<ToHosts::Host> parse_host(std::string_view text, const Scheme& sche
     const std::size_t colon = text.find(':');
     has_port = colon != std::string_view::npos;
     if (has_port) port = text.substr(colon + 1);
-    host.name = base::lower_case(text.substr(0, colon));
+    const std::string_view name = text.substr(0, colon);
     if (port.find(':') != std::string_view::npos)
       return base::Error("an IPv6 address stands in brackets" + as_in("[2001:db8::1]:25"));
-    if (!mail::is_valid_domain(host.name))
-      return base::Error("\"" + base::printable(host.name, 80) + "\" is no host name");
+    base::Result<std::string> ascii = mail::to_ascii_domain(name);
+    if (!ascii) return base::Error(refused_domain(name, ascii.error(), "no host name"));
+    host.name = *std::move(ascii);
   }
   host.port = scheme.port;
   host.implicit_tls = scheme.implicit_tls;

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "mta/base/text.h"
-#include "mta/mail/address.h"
+#include "mta/base/utf8.h"
+#include "mta/mail/idna.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -16,6 +17,14 @@ std::string quoted(std::string_view text) {
 }
 
 }  // namespace
+
+std::string refused_domain(std::string_view text, const base::Error& error,
+                           std::string_view wanted) {
+  std::string said = quoted(text).append(" is ").append(wanted);
+  // Of ASCII there is nothing to say but that.
+  if (!base::is_ascii(text)) said.append(" (").append(error.text()).append(")");
+  return said;
+}
 
 bool Value::wrong_type(std::string_view wanted) {
   problems_.error(node_.at, std::string("`")
@@ -174,16 +183,24 @@ bool Value::networks(std::vector<base::IpNetwork>& target) {
   return true;
 }
 
+bool Value::domain(std::string& target, std::string_view wanted) {
+  if (node_.type != Node::Type::Text) return wrong_type("a text in quotes");
+  base::Result<std::string> ascii = mail::to_ascii_domain(node_.text);
+  if (!ascii) {
+    error(refused_domain(node_.text, ascii.error(), wanted));
+    return false;
+  }
+  target = *std::move(ascii);
+  return true;
+}
+
 bool Value::domains(std::unordered_set<std::string>& target) {
   std::unordered_set<std::string> domains;
   for (Value& item : texts()) {
-    const std::string domain = base::lower_case(item.node().text);
-    if (!mail::is_valid_domain(domain)) {
-      item.error(quoted(item.node().text) +
-                 " is no domain name; write one as in \"example.com\", without @ or *");
-    } else if (!domains.insert(domain).second) {
-      item.warning(quoted(domain) + " is named twice");
-    }
+    std::string domain;
+    if (!item.domain(domain, "no domain name; write one as in \"example.com\", without @ or *"))
+      continue;
+    if (!domains.insert(domain).second) item.warning(quoted(domain) + " is named twice");
   }
   target = std::move(domains);
   return true;

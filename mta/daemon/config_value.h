@@ -13,6 +13,7 @@
 
 #include "mta/base/ip_address.h"
 #include "mta/base/quantity.h"
+#include "mta/base/result.h"
 #include "mta/base/time.h"
 #include "mta/daemon/config_document.h"
 #include "mta/daemon/config_problem.h"
@@ -47,7 +48,10 @@ class Value {
   bool duration(base::Duration& target, Bounds<base::Duration> bounds);
   bool rate(base::Rate& target);
   bool networks(std::vector<base::IpNetwork>& target);
-  // Lower-case names of domains.
+  // A name of a domain or host, in lower case; U-labels become A-labels (RFC 5890). `wanted` ends
+  // the sentence that says what the text is not, as "no host name".
+  bool domain(std::string& target, std::string_view wanted);
+  // Names of domains, likewise.
   bool domains(std::unordered_set<std::string>& target);
 
   // One of a few words.
@@ -76,5 +80,10 @@ class Value {
   const Node& node_;
   Problems& problems_;
 };
+
+// "\"a b\" is no host name": of a text that mail::to_ascii_domain() refused with `error`; of what
+// is not ASCII the reason, too.
+[[nodiscard]] std::string refused_domain(std::string_view text, const base::Error& error,
+                                         std::string_view wanted);
 
 }  // namespace rockdove::daemon

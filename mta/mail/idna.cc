@@ -50,4 +50,28 @@ base::Result<std::string> to_ascii_domain(std::string_view domain) {
   return ascii;
 }
 
+base::Result<std::string> to_ascii_pattern(std::string_view pattern) {
+  const std::size_t begin = pattern.rfind('@') + 1;  // npos + 1 is 0: there is only a domain
+  std::string_view rest = pattern.substr(begin);
+  if (base::is_ascii(rest)) return std::string(pattern);
+  if (rest.size() > kUnicodeDomainOctetsMax) return base::Error("the domain is too long");
+  std::string text(pattern.substr(0, begin));
+  while (true) {
+    const std::size_t dot = rest.find('.');
+    const std::string_view label = rest.substr(0, dot);
+    if (base::is_ascii(label)) {
+      text += base::lower_case(label);
+    } else if (label.find('*') != std::string_view::npos) {
+      return base::Error("a label of the domain has * beside letters that are not ASCII");
+    } else {
+      base::Result<std::string> ascii = to_ascii_domain(label);
+      if (!ascii) return ascii;
+      text += *ascii;
+    }
+    if (dot == std::string_view::npos) return text;
+    text += '.';
+    rest.remove_prefix(dot + 1);
+  }
+}
+
 }  // namespace rockdove::mail

@@ -21,4 +21,10 @@ inline constexpr std::size_t kUnicodeDomainOctetsMax = 1024;
 // is_valid_domain().
 [[nodiscard]] base::Result<std::string> to_ascii_domain(std::string_view domain);
 
+// A pattern of addresses, in which "*" stands for any run of characters, as "*@*.bücher.example":
+// the labels of its domain become those that addresses are kept with. The domain is what stands
+// behind the last "@", without one all of it. A pattern with an ASCII domain comes back as it is.
+// Errors as above, and for a label that is not ASCII and has a "*" in it.
+[[nodiscard]] base::Result<std::string> to_ascii_pattern(std::string_view pattern);
+
 }  // namespace rockdove::mail

@@ -73,6 +73,22 @@ TEST_CASE("why: first attempts, uncertain ends, shared reports and holds have th
   CHECK(admin::explain(delivery, kNow) == "is on hold since 21:25, reason: operator");
 }
 
+TEST_CASE("filter: domains may have letters that are not ASCII") {
+  const auto filter = admin::parse_filter({{"sender", "*@B\u00dccher.example"},
+                                           {"recipient", "a@b\u00fccher.example"},
+                                           {"destination", "B\u00fccher.example:2525"}},
+                                          kNow);
+  REQUIRE(filter);
+  CHECK(filter->sender == "*@xn--bcher-kva.example");
+  CHECK(filter->recipient == "a@xn--bcher-kva.example");
+  CHECK(filter->destination == "xn--bcher-kva.example:2525");
+  for (const std::string name : {"sender", "recipient", "destination"}) {
+    const auto refused = admin::parse_filter({{name, "*@-\u00fc.example"}}, kNow);
+    REQUIRE_FALSE(refused);
+    CHECK(std::string(refused.error().text()).starts_with(name + ": the domain is"));
+  }
+}
+
 TEST_CASE("filter: each condition is read, and an age becomes a time") {
   const auto filter = admin::parse_filter({{"sender", "a@b"},
                                            {"recipient", "*@c"},

@@ -230,6 +230,42 @@ TEST_CASE("wrong types say what was wanted") {
           "c:11:11: error: `relay.domains` wants a list of texts, this is a whole number"});
 }
 
+TEST_CASE("domains may be written with letters that are not ASCII") {
+  const Configuration c = accepted(
+      "hostname = \"rel\u00e4y.example\"\n"
+      "[relay]\ndomains = [\"M\u00fcller.example\"]\nrecipients = \"file:/r\"\n"
+      "[local]\ndomains = [\"b\u00fccher.example\"]\n"
+      "[[route]]\nrecipient = \"*@*.m\u00fcller.example\"\nsender = \"*@B\u00dcCHER.example\"\n"
+      "to = \"smtp://m\u00fcller.example:2525\"",
+      {{"/r", "@m\u00fcller.example\nanna@m\u00fcller.example\n"}});
+  CHECK(c.hostname == "xn--rely-noa.example");
+  CHECK(c.inbound.relay.domains == std::unordered_set<std::string>{"xn--mller-kva.example"});
+  CHECK(c.inbound.relay.recipients ==
+        std::unordered_set<std::string>{"@xn--mller-kva.example", "anna@xn--mller-kva.example"});
+  CHECK(c.inbound.local.domains == std::unordered_set<std::string>{"xn--bcher-kva.example"});
+  REQUIRE(c.outbound.routes.size() == 1);
+  CHECK(c.outbound.routes[0].recipient == "*@*.xn--mller-kva.example");
+  CHECK(c.outbound.routes[0].sender == "*@xn--bcher-kva.example");
+  CHECK(std::get<outbound::ToHosts>(c.outbound.routes[0].target).hosts[0].name ==
+        "xn--mller-kva.example");
+}
+
+TEST_CASE("what IDNA refuses is an error that says why") {
+  CHECK(problems_of("[relay]\ndomains = [\"m\u00fcller.example\", \"xn--mller-kva.example\"]") ==
+        Lines{"c:3:30: warning: \"xn--mller-kva.example\" is named twice"});
+  CHECK(problems_of("[relay]\ndomains = [\"-\u00fc.example\"]") ==
+        Lines{"c:3:12: error: \"-\\xc3\\xbc.example\" is no domain name; write one as in "
+              "\"example.com\", without @ or * (the domain is no internationalised domain name: "
+              "string start/ends with forbidden hyphen)"});
+  CHECK(problems_of("hostname = \"\u00fc_.example\"") ==
+        Lines{"c:2:12: error: \"\\xc3\\xbc_.example\" is no host name (the domain has a character "
+              "that no domain may have)"});
+  CHECK(problems_of("[[route]]\nrecipient = \"*@b\u00fc*.example\"\nto = \"mx\"") ==
+        Lines{"c:3:13: error: \"*@b\\xc3\\xbc*.example\" matches no address: a label of the domain "
+              "has * beside letters that are not ASCII"});
+  CHECK(problems_of("[[route]]\nto = \"smtp://\u2100.example\"").size() == 1);
+}
+
 TEST_CASE("impossible values are errors") {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"threads = 65", "c:2:11: error: `threads` is 0 to 64, not 65"},

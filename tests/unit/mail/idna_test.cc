@@ -45,5 +45,22 @@ TEST_CASE("idna: what is no domain is an error, fit for a reply") {
   CHECK_FALSE(to_ascii_domain(std::string(2000, '\xc3')));
 }
 
+TEST_CASE("idna: the domain of a pattern becomes what addresses are kept with") {
+  const auto pattern = [](std::string_view text) {
+    const auto result = to_ascii_pattern(text);
+    return result ? *result : "(" + std::string(result.error().text()) + ")";
+  };
+  CHECK(pattern("*@B\u00dccher.example") == "*@xn--bcher-kva.example");
+  CHECK(pattern("m\u00fcl*@*.b\u00fccher.Ex*") == "m\u00fcl*@*.xn--bcher-kva.ex*");
+  CHECK(pattern("*.b\u00fccher.example") == "*.xn--bcher-kva.example");
+  for (const std::string as_it_is : {"", "*", "<>", "a@b", "M\u00fcl*@Example.com", "*@*.Example"})
+    CHECK(pattern(as_it_is) == as_it_is);
+  CHECK(pattern("*@b\u00fc*.example") ==
+        "(a label of the domain has * beside letters that are not ASCII)");
+  CHECK_FALSE(to_ascii_pattern("*@-\u00fc.example"));
+  CHECK_FALSE(to_ascii_pattern("*@\xfc.example"));
+  CHECK_FALSE(to_ascii_pattern("*@" + std::string(2000, '\xc3')));
+}
+
 }  // namespace
 }  // namespace rockdove::mail
