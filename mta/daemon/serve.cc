@@ -25,6 +25,7 @@
 #include "mta/base/workers.h"
 #include "mta/daemon/certificates.h"
 #include "mta/daemon/crashes.h"
+#include "mta/daemon/free_memory.h"
 #include "mta/daemon/listening.h"
 #include "mta/daemon/lock.h"
 #include "mta/daemon/notify.h"
@@ -358,11 +359,13 @@ void Server::run() {
   store_->trim_history(base::read_clocks().wall - kHistoryKept);
   base::Instant trim_at = base::read_clocks().instant + std::chrono::hours(1);
   base::Instant certificates_at = base::read_clocks().instant + kCertificatesEach;
+  FreeMemory memory;
   while (true) {
     const timespec wait{60, 0};
     const int signal = sigtimedwait(&signals_, nullptr, &wait);
     if (signal == SIGTERM || signal == SIGINT) break;
     if (signal == SIGHUP) reload();
+    memory.give_back();
     const base::Now now = base::read_clocks();
     if (now.instant >= certificates_at) {
       certificates_at = now.instant + kCertificatesEach;

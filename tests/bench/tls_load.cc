@@ -1,14 +1,15 @@
 // A load for contrib/bench/tls: an SMTP source, a sink and idle clients, each with STARTTLS or
 // without, over this project's own net layer, because smtp-source and smtp-sink know no TLS.
 //
-//   tls_load source PORT MESSAGES SIZE SESSIONS PER_CONNECTION clear|tls|fresh
+//   tls_load source PORT MESSAGES SIZE SESSIONS PER_CONNECTION clear|tls|tls12|fresh
 //   tls_load sink PORT clear|tls
 //   tls_load idle PORT CONNECTIONS clear|tls|mute
 //
-// `fresh` resumes nothing. A source prints the messages that were taken, the handshakes, and how
-// many of them were resumed. A sink prints how many messages it has taken, a line each time that
-// changes. Idle clients print a line when all have greeted, and stay until their standard input
-// ends; `mute` ones connect and say nothing.
+// A source waits for each reply before the next command, as smtp-source and most clients do.
+// `fresh` resumes nothing, `tls12` speaks TLS 1.2 at most. A source prints the messages that were
+// taken, the handshakes, and how many of them were resumed. A sink prints how many messages it has
+// taken, a line each time that changes. Idle clients print a line when all have greeted, and stay
+// until their standard input ends; `mute` ones connect and say nothing.
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -22,6 +23,7 @@
 #include <sys/resource.h>
 
 #include "mta/base/loop.h"
+#include "mta/net/tls_context.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
 
@@ -37,14 +39,15 @@ using net::StartTlsAsServer;
   std::exit(1);
 }
 
-enum class Manner : std::uint8_t { Clear, Tls, Fresh, Mute };
+enum class Manner : std::uint8_t { Clear, Tls, Tls12, Fresh, Mute };
 
 Manner manner_of(std::string_view word) {
   if (word == "clear") return Manner::Clear;
   if (word == "tls") return Manner::Tls;
+  if (word == "tls12") return Manner::Tls12;
   if (word == "fresh") return Manner::Fresh;
   if (word == "mute") return Manner::Mute;
-  give_up("clear, tls, fresh or mute?");
+  give_up("clear, tls, tls12, fresh or mute?");
 }
 
 base::SocketAddress loopback(std::uint16_t port) {
@@ -117,7 +120,7 @@ class Source final : public Speaker {
       const std::string line = std::exchange(line_, {});
       if (line.size() > 3 && line[3] == '-') continue;
       if (line[0] != '2' && line[0] != '3') give_up("the server said " + line);
-      if (--expected_ == 0) step();
+      step();
     }
   }
 
@@ -132,11 +135,20 @@ class Source final : public Speaker {
   }
 
  private:
-  enum class State : std::uint8_t { Banner, Clear, Tls, Greeted, Envelope, Content, Quit };
+  enum class State : std::uint8_t {
+    Banner,
+    Clear,
+    Tls,
+    Greeted,
+    Sender,
+    Recipient,
+    Data,
+    Content,
+    Quit
+  };
 
-  void say(std::string_view text, State next, int replies = 1) {
+  void say(std::string_view text, State next) {
     output_ += text;
-    expected_ = replies;
     state_ = next;
   }
 
@@ -144,7 +156,7 @@ class Source final : public Speaker {
     if (work_.to_begin == 0 || begun_ == work_.per_connection) return say("QUIT\r\n", State::Quit);
     --work_.to_begin;
     ++begun_;
-    say("MAIL FROM:<a@bench.test>\r\nRCPT TO:<b@dest.test>\r\nDATA\r\n", State::Envelope, 3);
+    say("MAIL FROM:<a@bench.test>\r\n", State::Sender);
   }
 
   void step() {
@@ -164,7 +176,11 @@ class Source final : public Speaker {
         ++work_.greeted;
         if (work_.stays) return;
         return begin_message();
-      case State::Envelope:
+      case State::Sender:
+        return say("RCPT TO:<b@dest.test>\r\n", State::Recipient);
+      case State::Recipient:
+        return say("DATA\r\n", State::Data);
+      case State::Data:
         return say(work_.content, State::Content);
       case State::Content:
         ++work_.taken;
@@ -179,7 +195,6 @@ class Source final : public Speaker {
   net::Wire* wire_ = nullptr;
   std::string line_;
   State state_ = State::Banner;
-  int expected_ = 1;
   std::size_t begun_ = 0;
 };
 
@@ -385,5 +400,9 @@ int main(int count, char** words) {
   work.content = make_content(number(words[4]));
   work.per_connection = number(words[6]);
   work.manner = manner_of(words[7]);
+  if (work.manner == Manner::Tls12) {
+    const auto& context = dynamic_cast<const net::BoringClientContext&>(*work.context);
+    SSL_CTX_set_max_proto_version(context.context(), TLS1_2_VERSION);
+  }
   return run_source(work, number(words[5]));
 }
