@@ -99,11 +99,12 @@ void Dispatcher::give_back_paused() {
   const base::Instant now = env_.now().instant;
   for (queue::Scheduler::Paused& paused : scheduler_.take_paused(env_.now())) {
     const auto wait = std::chrono::duration_cast<base::Duration>(paused.until - now);
-    env_.on_loop(queue::home_loop(paused.job.queue.destination, env_.loop_count()),
-                 [job = std::move(paused.job), wait](Dispatcher& dispatcher) {
-                   dispatcher.home_.take_back_for(job, wait);
-                   dispatcher.want_pass();
-                 });
+    // Asked before the job is moved: arguments of one call have no order.
+    const unsigned home = queue::home_loop(paused.job.queue.destination, env_.loop_count());
+    env_.on_loop(home, [job = std::move(paused.job), wait](Dispatcher& dispatcher) {
+      dispatcher.home_.take_back_for(job, wait);
+      dispatcher.want_pass();
+    });
   }
 }
 
