@@ -13,7 +13,10 @@ import threading
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "support"))
+sys.path.insert(0, os.path.join(HERE, "matrix"))
+from certificates import Authority, for_the_relay  # noqa: E402
 from knot import free_port  # noqa: E402
 from main import run_tests  # noqa: E402
 from relay import Conversation, Relay, give_to_daemon, until  # noqa: E402
@@ -190,6 +193,28 @@ class Reload(Base):
         relay.write_configuration()
         self.reload(relay)
         self.assertIn("expires on", relay.wait_for("certificate", level="warning")[0]["detail"])
+
+    def test_a_certificate_that_has_expired_is_served_and_told_of(self):
+        folder = self.start(tempfile.TemporaryDirectory())
+        os.chmod(folder, 0o755)
+        authority = Authority(folder)
+        expired = for_the_relay(authority.issue("old", ["DNS:old.example"], days=-1))
+        sink = self.start(Sink())
+        relay = self.start(Relay(to=sink.url, sections=tls_section(expired)))
+        said = relay.wait_for("certificate", level="error")[0]["detail"]
+        self.assertRegex(said, r"^the certificate \S+/old\.pem with the key \S+ has expired on \d{4}-\d\d-\d\d; it is served all the same$")
+        self.assertIn("EXPIRED on ", relay.command("check").stdout)
+        # Who does not look at it is served, as before.
+        with smtplib.SMTP("127.0.0.1", relay.port, "client.example", timeout=30) as client:
+            client.starttls(context=ssl._create_unverified_context())
+            self.assertEqual(client.sendmail("s@a.example", ["r@b.example"], b"Subject: x\r\n\r\nx\r\n"), {})
+        relay.wait_for("delivered", to="r@b.example")
+        # Who does goes away, and the log says why.
+        with smtplib.SMTP("127.0.0.1", relay.port, "client.example", timeout=30) as client:
+            client._host = "old.example"
+            with self.assertRaisesRegex(ssl.SSLError, "expired"):
+                client.starttls(context=ssl.create_default_context(cafile=authority.ca))
+        until(lambda: [line for line in relay.log() if "our certificate has expired" in str(line)], relay.said)
 
     def test_what_needs_a_restart_is_named(self):
         relay = self.start(Relay(to="discard:", top={"threads": 1}))

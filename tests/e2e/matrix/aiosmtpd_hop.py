@@ -19,19 +19,20 @@ class Aiosmtpd:
     scheme = "smtp"
 
     def __init__(self, context, user, password):
-        """Without a context it offers no STARTTLS."""
+        """Without a context it offers no STARTTLS, and its ports for smtps:// speak clear text."""
         self._context = context
         self._login = (user.encode(), password.encode())
         self._kept = {}
         self._controllers = []
         self.ports = {}
 
-    def start(self, kinds=("none", "auth")):
+    def start(self, kinds=("none", "auth", "smtps", "smtps-auth")):
         for kind in kinds:
             port = free_port()
+            tls = "ssl_context" if kind.startswith("smtps") else "tls_context"
             options = {"auth_required": True, "auth_require_tls": False, "authenticator": self._authenticate}
-            controller = Controller(self, hostname="127.0.0.1", port=port, tls_context=self._context,
-                                    data_size_limit=0, **(options if kind == "auth" else {}))
+            controller = Controller(self, hostname="127.0.0.1", port=port, data_size_limit=0, **{tls: self._context},
+                                    **(options if kind.endswith("auth") else {}))
             controller.start()
             self._controllers.append(controller)
             self.ports[kind] = port
@@ -46,8 +47,9 @@ class Aiosmtpd:
     def _authenticate(self, _server, _session, _envelope, _mechanism, data):
         return AuthResult(success=(data.login, data.password) == self._login)
 
-    async def handle_DATA(self, _server, session, envelope):
-        kept = (envelope.original_content, session.ssl is not None, bool(session.authenticated))
+    async def handle_DATA(self, server, session, envelope):
+        over_tls = server.transport.get_extra_info("ssl_object") is not None
+        kept = (envelope.original_content, over_tls, bool(session.authenticated))
         for recipient in envelope.rcpt_tos:
             self._kept[recipient] = kept
         return "250 kept"

@@ -22,8 +22,9 @@ class Authority:
     def _openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
 
-    def issue(self, name, subjects):
-        """A P-256 certificate for `subjects`, as "DNS:localhost" or "IP:127.0.0.1": (certificate, key)."""
+    def issue(self, name, subjects, days=30):
+        """A P-256 certificate for `subjects`, as "DNS:localhost" or "IP:127.0.0.1": (certificate, key). It
+        has expired with `days` below 0."""
         certificate, key, request = (self.path(name + end) for end in (".pem", ".key", ".csr"))
         extensions = self.path(name + ".ext")
         with open(extensions, "w") as file:
@@ -31,7 +32,7 @@ class Authority:
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=" + name,
                       "-keyout", key, "-out", request)
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.path("ca.key"), "-CAcreateserial",
-                      "-days", "30", "-extfile", extensions, "-out", certificate)
+                      "-days", str(days), "-extfile", extensions, "-out", certificate)
         os.chmod(key, 0o644)  # servers of several users read it; it protects nothing
         return certificate, key
 

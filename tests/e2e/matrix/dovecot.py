@@ -49,6 +49,11 @@ service submission-login {{
     address = 127.0.0.1
     port = {submission}
   }}
+  inet_listener submissions {{
+    address = 127.0.0.1
+    port = {submissions}
+    ssl = yes
+  }}
 }}
 service auth {{
   unix_listener {dir}/auth.sock {{
@@ -64,7 +69,7 @@ class Dovecot:
         self.certificate, self.key = certificate
         self.password = password
         self.sink_port = sink_port
-        self.lmtp_port = self.submission_port = None
+        self.lmtp_port = self.submission_port = self.submissions_port = None
         self.process = None
 
     @property
@@ -80,12 +85,13 @@ class Dovecot:
         for name in ("", "run", "state", "mail"):
             os.makedirs(os.path.join(self.folder, name), exist_ok=True)
         os.chown(os.path.join(self.folder, "mail"), nobody.pw_uid, nobody.pw_gid)
-        self.lmtp_port, self.submission_port = free_port(), free_port()
+        self.lmtp_port, self.submission_port, self.submissions_port = free_port(), free_port(), free_port()
         path = os.path.join(self.folder, "dovecot.conf")
         with open(path, "w") as file:
             file.write(CONFIGURATION.format(
                 dir=self.folder, certificate=self.certificate, key=self.key, password=self.password, uid=nobody.pw_uid,
-                gid=nobody.pw_gid, lmtp=self.lmtp_port, submission=self.submission_port, sink=self.sink_port))
+                gid=nobody.pw_gid, lmtp=self.lmtp_port, submission=self.submission_port, submissions=self.submissions_port,
+                sink=self.sink_port))
         self.process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", path], stdin=subprocess.DEVNULL)
         until(lambda: self.process.poll() is not None or
               (can_connect("127.0.0.1", self.lmtp_port) and can_connect("127.0.0.1", self.submission_port)), self.log)

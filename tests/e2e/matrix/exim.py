@@ -21,7 +21,8 @@ log_selector = +tls_certificate_verified
 pid_file_path = {dir}/exim.pid
 notifier_socket =
 primary_hostname = exim.example
-daemon_smtp_ports = {open} : {auth} : {submit}
+daemon_smtp_ports = {ports[none]} : {ports[auth]} : {ports[smtps]} : {ports[smtps-auth]} : {ports[submit]}
+tls_on_connect_ports = {ports[smtps]} : {ports[smtps-auth]}
 local_interfaces = 127.0.0.1
 deliver_drop_privilege
 trusted_users = nobody
@@ -36,12 +37,12 @@ remote_max_parallel = 8
 tls_advertise_hosts = *
 tls_certificate = {certificate}
 tls_privatekey = {key}
-auth_advertise_hosts = ${{if eq{{$received_port}}{{{auth}}}{{*}}{{}}}}
+auth_advertise_hosts = ${{if {wants_login}{{*}}{{}}}}
 acl_smtp_rcpt = acl_rcpt
 acl_smtp_data = acl_data
 begin acl
 acl_rcpt:
-  deny condition = ${{if eq{{$received_port}}{{{auth}}}}}
+  deny condition = ${{if {wants_login}}}
        !authenticated = *
        message = 5.7.0 authenticate first
   accept
@@ -151,14 +152,14 @@ class Exim:
         account = "Debian-exim:x:%d:%d::/nonexistent:/usr/sbin/nologin\n" % (nobody.pw_uid, nobody.pw_gid)
         self._write("passwd", open("/etc/passwd").read() + account)
         self._write("group", open("/etc/group").read() + "Debian-exim:x:%d:\n" % nobody.pw_gid)
-        self.ports = {"none": free_port(), "auth": free_port(), "submit": free_port()}
+        self.ports = {kind: free_port() for kind in ("none", "auth", "smtps", "smtps-auth", "submit")}
+        wants_login = "or{%s}" % "".join("{eq{$received_port}{%d}}" % self.ports[kind] for kind in ("auth", "smtps-auth"))
         routers = "".join(ROUTER.format(name=name, label=name.replace("-", "_"), mechanism=door.auth) for name, door in doors.items())
         transports = "".join(TRANSPORT.format(label=name.replace("-", "_"), port=door.port, ca=door.ca, options=transport_options(door))
                              for name, door in doors.items())
         self._write("exim.conf", CONFIGURATION.format(
-            program=self.program, dir=self.folder, certificate=self.certificate, key=self.key, open=self.ports["none"],
-            auth=self.ports["auth"], submit=self.ports["submit"], routers=routers, transports=transports,
-            user=self.user, password=self.password))
+            program=self.program, dir=self.folder, certificate=self.certificate, key=self.key, ports=self.ports, wants_login=wants_login,
+            routers=routers, transports=transports, user=self.user, password=self.password))
         environment = {**os.environ, "LD_PRELOAD": "libnss_wrapper.so",
                        "NSS_WRAPPER_PASSWD": os.path.join(self.folder, "passwd"),
                        "NSS_WRAPPER_GROUP": os.path.join(self.folder, "group")}

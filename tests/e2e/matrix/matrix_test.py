@@ -28,7 +28,7 @@ import relay as relay_module  # noqa: E402
 from clients import PROGRAMS, SENDER, Client, Sent  # noqa: E402
 from relay import until  # noqa: E402
 from table import YES, Said, Table, render  # noqa: E402
-from world import AUTH, LEVELS, TLS, World  # noqa: E402
+from world import ALWAYS_TLS, AUTH, EXPIRED_SMTPS, LEVELS, TLS, World  # noqa: E402
 
 DOCUMENT = os.path.normpath(os.path.join(HERE, "../../../contrib/doc/matrix.md"))
 AT_ONCE = 6
@@ -47,7 +47,21 @@ ODD_TLS = {
     "no STARTTLS": ("in clear", "in clear", "waits", "waits"),
     "certificate for another name": ("in clear", "over TLS", "over TLS", "waits"),
     "certificate by an unknown authority": ("in clear", "over TLS", "over TLS", "waits"),
+    "certificate that has expired": ("in clear", "over TLS", "over TLS", "waits"),
     "handshake fails": ("in clear", "in clear", "waits", "waits"),
+    EXPIRED_SMTPS: (None, "over TLS", "over TLS", "waits"),
+    "smtps://, clear text": (None, "waits", "waits", "waits"),
+}
+
+# What the log says of mail that waits for it.
+WHY = {
+    "no STARTTLS": "offers no STARTTLS",
+    "certificate for another name": "other.example",
+    "certificate by an unknown authority": "issuer is not known",
+    "certificate that has expired": "the certificate has expired",
+    "handshake fails": "TLS failed",
+    EXPIRED_SMTPS: "the certificate has expired",
+    "smtps://, clear text": "the peer spoke clear text",
 }
 
 
@@ -163,6 +177,9 @@ class Matrix:
     def hand_out_oddly(self, name, level):
         """How it went: "in clear", "over TLS", or "waits"."""
         hop = self.world.odd_hops[name]
+        wanted = ODD_TLS[name][LEVELS.index(level)]
+        if wanted is None:
+            return ALWAYS_TLS
         recipient = "b@%s.example" % World.odd_name(name, level)
         with smtplib.SMTP("127.0.0.1", self.world.doors["clear-none"].port, "client.example", timeout=60) as client:
             client.ehlo()
@@ -172,7 +189,8 @@ class Matrix:
             result = "over TLS" if found[1] else "in clear"
         else:
             result = "waits" if found["message"] == "deferred" else "bounces"
-        wanted = ODD_TLS[name][LEVELS.index(level)]
+            if WHY[name] not in found["reply"]:
+                raise AssertionError("not for %r: %s" % (WHY[name], found))
         if result != wanted:
             raise AssertionError("%s instead of %s: %s" % (result, wanted, found))
         return Said(result)
@@ -199,7 +217,7 @@ class Matrix:
         bodies_in = Table("Clients: odd messages", "In clear. NUL: `yes` says that it is refused.", "client",
                           [letter.name for letter in letters.ODD])
         ways_out = Table("Next hops: ways out", "The same message; the columns are the route's `tls`, and whether it has a "
-                         "`password_file`. With `may` TLS is used, because it works.", "next hop",
+                         "`password_file`. With `may` TLS is used, because it works; `smtps://` is TLS from the first octet.", "next hop",
                          ["%s, %s" % (level, "no login" if auth == "none" else "login") for level in LEVELS for auth in ("none", "login")])
         bodies_out = Table("Next hops: odd messages", "In clear; at Dovecot's submission after a login.", "next hop",
                            [letter.name for letter in letters.ODD if letter is not letters.NUL])
@@ -213,6 +231,8 @@ class Matrix:
             names = [World.way_name(hop, level, auth) for level in LEVELS for auth in ("none", "login")]
             for name, column in zip(names, ways_out.columns):
                 cells.append((ways_out, hop.name, column, self.hand_out, (name, letters.MIXED)))
+            if hop.scheme == "smtps":
+                continue
             plain = next(name for name in names if not self.world.ways[name].why_not)
             for letter in letters.ODD:
                 if letter is not letters.NUL:

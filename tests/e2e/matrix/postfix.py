@@ -67,13 +67,15 @@ class Postfix:
         for name in ("spool", "data"):
             os.mkdir(os.path.join(self.folder, name))
         shutil.chown(os.path.join(self.folder, "data"), "postfix")
-        self.ports = {"none": free_port(), "auth": free_port(), "submit": free_port()}
+        self.ports = {kind: free_port() for kind in ("none", "auth", "smtps", "smtps-auth", "submit")}
         self._write("main.cf", SETTINGS.format(**self.values))
         self._write("transports", "".join("/^postfix-%s-/ to-%s:[localhost]:%d\n" % (name, name, door.port)
                                           for name, door in doors.items()))
-        master = "127.0.0.1:%d inet n - n - 100 smtpd\n" % self.ports["none"]
-        master += ("127.0.0.1:%d inet n - n - 100 smtpd -o smtpd_sasl_auth_enable=yes"
-                   " -o smtpd_relay_restrictions=permit_sasl_authenticated,reject\n" % self.ports["auth"])
+        login = " -o smtpd_sasl_auth_enable=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject"
+        wrapped = " -o smtpd_tls_wrappermode=yes"
+        master = ""
+        for kind, options in (("none", ""), ("auth", login), ("smtps", wrapped), ("smtps-auth", wrapped + login)):
+            master += "127.0.0.1:%d inet n - n - 100 smtpd%s\n" % (self.ports[kind], options)
         master += "127.0.0.1:%d inet n - n - 100 smtpd -o smtpd_client_restrictions=\n" % self.ports["submit"]
         for name, kind, wakeup, limit, program in SERVICES:
             private = "n" if name in ("cleanup", "qmgr", "postlog") else "-"

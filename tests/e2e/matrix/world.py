@@ -3,6 +3,7 @@ of the matrix. Everything has its own folder and free ports."""
 
 import collections
 import os
+import re
 import shutil
 import ssl
 import tempfile
@@ -20,13 +21,31 @@ from relay import Relay, give_to_daemon
 from sinks import Sink
 
 USER, PASSWORD = "printer", "correct-horse"
+ALWAYS_TLS = "smtps:// is always TLS."
 
 TLS = ("clear", "starttls", "implicit")
 AUTH = ("none", "plain", "login")
 LEVELS = ("off", "may", "require", "verify")
+EXPIRED_SMTPS = "smtps://, certificate that has expired"
 
 # A way out: over_tls and authenticated are what the next hop must see. `why_not`: why it cannot be.
 Way = collections.namedtuple("Way", "hop level auth to over_tls authenticated why_not")
+
+
+def as_name(text):
+    """As part of a domain."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+class Smtps:
+    """The same server as another next hop, where TLS begins with the first octet."""
+    scheme = "smtps"
+
+    def __init__(self, server, port, login_port):
+        self.name = server.name + ", smtps://"
+        self.ports = {"none": port, "auth": login_port}
+        self.arrived = server.arrived
+        self.log = server.log
 
 
 class Arrivals:
@@ -84,7 +103,7 @@ class World:
         self.odd_hops = self._make_odd_hops()
         for hop in self.odd_hops.values():
             self._until_the_end(hop.stop)
-            hop.start(("none",))
+            hop.start(("smtps",) if hop is self.odd_hops.get(EXPIRED_SMTPS) else ("none",))
         self.postfix = Postfix(self.folder, certificate, authority.ca, USER, PASSWORD, self.dovecot.auth_socket)
         self.exim = Exim(cache, self.folder, certificate, USER, PASSWORD)
         self.doors = self._make_doors(authority.ca)
@@ -139,6 +158,9 @@ class World:
         unix = Lmtp(self.dovecot, "Dovecot LMTP, Unix socket", "lmtp+unix:" + self.dovecot.lmtp_socket)
         submission = Submission(self.dovecot, self.arrivals)
         self.hops = [self.postfix, self.exim, self.aiosmtpd, lmtp, unix, submission]
+        for server in (self.postfix, self.exim, self.aiosmtpd):
+            self.hops.append(Smtps(server, server.ports["smtps"], server.ports["smtps-auth"]))
+        self.hops.append(Smtps(submission, None, self.dovecot.submissions_port))
         self.ways = {}
         for hop in self.hops:
             for level in LEVELS:
@@ -152,21 +174,25 @@ class World:
         names = ["DNS:localhost", "IP:127.0.0.1"]
         too_old = server_context(self.certificate)
         too_old.minimum_version = too_old.maximum_version = ssl.TLSVersion.TLSv1_1  # neither side's OpenSSL speaks it
+        expired = self.authority.issue("expired", names, days=-1)
         contexts = {
             "no STARTTLS": None,
             "certificate for another name": server_context(self.authority.issue("other", ["DNS:other.example"])),
             "certificate by an unknown authority": server_context(Authority(strangers).issue("stranger", names)),
+            "certificate that has expired": server_context(expired),
             "handshake fails": too_old,
+            EXPIRED_SMTPS: server_context(expired),
+            "smtps://, clear text": None,
         }
         return {name: Aiosmtpd(context, USER, PASSWORD) for name, context in contexts.items()}
 
     @staticmethod
     def odd_name(hop, level):
-        return "odd-%s-%s" % (hop.replace(" ", "-").lower(), level)
+        return "odd-%s-%s" % (as_name(hop), level)
 
     @staticmethod
     def way_name(hop, level, auth):
-        return "%s-%s-%s" % (hop.name.lower().replace(", ", "-").replace(" ", "-"), level, auth)
+        return "%s-%s-%s" % (as_name(hop.name), level, auth)
 
     def _way(self, hop, level, auth, unix, lmtp, submission):
         why_not = None
@@ -181,7 +207,12 @@ class World:
             if auth == "none":
                 why_not = "Dovecot's submission takes no mail without login."
         else:
-            to = "smtp://localhost:%d" % hop.ports["none" if auth == "none" else "auth"]
+            port = hop.ports["none" if auth == "none" else "auth"]
+            to = "%s://localhost:%s" % (hop.scheme, port)
+            if port is None:
+                why_not = "Dovecot's submission takes no mail without login."
+            elif hop.scheme == "smtps" and level == "off":
+                why_not = ALWAYS_TLS
         return Way(hop, level, auth, to, level != "off", auth != "none", why_not)
 
     def _routes(self):
@@ -199,7 +230,9 @@ class World:
                 text += "user = \"%s\"\npassword_file = \"%s\"\n" % (USER, secret)
         for name, hop in self.odd_hops.items():
             for level in LEVELS:
-                text += self._route(self.odd_name(name, level), "smtp://localhost:%d" % hop.ports["none"], level)
+                to = "%s://localhost:%d" % ("smtps" if name.startswith("smtps") else "smtp", *hop.ports.values())
+                if not to.startswith("smtps") or level != "off":
+                    text += self._route(self.odd_name(name, level), to, level)
         return text
 
     def _route(self, name, to, level):
