@@ -199,12 +199,16 @@ void Connection::ciphertext_arrived(std::string_view octets) {
   const bool was_handshaking = is_handshaking();
   const std::string_view text =
       tls_->receive(octets, loop_.plaintext_room(octets.size() + TlsEngine::kRoomBeyond));
-  if (tls_->state() == TlsEngine::State::Failed) return lose_tls(tls_->failure(), now);
+  const bool has_failed = tls_->state() == TlsEngine::State::Failed;
+  if (has_failed && was_handshaking) return lose_tls(tls_->failure(), now);
   if (was_handshaking && !is_handshaking()) {
     handshake_until_ = base::kNever;
-    protocol_->tls_started(tls_->info(), now);
+    if (!has_ended()) protocol_->tls_started(tls_->info(), now);
   }
+  // What came before a record that is not good was good: perhaps the answer to a final dot, without
+  // which the message would be sent again.
   if (!text.empty() && !has_ended()) protocol_->receive(text, now);
+  if (has_failed) return lose_tls(tls_->failure(), now);
   if (tls_->peer_has_closed()) tell_end(now);
   settle(now);
 }

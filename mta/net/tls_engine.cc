@@ -273,7 +273,7 @@ std::string_view TlsEngine::receive(std::string_view ciphertext, std::span<char>
   }
   // What stands behind a close_notify has no reader.
   arriving_ = {};
-  return {room.data(), state_ == State::Failed ? 0 : written};
+  return {room.data(), written};
 }
 
 void TlsEngine::send(std::string_view plaintext) {

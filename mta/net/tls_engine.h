@@ -47,8 +47,9 @@ class TlsEngine {
   void begin();
 
   // Takes all of `ciphertext`, as much of the handshake as is possible with it, and writes what it
-  // says to `room`, which is kRoomBeyond octets larger. The plaintext; empty after a failure. May
-  // make something unsent(). Not after a failure.
+  // says to `room`, which is kRoomBeyond octets larger. The plaintext; of a call that ends in
+  // Failed that of the records before the bad one. May make something unsent(). Not after a
+  // failure.
   [[nodiscard]] std::string_view receive(std::string_view ciphertext, std::span<char> room);
 
   // The peer has said that it will send nothing more (close_notify).

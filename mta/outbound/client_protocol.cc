@@ -48,6 +48,7 @@ void ClientProtocol::start_tls() {
 void ClientProtocol::tls_started(const net::TlsInfo& info, base::Now now) {
   const WorkingOnJob working(session_);
   tls_ = net::describe(info);
+  if (dropped_) return;  // while the handshake was under way
   if (smtp_) {
     smtp_->tls_started(now.instant);
   } else if (session_ != nullptr) {

@@ -170,6 +170,36 @@ TEST_CASE("what a client says in clear behind STARTTLS is TLS's to refuse") {
   });
 }
 
+TEST_CASE("what came before a record that is not good is heard") {
+  const auto server = std::make_shared<Heard>();
+  NetWorld world;
+  bool has_tls = false;  // of the loop's thread
+  Client client(world.serve(server, [&has_tls](Puppet& puppet) {
+    puppet.when_connected = [](Puppet& self) {
+      self.wire->start_tls(StartTlsAsServer{server_context()});
+    };
+    puppet.when_tls_started = [&has_tls](Puppet&, const TlsInfo&) { has_tls = true; };
+  }));
+  Side side(StartTlsAsClient{client_context(), "mx.example"});
+  side.engine.begin();
+  while (side.engine.state() == TlsEngine::State::Handshaking) {
+    REQUIRE(client.say(std::exchange(side.engine.unsent(), {})));
+    side.hear(client.hear(1));
+  }
+  REQUIRE(side.is_open());
+  REQUIRE(client.say(std::exchange(side.engine.unsent(), {})));
+  REQUIRE(world.comes_true([&] { return has_tls; }));
+  side.engine.send("250 taken\r\n");
+  const std::string bad = std::string("\x17\x03\x03\x00\x20", 5) + std::string(32, 'x');
+  REQUIRE(client.say(side.engine.unsent() + bad));
+  CHECK(world.comes_true([&] { return server->destroyed == 1; }));
+  world.ask([&] {
+    CHECK(server->text == "250 taken\r\n");
+    REQUIRE(server->losses.size() == 1);
+    CHECK(server->losses[0].how == Loss::How::TlsFailed);
+  });
+}
+
 TEST_CASE("a peer that goes away within the handshake is TLS's failure") {
   const auto server = std::make_shared<Heard>();
   const auto tls = std::make_shared<TlsHeard>();

@@ -231,6 +231,17 @@ TEST_CASE("with may, a reply that refuses STARTTLS leaves the session in clear")
   CHECK(world.network.count() == 1);
 }
 
+TEST_CASE("a session may be given up in the moment in which its handshake is done") {
+  World world(TlsLevel::May);
+  world.start();
+  tests::HandConnection& server = world.to_handshake();
+  CHECK(world.session->give_up(world.loop.now()));
+  server.begin_tls(kGood);
+  CHECK(server.is_gone());
+  CHECK(server.take_said().empty());
+  CHECK(world.result().kind == Kind::Defer);
+}
+
 TEST_CASE("once the final dot has left, broken TLS is uncertain and not sent again in clear") {
   World world(TlsLevel::May);
   world.start();
