@@ -91,6 +91,9 @@ Judgement judge_reply(const Failure& failure) {
 }  // namespace
 
 Judgement judge(const Failure& failure) {
+  if (failure.was_postponed) {
+    return {Action::TryAgainNow, Blame::Recipient, status_of(failure.reply)};
+  }
   if (failure.cause == Cause::Reply) return judge_reply(failure);
   const EnhancedCode status = status_without_reply(failure);
   if (failure.cause == Cause::Permanent) return {Action::Bounce, Blame::Recipient, status};

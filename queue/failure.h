@@ -16,7 +16,8 @@
 // what is wrong (a certificate, our own password) is nothing that its sender could put right. A 5yz
 // to AUTH is not asked for again at the next host: many lock an account that errs too often.
 // 421 anywhere blames the site (RFC 5321 §3.8); 452 and 552 to some but not all RCPT mean
-// "enough for one transaction", and those recipients go at once in the next one (§4.5.3.1.10); a
+// "enough for one transaction", and those recipients go at once in the next one (§4.5.3.1.10), as
+// do those beyond the RCPTMAX that the peer has announced, whatever became of the others; a
 // connection that was kept open and is found dead or told 421 at its next MAIL counts as not tried.
 #pragma once
 
@@ -47,6 +48,7 @@ struct Failure {
   bool connection_was_idle =
       false;                     // it was reused, and nothing of this transaction was answered yet
   bool others_accepted = false;  // at RCPT: the same transaction has accepted recipients
+  bool was_postponed = false;    // never offered, because of the peer's LIMITS (RFC 9422)
 };
 
 enum class Action : std::uint8_t {

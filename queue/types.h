@@ -58,7 +58,7 @@ struct Message {
   std::string header_block;       // ends in the empty line; empty while only listed, not to be sent
   std::uint64_t body_octets = 0;  // without the header block
   std::uint32_t body_chunks = 0;  // rows in `bodies`
-  bool eight_bit = false;         // the client said BODY=8BITMIME, or octets above 127 were seen
+  bool eight_bit = false;         // the content has octets above 127, whatever was said of it
   bool smtputf8 = false;          // needs SMTPUTF8 (RFC 6531): an address or the header has UTF-8
   std::string envelope_id{};      // ENVID of RFC 3461 §4.4, decoded; "" for none
   mail::ReturnContent returned = mail::ReturnContent::Unset;  // RET of RFC 3461 §4.3

@@ -225,6 +225,7 @@ void finish_route_security(RouteDraft& draft, Draft& all, NamedFiles& files, Pro
     draft.route.tls = TlsLevel::Verify;  // a password is for nobody else
   } else {
     draft.route.tls = all.configuration.outbound.mx_tls;  // also of a route by MX
+    draft.route.inherits_tls = true;
   }
   const bool is_off = draft.tls && *draft.tls == TlsLevel::Off;
   if (implicit && is_off) {

@@ -25,7 +25,6 @@ Incoming::Incoming(const smtp::SenderOffered& offered, queue::MemoryBudget& memo
     : sender_(offered.sender),
       envelope_id_(offered.envelope_id),
       returned_(offered.returned),
-      eight_bit_(offered.eight_bit),
       utf8_(offered.utf8),
       announced_octets_(offered.size),
       splitter_(queue::kHeaderBlockOctetsMax - kHeaderRoom),

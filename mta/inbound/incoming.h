@@ -97,7 +97,7 @@ class Incoming {
   std::unordered_map<std::string, std::size_t> known_;
   std::string envelope_id_;
   mail::ReturnContent returned_;
-  bool eight_bit_;
+  bool eight_bit_ = false;
   bool utf8_;
   std::uint64_t announced_octets_;
   mail::HeaderSplitter splitter_;

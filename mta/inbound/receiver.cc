@@ -113,6 +113,17 @@ Receiver::~Receiver() {
 
 std::optional<smtp::Reply> Receiver::refuse_connection(base::Now now) {
   const base::IpAddress& client = info_.peer.ip;
+  const ListenerTls tls = listener_.settings->tls;
+  if (settings_.tls == nullptr && (tls == ListenerTls::Required || tls == ListenerTls::Implicit)) {
+    reception_.log
+        .line(
+            base::Level::Error,
+            "a listener takes mail only within TLS, and there is no certificate: nobody can use it")
+        .field("listener", listener_.settings->name);
+    return smtp::make_reply(421, "4.7.0",
+                            "mail is taken only within TLS here, and there is no certificate at "
+                            "the moment; try again later");
+  }
   if (reception_.stopping)
     return smtp::make_reply(421, "4.3.2", "this server is being stopped; try again later");
   if (reception_.held_clients.contains(client)) {
@@ -144,7 +155,7 @@ void Receiver::connected(net::Wire& wire, const net::ConnectionInfo& info, base:
     if (listener_.settings->tls == ListenerTls::Implicit) session_.lost(now.instant);
   } else if (listener_.settings->tls == ListenerTls::Implicit) {
     session_.begin_with_tls(now.instant);
-    start_tls(now);
+    start_tls();
   } else if (may_relay_ || reception_.greeting_pause == base::Duration::zero()) {
     session_.greet(now.instant);
   } else {
@@ -153,12 +164,8 @@ void Receiver::connected(net::Wire& wire, const net::ConnectionInfo& info, base:
   pump(now);
 }
 
-void Receiver::start_tls(base::Now now) {
-  if (settings_.tls == nullptr) {
-    reception_.log.line(base::Level::Error, "a listener wants TLS, but there is no certificate")
-        .field("listener", listener_.settings->name);
-    return session_.lost(now.instant);
-  }
+void Receiver::start_tls() {
+  MTA_ASSERT(settings_.tls != nullptr);  // else it is not offered, or nobody came so far
   wire_->start_tls(net::StartTlsAsServer{settings_.tls, listener_.settings->tls_min});
 }
 
@@ -316,7 +323,8 @@ void Receiver::refuse(const smtp::Reply& reply, std::string_view what, std::stri
 
 void Receiver::on(const smtp::HandshakeWanted& event, base::Now now) {
   static_cast<void>(event);
-  start_tls(now);
+  static_cast<void>(now);
+  start_tls();
 }
 
 void Receiver::on(smtp::LoginOffered& event, base::Now now) {

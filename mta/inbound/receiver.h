@@ -60,7 +60,7 @@ class Receiver final : public net::Protocol {
                                                          base::Now now);
   void take_recipient(const smtp::RecipientOffered& offered,
                       const std::vector<std::string>& addresses, base::Now now);
-  void start_tls(base::Now now);
+  void start_tls();
   void checked(LoginVerdict verdict, const std::string& user);
 
   // By address, or because it has authenticated.

@@ -325,4 +325,21 @@ void SevenBitEncoder::fail(SevenBitProblem problem) {
   line_ = std::string();
 }
 
+SevenBitProblem foresee_seven_bit_problem(std::string_view header,
+                                          std::optional<std::string_view> body) {
+  SevenBitEncoder encoder;
+  std::string out;
+  encoder.write(header, out);
+  if (!body || encoder.problem_of_eight_bit() != SevenBitProblem::None)
+    return encoder.problem_of_eight_bit();
+  constexpr std::size_t kPieceOctets = 16 * 1024;  // so that `out` stays small
+  for (std::string_view rest = *body; !rest.empty();
+       rest.remove_prefix(std::min(rest.size(), kPieceOctets))) {
+    out.clear();
+    encoder.write(rest.substr(0, kPieceOctets), out);
+  }
+  encoder.finish(out);
+  return encoder.problem();
+}
+
 }  // namespace rockdove::mail

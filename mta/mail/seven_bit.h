@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,11 @@ class SevenBitEncoder {
   void finish(std::string& out);
 
   [[nodiscard]] SevenBitProblem problem() const { return problem_; }
+
+  // What 8-bit octets would be that came next.
+  [[nodiscard]] SevenBitProblem problem_of_eight_bit() const {
+    return mode_ == Mode::Copy ? copy_problem_ : problem_;
+  }
 
  private:
   enum class Mode : std::uint8_t {
@@ -83,5 +89,11 @@ class SevenBitEncoder {
   bool end_owed_ = false;          // a CRLF kept back: if a delimiter follows, it belongs to that
   TransferEncoder encoder_;
 };
+
+// What stands in the way of re-encoding a message that has 8-bit text in its body, as far as that
+// can be told from its header block, and from its whole body where that is at hand. None: nothing
+// (or with the header alone: nothing that shows in it).
+[[nodiscard]] SevenBitProblem foresee_seven_bit_problem(std::string_view header,
+                                                        std::optional<std::string_view> body);
 
 }  // namespace rockdove::mail

@@ -218,6 +218,8 @@ Manner Router::manner_of(const Route* route) const {
   Manner manner;
   manner.generation = settings_.generation;
   manner.tls = route == nullptr ? settings_.mx_tls : route->tls;
+  manner.tls_from =
+      route == nullptr || route->inherits_tls ? Manner::TlsFrom::Outbound : Manner::TlsFrom::Route;
   manner.tls_context = settings_.tls;
   if (route == nullptr) return manner;
   if (route->tls_context != nullptr) manner.tls_context = route->tls_context;

@@ -278,6 +278,7 @@ void Session::begin_transaction(base::Now now) {
   outgoing.envelope_id = message.envelope_id;
   outgoing.returned = message.returned;
   outgoing.header = message.header_block;
+  if (message.body != nullptr) outgoing.body = *message.body;
   header_sent_ = false;
   next_chunk_ = 0;
   chunk_ = nullptr;
@@ -514,6 +515,7 @@ JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results
       failure.connection_was_idle =
           reused_ && (!any_answer || reply.code == 421) && result.stage == smtp::Stage::Mail;
       failure.others_accepted = any_accepted;
+      failure.was_postponed = result.is_postponed;
       queue::Judgement judgement = queue::judge(failure);
       if (!read_error_.empty()) judgement.blame = queue::Blame::Recipient;
       delivery.kind = kind_of(judgement.action);

@@ -69,6 +69,7 @@ struct Route {
   Target target;
   std::string user{};  // condition: the account that the client authenticated as, pattern; "": any
   TlsLevel tls = TlsLevel::May;
+  bool inherits_tls = false;  // it says nothing of its own: `tls` is OutboundSettings::mx_tls
   // Of this route's ca_file; null: OutboundSettings::tls.
   std::shared_ptr<const net::TlsClientContext> tls_context{};
   std::optional<Credentials> credentials{};  // towards the hosts (AUTH); never in clear to others

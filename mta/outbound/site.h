@@ -33,6 +33,8 @@ struct HostAddress {
 struct Manner {
   ToHosts::Speaks speaks = ToHosts::Speaks::Smtp;
   TlsLevel tls = TlsLevel::Off;
+  enum class TlsFrom : std::uint8_t { Route, Outbound };  // which key says so: the route's own,
+  TlsFrom tls_from = TlsFrom::Route;                      // or `[tls] outbound`
   std::shared_ptr<const net::TlsClientContext> tls_context{};  // null: TLS cannot be begun
   std::optional<Credentials> credentials{};
   std::uint64_t generation = 0;  // of the OutboundSettings that it was made from

@@ -23,7 +23,11 @@ std::string why_required(const Manner& manner, const ConnectionPlan& plan) {
   if (manner.tls < TlsLevel::Require) {
     return "this route has a password, which is sent only within TLS";
   }
-  return "this route requires TLS (tls = \"" + std::string(level_name(manner.tls)) + "\")";
+  const std::string value = " = \"" + std::string(level_name(manner.tls)) + "\")";
+  if (manner.tls_from == Manner::TlsFrom::Outbound) {
+    return "all mail to other servers requires TLS ([tls] outbound" + value;
+  }
+  return "this route requires TLS (tls" + value;
 }
 
 }  // namespace

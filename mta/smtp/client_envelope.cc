@@ -45,11 +45,15 @@ std::optional<Reply> refuse(const OutgoingMessage& message, const PeerCapabiliti
     append_number(text, peer.size_octets_max);
     return make_reply(552, "5.3.4", text);
   }
-  if (message.eight_bit && !peer.eight_bit_mime && !base::is_ascii(message.header)) {
+  if (!message.eight_bit || peer.eight_bit_mime) return std::nullopt;
+  if (!base::is_ascii(message.header)) {
     return make_reply(554, "5.6.3",
                       "the header has 8-bit text, which " + peer.name +
                           " does not take (8BITMIME), and a header cannot be re-encoded");
   }
+  const mail::SevenBitProblem problem =
+      mail::foresee_seven_bit_problem(message.header, message.body);
+  if (problem != mail::SevenBitProblem::None) return cannot_be_seven_bit(peer, problem);
   return std::nullopt;
 }
 
@@ -110,6 +114,13 @@ void keep_limits(const std::vector<OutgoingRecipient>& recipients, const PeerCap
 }
 
 }  // namespace
+
+Reply cannot_be_seven_bit(const PeerCapabilities& peer, mail::SevenBitProblem problem) {
+  return make_reply(554, "5.6.3",
+                    "the message has 8-bit text, which " + peer.name +
+                        " does not take (8BITMIME), and it cannot be re-encoded: " +
+                        std::string(mail::describe(problem)));
+}
 
 Reply not_without_smtputf8(const PeerCapabilities& peer) {
   return make_reply(550, "5.6.7",

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mta/mail/seven_bit.h"
 #include "mta/smtp/outgoing.h"
 #include "mta/smtp/peer_capabilities.h"
 
@@ -45,9 +46,12 @@ inline constexpr std::uint64_t kChunkedOctetsMin = 256 * 1024;
 [[nodiscard]] EnvelopePlan plan_envelope(const OutgoingMessage& message,
                                          const PeerCapabilities& peer);
 
+// 554 5.6.3, for a message with 8-bit text towards a peer without 8BITMIME.
+[[nodiscard]] Reply cannot_be_seven_bit(const PeerCapabilities& peer,
+                                        mail::SevenBitProblem problem);
 // Of EnvelopePlan::refused.
 [[nodiscard]] Reply not_without_smtputf8(const PeerCapabilities& peer);
-// Of EnvelopePlan::postponed: 452 4.5.3, which queue/failure.h takes for "in the next transaction".
+// Of EnvelopePlan::postponed: 452 4.5.3.
 [[nodiscard]] Reply beyond_limits(const PeerCapabilities& peer);
 
 // With CRLF.

@@ -147,11 +147,12 @@ class ClientSession {
 
   // What is to be done.
   // Only when is_ready() or can_start_next(). A message that this peer cannot take (larger than its
-  // SIZE: 552 5.3.4; an 8-bit header without 8BITMIME: 554 5.6.3; UTF-8 in header or sender without
-  // SMTPUTF8: 550 5.6.7; an address with control characters: 553 5.1.3) ends at once with results
-  // of our own making, at Stage::Mail, without a word to the peer. So do, at Stage::Rcpt, single
-  // recipients: with a UTF-8 local part without SMTPUTF8 (550 5.6.7), or more than the peer's
-  // LIMITS allow (452 4.5.3). With Extent::RecipientsOnly it ends after the last reply to RCPT, at
+  // SIZE: 552 5.3.4; without 8BITMIME an 8-bit header, or 8-bit text that is seen not to allow
+  // another encoding: 554 5.6.3; UTF-8 in header or sender without SMTPUTF8: 550 5.6.7; an address
+  // with control characters: 553 5.1.3) ends at once with results of our own making, at
+  // Stage::Mail, without a word to the peer. So do, at Stage::Rcpt, single recipients: with a UTF-8
+  // local part without SMTPUTF8 (550 5.6.7), or more than the peer's LIMITS allow (452 4.5.3,
+  // is_postponed). With Extent::RecipientsOnly it ends after the last reply to RCPT, at
   // Stage::Rcpt: each result is what the peer said, 2yz included; RSET goes before the next
   // transaction, if there is one.
   void start(const OutgoingMessage& message, Instant now);

@@ -51,6 +51,7 @@ void ClientSession::start(const OutgoingMessage& message, Instant now) {
   if (!peer_.pipelining) {
     current_.message = plan.rewritten ? *std::exchange(plan.rewritten, std::nullopt) : message;
     current_.message.header = {};
+    current_.message.body = {};
   }
   if (std::exchange(reset_needed_, false)) {
     send("RSET", Due::Reset);
@@ -116,10 +117,7 @@ void ClientSession::write_re_encoded(std::string_view octets, BodyLast last) {
   encoder_->write(octets, text);
   if (last == BodyLast::Yes) encoder_->finish(text);
   if (encoder_->problem() == mail::SevenBitProblem::None) return write_stuffed(text, last);
-  const std::string why = "the message has 8-bit text, which " + peer_.name +
-                          " does not take (8BITMIME), and it cannot be re-encoded: " +
-                          std::string(mail::describe(encoder_->problem()));
-  fail(FailKind::BadBody, make_reply(554, "5.6.3", why), {});
+  fail(FailKind::BadBody, cannot_be_seven_bit(peer_, encoder_->problem()), {});
 }
 
 void ClientSession::write_chunk(std::string_view octets, BodyLast last) {
@@ -160,7 +158,7 @@ void ClientSession::on_mail(const Reply& reply) {
   if (!current_.mail_accepted) decide_open(current_, reply, Stage::Mail);
   for (const std::uint32_t index : current_.plan.postponed) {
     RecipientResult& result = current_.results[index];
-    if (result.reply.is_none()) result = {Stage::Rcpt, beyond_limits(peer_)};
+    if (result.reply.is_none()) result = {Stage::Rcpt, beyond_limits(peer_), /*is_postponed=*/true};
   }
   if (peer_.pipelining) return;  // what follows is due already
   if (!current_.mail_accepted) return end_transaction(current_);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,19 +30,24 @@ struct OutgoingMessage {
   std::string sender;                         // without <>; empty: the null sender
   std::vector<OutgoingRecipient> recipients;  // at least one
   std::uint64_t octets = 0;                   // of the content, for SIZE=
-  bool eight_bit = false;                     // it has, or may have, octets above 127
+  bool eight_bit = false;                     // it has octets above 127
   Extent extent = Extent::Message;
   bool smtputf8 = false;      // an address or the header has UTF-8 (RFC 6531)
   std::string envelope_id{};  // ENVID, decoded; "" for none
   mail::ReturnContent returned = mail::ReturnContent::Unset;
-  // The header block, if it is at hand; only looked at within start().
+  // The header block, and the whole of what follows it, if they are at hand; only looked at within
+  // start().
   std::string_view header{};
+  std::optional<std::string_view> body{};
 };
 
 struct RecipientResult {
   Stage stage = Stage::Mail;  // where it was decided, or how far it had come
   // The reply that decided it. is_none(): nothing did.
   Reply reply;
+  // It was not offered: the peer's LIMITS leave it for the next transaction, whatever became of
+  // this one. The reply is ours, 452 4.5.3.
+  bool is_postponed = false;
 };
 
 }  // namespace rockdove::smtp

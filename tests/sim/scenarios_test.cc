@@ -48,6 +48,37 @@ TEST_CASE("a lost reply to the final dot waits 15 minutes once, then goes by the
   rest(sim);
 }
 
+TEST_CASE("a next hop's RCPTMAX is never exceeded, and costs nobody an attempt") {
+  Sim sim(GENERATE(1U, 2U, 3U));
+  RemoteServer& remote = example_net(sim);
+  remote.set_recipients_max(10);
+  // All of the first ten are refused for now: the others are not held up by that.
+  remote.recipients_go_by([](const std::string& address) -> std::optional<smtp::Reply> {
+    if (address.find('@') != 2) return std::nullopt;
+    return smtp::make_reply(450, "4.2.1", "greylisted");
+  });
+  std::vector<std::string> recipients;
+  for (int i = 0; i < 45; ++i) recipients.push_back("r" + std::to_string(i) + "@example.net");
+  Submission& mail = sim.submit("a@home.example", recipients, kBody);
+  sim.run_for(1min);
+  REQUIRE(mail.told == Submission::Told::Accepted);
+  for (const std::string& recipient : recipients) {
+    const std::optional<queue::Delivery> delivery = sim.delivery(mail.id, recipient);
+    CHECK(delivery.has_value() == (recipient.find('@') == 2));
+    if (delivery) CHECK(delivery->attempts == 1);
+  }
+  remote.heal();
+  remote.set_recipients_max(10);
+  sim.run_for(1h);
+  std::size_t delivered = 0;
+  for (const ReceivedMail& received : remote.received()) {
+    CHECK(received.recipients.size() <= 10);
+    delivered += received.recipients.size();
+  }
+  CHECK(delivered == recipients.size());
+  rest(sim);
+}
+
 TEST_CASE("without an IPv6 route the next address is taken, and AAAA are left alone") {
   Sim sim(GENERATE(1U, 2U, 3U));
   RemoteServer& remote = example_net(sim, {"2001:db8::1", "192.0.2.1"});
@@ -557,7 +588,7 @@ TEST_CASE("tls = require: nothing goes in clear, and all goes once TLS works") {
   const std::optional<queue::Delivery> waiting = sim.delivery(mail.id, "b@example.net");
   REQUIRE(waiting);
   CHECK(waiting->last.reply.find("451 4.7.5 mx.example.net[192.0.2.1]:25") == 0);
-  CHECK(waiting->last.reply.find("this route requires TLS") != std::string::npos);
+  CHECK(waiting->last.reply.find("([tls] outbound = ") != std::string::npos);
   remote.set_tls(RemoteTls::Works);
   rest(sim);
   REQUIRE(remote.received().size() == 1);

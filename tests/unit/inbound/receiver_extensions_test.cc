@@ -99,6 +99,16 @@ TEST_CASE("without a certificate STARTTLS is 454") {
   CHECK_FALSE(client->tls_wanted());
 }
 
+TEST_CASE("a listener that requires TLS and has no certificate says so at once") {
+  TlsWorld world(ListenerTls::Required);
+  world.settings.tls = nullptr;
+  auto client = world.silent_client("192.0.2.1");
+  CHECK(client->take_said() ==
+        "421 4.7.0 mail is taken only within TLS here, and there is no certificate at the moment; "
+        "try again later\r\n");
+  CHECK(client->is_gone());
+}
+
 TEST_CASE("an implicit listener says nothing before TLS, and then greets at once") {
   TlsWorld world(ListenerTls::Implicit);
   auto client = world.silent_client("198.51.100.1");
@@ -308,6 +318,24 @@ TEST_CASE("a message needs SMTPUTF8 if an address or its header does") {
   CHECK(accepted("<a@y.example> SMTPUTF8", "<\xc3\xb6@x.example>", "").smtputf8);
   CHECK_THAT(world.handed_in.back().message->header_block, Contains("for <\xc3\xb6@x.example>"));
   CHECK(accepted("<a@y.example>", "<all@local.example>", "").smtputf8);
+}
+
+TEST_CASE("a message has 8-bit text if there is some, whatever the client says of it") {
+  World world;
+  auto client = world.client();
+  const auto is_eight_bit = [&](const std::string& parameter, const std::string& line) {
+    command(*client, "MAIL FROM:<a@y.example>" + parameter);
+    command(*client, "RCPT TO:<b@x.example>");
+    command(*client, "DATA");
+    client->say(kSmall + line + "\r\n.\r\n");
+    world.store.end_commit({});
+    return world.handed_in.back().message->eight_bit;
+  };
+  CHECK_FALSE(is_eight_bit("", "plain"));
+  CHECK_FALSE(is_eight_bit(" BODY=8BITMIME", "plain"));
+  CHECK(is_eight_bit("", "\xc3\xbc"));
+  CHECK(is_eight_bit(" BODY=8BITMIME", "\xc3\xbc"));
+  CHECK(is_eight_bit(" BODY=7BIT", "\xc3\xbc"));
 }
 
 TEST_CASE("a message comes in chunks") {

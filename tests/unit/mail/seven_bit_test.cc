@@ -182,5 +182,31 @@ TEST_CASE("after a problem nothing is written") {
   CHECK(out == "DKIM-Signature: x\r\n\r\none\r\n");
 }
 
+TEST_CASE("what stands in the way is seen in the header, or in the body where it is at hand") {
+  using Problem = SevenBitProblem;
+  const auto of_header = [](const std::string& fields) {
+    return foresee_seven_bit_problem(fields + "\r\n", std::nullopt);
+  };
+  CHECK(of_header("") == Problem::None);
+  CHECK(of_header(std::string(kPlain)) == Problem::None);
+  CHECK(of_header("DKIM-Signature: v=1\r\n") == Problem::Signed);
+  CHECK(of_header("Content-Type: multipart/signed; boundary=b\r\n") == Problem::Signed);
+  CHECK(of_header("Content-Transfer-Encoding: base64\r\n") == Problem::Encoded);
+  CHECK(of_header("Content-Transfer-Encoding: binary\r\n") == Problem::Binary);
+  CHECK(of_header("Content-Type: multipart/mixed\r\n") == Problem::Structure);
+  CHECK(of_header("Subject: \xc3\xbc\r\n") == Problem::Header);
+  const std::string mixed = "Content-Type: multipart/mixed; boundary=b\r\n";
+  CHECK(of_header(mixed) == Problem::None);
+  const auto of_part = [&](const std::string& part) {
+    const std::string filler(40'000, 'x');
+    return foresee_seven_bit_problem(
+        mixed + "\r\n", "--b\r\n\r\n" + filler + "\r\n--b\r\n" + part + "\r\n--b--\r\n");
+  };
+  CHECK(of_part("\r\n\xc3\xbc") == Problem::None);
+  CHECK(of_part("Content-Type: multipart/signed; boundary=c\r\n\r\n\xc3\xbc") == Problem::Signed);
+  CHECK(of_part("Content-Type: multipart/signed; boundary=c\r\n\r\nASCII") == Problem::None);
+  CHECK(of_part("Content-Transfer-Encoding: binary\r\n\r\n\xc3\xbc") == Problem::Binary);
+}
+
 }  // namespace
 }  // namespace rockdove::mail

@@ -294,6 +294,16 @@ TEST_CASE("where TLS must be, nothing is sent in clear: the next host, then late
   for (std::size_t i = 0; i < 2; ++i) CHECK_THAT(world.network[i].take_said(), !Contains("MAIL"));
 }
 
+TEST_CASE("where no route says so, it is [tls] outbound that requires TLS") {
+  World world(TlsLevel::Verify);
+  world.site->manner.tls_from = Manner::TlsFrom::Outbound;
+  world.start();
+  world.greet("PIPELINING");
+  CHECK(world.result().reply ==
+        "451 4.7.5 mx1.example.net[192.0.2.1]:25 offers no STARTTLS, and all mail to other servers "
+        "requires TLS ([tls] outbound = \"verify\")");
+}
+
 TEST_CASE("smtps:// begins with the handshake, and is never spoken to in clear") {
   World world(TlsLevel::May);
   world.site->hosts[0].implicit_tls = true;
@@ -409,6 +419,85 @@ TEST_CASE("LMTP over a Unix socket has a result a recipient") {
   CHECK(world.result(1).kind == Kind::Defer);
   CHECK(world.result(1).reply == "452 4.2.2 over quota");
   CHECK(world.reports[0].host == "lmtp+unix:/run/dovecot/lmtp");
+}
+
+// RFC 9422: three recipients, and the peer takes two.
+tests::HandConnection& offer_two_of_three(World& world, const std::string& more = "") {
+  world.start(3);
+  tests::HandConnection& server = world.greet("LIMITS RCPTMAX=2" + more);
+  CHECK(server.take_said() == "MAIL FROM:<s@here.example>\r\n");
+  server.say("250 ok\r\n");
+  CHECK(server.take_said() == "RCPT TO:<r1@example.net>\r\n");
+  server.say("250 ok\r\n");
+  CHECK(server.take_said() == "RCPT TO:<r2@example.net>\r\n");
+  server.say("250 ok\r\n");
+  CHECK(server.take_said() == "DATA\r\n");
+  return server;
+}
+
+TEST_CASE(
+    "beyond the peer's RCPTMAX recipients wait for the next transaction, without an attempt") {
+  World world(TlsLevel::Off);
+  tests::HandConnection& server = offer_two_of_three(world);
+  bool takes_it = false;
+  SECTION("the others were served") {
+    server.say("354 go\r\n");
+    server.say("250 taken\r\n");
+    takes_it = true;
+  }
+  SECTION("the others were refused with the content") {
+    server.say("354 go\r\n");
+    server.say("550 5.7.1 spam\r\n");
+  }
+  SECTION("the others were refused at DATA") {
+    server.say("451 4.3.0 not now\r\n");
+  }
+  CHECK(world.result(0).kind == world.result(1).kind);
+  CHECK((world.result(0).kind == Kind::Delivered) == takes_it);
+  CHECK(world.result(2).kind == Kind::TryAgainNow);
+  REQUIRE(world.is_idle);
+  server.take_said();
+  queue::Job rest = world.job(3);
+  rest.deliveries.erase(rest.deliveries.begin(), rest.deliveries.begin() + 2);
+  world.reports.clear();
+  world.session->start(std::move(rest), world.loop.now());
+  server.settle();
+  std::string said = server.take_said();
+  if (said == "RSET\r\n") {  // where the peer may hold a transaction
+    server.say("250 flushed\r\n");
+    said = server.take_said();
+  }
+  CHECK(said == "MAIL FROM:<s@here.example>\r\n");
+  server.say("250 ok\r\n");
+  CHECK(server.take_said() == "RCPT TO:<r3@example.net>\r\n");
+}
+
+TEST_CASE("who was postponed is not lost with the connection") {
+  World world(TlsLevel::Off);
+  tests::HandConnection& server = offer_two_of_three(world);
+  SECTION("before the final dot") {
+    server.lose({net::Loss::How::Broken, 0, ""});
+    CHECK(world.result(0).kind == Kind::Defer);
+  }
+  SECTION("after it") {
+    server.say("354 go\r\n");
+    server.lose({net::Loss::How::Broken, 0, ""});
+    CHECK(world.result(0).kind == Kind::DeferUncertain);
+  }
+  CHECK(world.reports[0].finish == queue::Scheduler::Finish::SiteFailed);
+  CHECK(world.result(2).kind == Kind::TryAgainNow);
+}
+
+TEST_CASE("after the peer's MAILMAX transactions the rest needs a connection of its own") {
+  World world(TlsLevel::Off);
+  tests::HandConnection& server = offer_two_of_three(world, " MAILMAX=1");
+  server.say("354 go\r\n");
+  server.take_said();
+  server.say("250 taken\r\n");
+  CHECK(server.take_said() == "QUIT\r\n");
+  CHECK(world.result(0).kind == Kind::Delivered);
+  CHECK(world.result(2).kind == Kind::TryAgainNow);
+  CHECK_FALSE(world.is_idle);
 }
 
 std::vector<std::string> files_in(const std::string& folder) {

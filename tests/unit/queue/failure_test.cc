@@ -178,6 +178,15 @@ TEST_CASE(
   check(refused, Action::Bounce, Blame::Recipient);
 }
 
+TEST_CASE(
+    "who was not offered because of the peer's LIMITS goes at once, whatever came of others") {
+  Failure failure = replied(Stage::Rcpt, 452);
+  failure.was_postponed = true;
+  check(failure, Action::TryAgainNow, Blame::Recipient);
+  failure.others_accepted = true;
+  check(failure, Action::TryAgainNow, Blame::Recipient);
+}
+
 TEST_CASE("the peer's enhanced code counts where its class agrees with the reply") {
   CHECK(status(replied(Stage::Rcpt, 550, "5.2.1")) == "5.2.1");
   CHECK(status(replied(Stage::Rcpt, 450, "4.2.1")) == "4.2.1");

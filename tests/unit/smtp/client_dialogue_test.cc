@@ -9,10 +9,15 @@
 namespace rockdove::smtp {
 namespace {
 
-// "start SENDER RECIPIENT,RECIPIENT [OCTETS] [8bit] [utf8] [header=…] [envid=…] [ret=…] [notify=…]
-// [orcpt=…]"; "<>" is the null sender. "probe" is the same without a message. `header` keeps what
-// the message looks at.
-OutgoingMessage message_of(const std::vector<std::string>& words, std::string& header) {
+// What a message looks at.
+struct Content {
+  std::string header;
+  std::string body;
+};
+
+// "start SENDER RECIPIENT,RECIPIENT [OCTETS] [8bit] [utf8] [header=…] [body=…] [envid=…] [ret=…]
+// [notify=…] [orcpt=…]"; "<>" is the null sender. "probe" is the same without a message.
+OutgoingMessage message_of(const std::vector<std::string>& words, Content& content) {
   OutgoingMessage message;
   if (words.at(1) != "<>") message.sender = unescape(words[1]);
   std::string recipients = words.at(2) + ",";
@@ -29,7 +34,8 @@ OutgoingMessage message_of(const std::vector<std::string>& words, std::string& h
       message.octets = std::stoul(name);
     if (name == "8bit") message.eight_bit = true;
     if (name == "utf8") message.smtputf8 = true;
-    if (name == "header") header = value;
+    if (name == "header") content.header = value;
+    if (name == "body") message.body = content.body = value;
     if (name == "envid") message.envelope_id = value;
     if (name == "ret")
       message.returned = value == "full" ? mail::ReturnContent::Full : mail::ReturnContent::Headers;
@@ -38,7 +44,7 @@ OutgoingMessage message_of(const std::vector<std::string>& words, std::string& h
       if (name == "orcpt") recipient.original = value;
     }
   }
-  message.header = header;
+  message.header = content.header;
   return message;
 }
 
@@ -63,8 +69,8 @@ void act(ClientScript& script, const std::string& text) {
   const std::vector<std::string> words = words_of(text);
   ClientSession& session = script.session();
   if (words[0] == "start" || words[0] == "probe") {
-    std::string header;
-    session.start(message_of(words, header), script.now());
+    Content content;
+    session.start(message_of(words, content), script.now());
   } else if (words[0] == "body") {
     session.body(unescape(text.substr(5)), BodyLast::No, script.now());
   } else if (words[0] == "last") {
