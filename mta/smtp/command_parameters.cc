@@ -19,6 +19,7 @@ bool is_printable(std::string_view text) {
 }
 
 Refusal not_offered(std::string_view keyword) {
+  if (keyword.empty()) return bad_syntax("a parameter needs a name");  // RFC 5321 §4.1.2
   return {Refusal::Why::ParameterNotOffered,
           make_reply(555, "5.5.4",
                      "the parameter " + base::printable(keyword, 40) + " is not offered here")};

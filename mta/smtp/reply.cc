@@ -10,8 +10,8 @@
 namespace rockdove::smtp {
 namespace {
 
-constexpr std::size_t kWireTextOctetsMax = 500;
-constexpr std::size_t kQuotedOctetsMax = 64;  // of what a peer said, in Malformed::what
+constexpr std::size_t kWireLineOctetsMax = 512 - 2;  // RFC 5321 §4.5.3.1.5, without CRLF
+constexpr std::size_t kQuotedOctetsMax = 64;         // of what a peer said, in Malformed::what
 
 bool is_printable(char c) {
   return c >= ' ' && c <= '~';
@@ -66,7 +66,8 @@ void append_reply(std::string& wire, const Reply& reply) {
   for (bool more = true; more;) {
     const std::size_t end = rest.find('\n');
     more = end != std::string_view::npos;
-    const std::string_view line = rest.substr(0, std::min(end, kWireTextOctetsMax));
+    std::string_view line = rest.substr(0, end);
+    const std::size_t line_start = wire.size();
     append_code(wire, reply.code);
     wire += more ? '-' : ' ';
     if (reply.enhanced) {
@@ -74,6 +75,7 @@ void append_reply(std::string& wire, const Reply& reply) {
       if (!line.empty()) wire += ' ';
     }
     const std::size_t start = wire.size();
+    line = line.substr(0, kWireLineOctetsMax - (start - line_start));
     wire.append(line);
     std::replace_if(
         wire.begin() + static_cast<std::ptrdiff_t>(start), wire.end(),

@@ -43,7 +43,7 @@ struct Reply {
 [[nodiscard]] Reply make_reply(int code, std::string_view enhanced, std::string_view text);
 
 // Appends the reply as it goes on the wire: "250-…" for all lines but the last, the enhanced code
-// in front of each line's text (RFC 2034 §4), CRLF after each. Lines over 500 octets are cut (RFC
+// in front of each line's text (RFC 2034 §4), CRLF after each. Lines over 512 octets are cut (RFC
 // 5321 §4.5.3.1.5); what is not printable ASCII or UTF-8 text becomes "?".
 void append_reply(std::string& wire, const Reply& reply);
 [[nodiscard]] std::string format_reply(const Reply& reply);

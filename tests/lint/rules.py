@@ -217,6 +217,16 @@ def top_level(tree):
     return [f"{name}: not one of the top-level entries of architecture.md" for name in tree.top if name not in TOP_LEVEL]
 
 
+def dialogues(tree):
+    """contrib/doc/dialogues.md names each dialogue, and none that is not there."""
+    doc = "contrib/doc/dialogues.md"
+    folder = "tests/data/dialogues/"
+    there = {path[len(folder):-len(".txt")] for path in tree.ending(".txt") if path.startswith(folder)}
+    named = set(re.findall(r"`((?:client|relay|server)/\w+)`", tree.text(doc))) if doc in tree.files else set()
+    return ([f"{folder}{name}.txt: not named in {doc}" for name in sorted(there - named)] +
+            [f"{doc}: there is no dialogue {name}" for name in sorted(named - there)])
+
+
 def linked_libraries(ldd_output):
     """Not a rule of a Tree: what `ldd` says of the program."""
     wrong = []
@@ -238,4 +248,5 @@ RULES = {
     "pragma-once": pragma_once,
     "line-comments": line_comments,
     "top-level": top_level,
+    "dialogues": dialogues,
 }

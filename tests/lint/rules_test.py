@@ -94,6 +94,12 @@ class Rules(unittest.TestCase):
         self.passes("line-comments", dns__a_cc='f(/*resume=*/true); g(int /*n*/);  // a */ b\nconst char* k = "*/*";\n')
         self.complains("line-comments", "a.cc:1", dns__a_cc="/* old */ int x;\n")
 
+    def test_each_dialogue_is_named_and_each_name_is_a_dialogue(self):
+        file = {"tests__data__dialogues__client__a_txt": ""}
+        self.passes("dialogues", contrib__doc__dialogues_md="`client/a`", **file)
+        self.complains("dialogues", "client/a.txt: not named", contrib__doc__dialogues_md="", **file)
+        self.complains("dialogues", "no dialogue server/b", contrib__doc__dialogues_md="`client/a`, `server/b`", **file)
+
     def test_the_top_level_stays_as_it_is(self):
         self.passes("top-level", mta__base__a_cc="", README_md="")
         self.complains("top-level", "notes.txt", notes_txt="")

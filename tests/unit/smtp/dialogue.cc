@@ -29,6 +29,16 @@ std::string unescape(std::string_view text) {
         octets += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16));
         i += 2;
         break;
+      case '{': {
+        const std::size_t blank = text.find(' ', i);
+        const std::size_t end = text.find('}', i);
+        REQUIRE((blank < end && end != std::string_view::npos));
+        const int times = std::stoi(std::string(text.substr(i + 1, blank - i - 1)));
+        const std::string part = unescape(text.substr(blank + 1, end - blank - 1));
+        for (int n = 0; n < times; ++n) octets += part;
+        i = end;
+        break;
+      }
       default:
         octets += text[i];
     }

@@ -4,7 +4,7 @@
 //   S:  a line of the server's C|  octets of the client's, as they are
 //   E:  an event               !:  something done to the session, with its words
 //
-// In a text, \r \n \0 \\ and \xNN stand for octets.
+// In a text, \r \n \0 \\ and \xNN stand for octets, and \{64 ab} for "ab" 64 times.
 #pragma once
 
 #include <filesystem>

@@ -74,7 +74,11 @@ TEST_CASE("a reply is written with its codes on each line, clean and cut") {
   CHECK(format_reply(make_reply(550, "5.1.1", "no such\nmailbox")) ==
         "550-5.1.1 no such\r\n550 5.1.1 mailbox\r\n");
   CHECK(format_reply(make_reply(550, "", "a\rb\xc3\xa4")) == "550 a?b??\r\n");
-  CHECK(format_reply(make_reply(550, "", std::string(600, 'x'))).size() == 506);
+  // RFC 5321 §4.5.3.1.5: 512 octets with codes and CRLF, whatever the codes are.
+  for (const char* const code : {"", "5.1.1", "5.7.25", "5.999.999"}) {
+    CHECK(format_reply(make_reply(550, code, std::string(600, 'x'))).size() == 512);
+    CHECK(format_reply(make_reply(550, code, std::string(600, 'x') + "\ny")).find("x\r\n") == 509);
+  }
 }
 
 TEST_CASE("what is written is read as the same again") {
