@@ -447,21 +447,38 @@ void Scheduler::end_pause(std::string_view name) {
   if (account.job_count == 0 && account.sessions == 0) accounts_.erase(found);
 }
 
+void Scheduler::take_waiting(Account& account, const QueueName& queue,
+                             const std::function<bool(const Job&)>& condition,
+                             std::vector<Job>& taken) {
+  const auto found = account.jobs.find(queue);
+  if (found == account.jobs.end()) return;
+  std::deque<Job>& jobs = found->second;
+  // Mostly there is none, and then nothing is to be moved.
+  if (std::none_of(jobs.begin(), jobs.end(), condition)) return;
+  const auto kept = std::stable_partition(jobs.begin(), jobs.end(),
+                                          [&condition](const Job& job) { return !condition(job); });
+  account.job_count -= static_cast<std::size_t>(jobs.end() - kept);
+  std::move(kept, jobs.end(), std::back_inserter(taken));
+  jobs.erase(kept, jobs.end());
+  if (!jobs.empty()) return;
+  std::erase(account.turns, queue);
+  account.jobs.erase(found);
+}
+
 std::vector<Job> Scheduler::take_waiting(MessageId message, const QueueName& queue) {
   std::vector<Job> taken;
   for (auto& [name, account] : accounts_) {
-    const auto found = account->jobs.find(queue);
-    if (found == account->jobs.end()) continue;
-    std::deque<Job>& jobs = found->second;
-    const auto kept = std::stable_partition(
-        jobs.begin(), jobs.end(), [message](const Job& job) { return job.message->id != message; });
-    account->job_count -= static_cast<std::size_t>(jobs.end() - kept);
-    std::move(kept, jobs.end(), std::back_inserter(taken));
-    jobs.erase(kept, jobs.end());
-    if (!jobs.empty()) continue;
-    std::erase(account->turns, queue);
-    account->jobs.erase(found);
+    take_waiting(
+        *account, queue, [message](const Job& job) { return job.message->id == message; }, taken);
   }
+  return taken;
+}
+
+std::vector<Job> Scheduler::take_waiting(std::string_view account, const QueueName& queue,
+                                         const std::function<bool(const Job&)>& condition) {
+  std::vector<Job> taken;
+  const auto found = accounts_.find(std::string(account));
+  if (found != accounts_.end()) take_waiting(*found->second, queue, condition, taken);
   return taken;
 }
 

@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -148,6 +149,10 @@ class Scheduler {
   // Takes out what has not started of one message and queue, because a person acts on it.
   [[nodiscard]] std::vector<Job> take_waiting(MessageId message, const QueueName& queue);
 
+  // Likewise of one queue of this account, those jobs that fulfil the condition.
+  [[nodiscard]] std::vector<Job> take_waiting(std::string_view account, const QueueName& queue,
+                                              const std::function<bool(const Job&)>& condition);
+
   struct Paused {
     Job job;
     base::Instant until;
@@ -174,6 +179,9 @@ class Scheduler {
   std::optional<Command> start_one(Account& account, base::Now now);
   std::optional<Command> quit_an_idle_one(ConnectionBudget::Standing needed);
   Job take_job(Account& account);
+  static void take_waiting(Account& account, const QueueName& queue,
+                           const std::function<bool(const Job&)>& condition,
+                           std::vector<Job>& taken);
   void put_job(Account& account, Job job, bool front);
   void succeeded(Account& account, Session& session, base::Now now);
   void prove(Session& session);

@@ -1,6 +1,8 @@
 // Notices of delay (RFC 3464, action `delayed`): a sender hears once of each delivery that has
-// waited for `[queue] delay_notice` when an attempt fails. The row says so in the same change that
-// queues the notice, so no crash loses one or sends it twice.
+// waited for `[queue] delay_notice` when an attempt fails: its own, or that of another one in the
+// same queue, behind which it waits, in memory (Dispatcher::tell_delayed) or on disk
+// (Home::sweep_delayed). The row says so in the same change that queues the notice, so no crash
+// loses one or sends it twice.
 //
 // Bounded, because a dead smarthost may hold back 100,000 messages at once: deliveries of one
 // message that fail within seconds share a notice, a sender gets at most kSenderAnHour, and a loop

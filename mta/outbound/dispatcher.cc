@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/outbound/reporting.h"
+
 namespace rockdove::outbound {
 namespace {
 
@@ -233,12 +235,48 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
   if (!again.empty()) give_back({message, std::move(again), queue}, site);
   tell_room(queue, site->account);
   if (finish == queue::Scheduler::Finish::SiteFailed) {
+    tell_delayed(queue, *site, {now.wall, host, reason});
     env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
                  [queue, host, reason](Dispatcher& dispatcher) {
                    dispatcher.home_.site_failed(queue, host, reason);
                  });
   }
   want_pass();
+}
+
+// What waits in memory behind an attempt that failed has been tried with it: senders hear of it
+// now, not at its own turn, which may be days away. Home::site_failed() does so for what is on
+// disk.
+void Dispatcher::tell_delayed(const queue::QueueName& queue, const Site& site,
+                              const queue::LastAttempt& failed) {
+  const base::Duration delay_notice = env_.queue.delay_notice;
+  if (delay_notice <= base::Duration::zero() || stopping_ || !env_.clocks.may_expire(env_.now())) {
+    return;
+  }
+  const auto wants_notice = [this, &failed](const queue::Message& message,
+                                            const queue::Delivery& delivery) {
+    return wants_delay_notice(env_.queue, message, delivery, failed.at);
+  };
+  const auto is_late = [&](const queue::Job& job) {
+    if (failed.at - job.message->accepted < delay_notice) return false;
+    return std::any_of(job.deliveries.begin(), job.deliveries.end(),
+                       [&](const queue::Delivery& one) { return wants_notice(*job.message, one); });
+  };
+  for (queue::Job& job : scheduler_.take_waiting(site.account, queue, is_late)) {
+    std::vector<DelayNotices::Deferral> deferrals;
+    queue::Job rest{job.message, {}, job.queue};
+    for (queue::Delivery& delivery : job.deliveries) {
+      if (!wants_notice(*job.message, delivery)) {
+        rest.deliveries.push_back(std::move(delivery));
+        continue;
+      }
+      queue::Delivery after = delivery;
+      after.last = failed;
+      deferrals.push_back({std::move(delivery), std::move(after), std::nullopt});
+    }
+    settler_.delays().defer(job.message, std::move(deferrals));
+    if (!rest.deliveries.empty()) give_home(rest);
+  }
 }
 
 void Dispatcher::owner_session_gone(SessionKey key) {

@@ -103,6 +103,8 @@ class Dispatcher final : public SessionListener {
   // What waits for a paused site goes back to disk while memory is short.
   void give_back_paused();
   void tell_room(const queue::QueueName& queue, const std::string& account);
+  void tell_delayed(const queue::QueueName& queue, const Site& site,
+                    const queue::LastAttempt& failed);
   void forget(SessionKey key);
 
   const Environment& env_;

@@ -491,6 +491,40 @@ TEST_CASE("a sender hears once of each delivery that is delayed") {
   rest(sim);
 }
 
+TEST_CASE("what waits in memory behind another attempt is told of with it") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 2U);
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  home(sim);
+  example_net(sim);
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Refused);
+  std::vector<Submission*> mails;
+  for (int i = 0; i < 12; ++i) {
+    mails.push_back(&sim.submit("s" + std::to_string(i) + "@home.example",
+                                {"c" + std::to_string(i) + "@example.net", "d@example.net"},
+                                kBody));
+  }
+  // The site is tried after 3 h 50 at the earliest, then 4 h to 4 h 30 later: one message each
+  // time.
+  sim.run_for(3h);
+  for (const Submission* mail : mails) CHECK(sim.truth.reports_about(mail->id).empty());
+  sim.run_for(6h);
+  std::vector<std::size_t> reports;
+  for (const Submission* mail : mails) {
+    reports.push_back(sim.truth.reports_about(mail->id).size());
+    CHECK(reports.back() >= 1);
+    for (const std::string& recipient : mail->recipients)
+      CHECK(sim.delivery(mail->id, recipient)->delay_told);
+  }
+  sim.crash_and_restart();
+  sim.run_for(20h);
+  for (std::size_t i = 0; i < mails.size(); ++i)
+    CHECK(sim.truth.reports_about(mails[i]->id).size() == reports[i]);
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Open);
+  rest(sim);
+  for (const Submission* mail : mails) CHECK(sim.truth.copies(mail->id, "d@example.net") == 1);
+}
+
 TEST_CASE("behind a dead smarthost all senders hear of the delay, and nobody is flooded") {
   SimSettings settings = default_settings();
   settings.loops = 2;
