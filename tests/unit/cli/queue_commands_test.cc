@@ -15,7 +15,7 @@
 #include "mta/cli/queue_options.h"
 #include "mta/cli/queue_tables.h"
 #include "mta/daemon/lock.h"
-#include "tests/unit/daemon/temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 namespace {
 
@@ -282,7 +282,7 @@ TEST_CASE("queue retry: more ids than a request takes go in several") {
 }
 
 TEST_CASE("control client: hands over lines as they come, also those cut by chunks") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const std::string path = directory.path() + "/control.sock";
   std::vector<std::string> lines;
   const auto collect = [&lines](std::string_view line) { lines.emplace_back(line); };
@@ -315,7 +315,7 @@ TEST_CASE("control client: hands over lines as they come, also those cut by chun
 }
 
 TEST_CASE("queue source: without a daemon the rows are opened, and a silent holder is named") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const QueuePaths paths{directory.path(), directory.path()};
   auto lock = daemon::StateLock::take_alone(directory.path());
   REQUIRE(lock);
@@ -333,7 +333,7 @@ TEST_CASE("queue source: without a daemon the rows are opened, and a silent hold
 }
 
 TEST_CASE("queue source: asks the daemon in its paths and parameters") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   CannedDaemon daemon(directory.path() + "/control.sock",
                       "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   auto source = open_queue_source({directory.path(), directory.path()}, no_rows);
@@ -343,7 +343,7 @@ TEST_CASE("queue source: asks the daemon in its paths and parameters") {
 }
 
 TEST_CASE("queue options: filters, ids and confirmations are read from the command line") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const QueuePaths paths{directory.path(), directory.path()};
   CLI::App app;
   const auto run =

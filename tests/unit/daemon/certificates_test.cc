@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
 
-#include "temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace rockdove;
 using namespace rockdove::daemon;
@@ -33,7 +33,7 @@ net::PemIdentity made(const std::string& name, base::Duration valid_for, const c
 }  // namespace
 
 TEST_CASE("certificates of our own are made once, both kinds, and for nobody else to read") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const auto first = own_certificates(directory.path(), "relay.example.net", kNow);
   REQUIRE(first.is_ok());
   REQUIRE(first->size() == 2);
@@ -54,7 +54,7 @@ TEST_CASE("certificates of our own are made once, both kinds, and for nobody els
 
 TEST_CASE(
     "a certificate of our own is made anew before it ends, for another name, and when broken") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const std::string path = directory.path() + "/tls/p256.pem";
   REQUIRE(own_certificates(directory.path(), "a.example", kNow).is_ok());
   const std::string first = content(path);
@@ -84,7 +84,7 @@ TEST_CASE("a key that belongs to another certificate is an error with both paths
 
 TEST_CASE(
     "contexts are made for listeners, mail exchangers and routes with authorities of their own") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const std::string ca_file = directory.path() + "/ca.pem";
   std::ofstream(ca_file) << made("ca.example", 24h, "").certificate;
   Configuration configuration;

@@ -12,7 +12,7 @@
 #include "mta/daemon/config_table.h"
 #include "mta/daemon/config_target.h"
 #include "parsed.h"
-#include "temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace rockdove;
 using namespace rockdove::daemon;
@@ -570,7 +570,7 @@ TEST_CASE("contrib/doc/configuration.md is what the table says") {
 }
 
 TEST_CASE("a command learns where things are without being able to read secrets") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const std::string path = directory.path() + "/c.toml";
   std::ofstream(path) << "runtime_dir = \"/tmp/r\"\n[tls]\ncertificate = \"/none.pem\"\n";
   CHECK_FALSE(load_configuration(path).configuration.has_value());

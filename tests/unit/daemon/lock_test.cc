@@ -9,7 +9,7 @@
 #include <catch2/catch.hpp>
 #include <sys/wait.h>
 
-#include "tests/unit/daemon/temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 namespace {
 
@@ -24,7 +24,7 @@ constexpr base::Duration kNoPatience{0};
 }  // namespace
 
 TEST_CASE("lock: a second daemon is refused and told the first one's process") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const auto first = StateLock::take_alone(directory.path());
   REQUIRE(first);
   const std::string text =
@@ -42,7 +42,7 @@ TEST_CASE("lock: a second daemon is refused and told the first one's process") {
 }
 
 TEST_CASE("lock: several may look at once, and a daemon waits for them no longer than told") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   REQUIRE(StateLock::take_alone(directory.path()));  // there was a daemon once
   auto one = StateLock::take_shared(directory.path());
   auto two = StateLock::take_shared(directory.path());
@@ -59,7 +59,7 @@ TEST_CASE("lock: several may look at once, and a daemon waits for them no longer
 }
 
 TEST_CASE("lock: it ends with a process that is killed, and its number misleads nobody") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   int ready[2];
   REQUIRE(::pipe(ready) == 0);
   const pid_t child = ::fork();
@@ -84,7 +84,7 @@ TEST_CASE("lock: it ends with a process that is killed, and its number misleads 
 }
 
 TEST_CASE("lock: without a directory or a lock there is no daemon and no queue") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   CHECK(std::holds_alternative<NoDaemon>(*find_daemon(directory.path())));
   CHECK_FALSE(StateLock::take_shared(directory.path()));
   CHECK_FALSE(StateLock::take_alone(directory.path() + "/missing"));

@@ -14,7 +14,7 @@
 
 #include "mta/daemon/notify.h"
 #include "mta/daemon/privileges.h"
-#include "tests/unit/daemon/temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 namespace {
 
@@ -40,7 +40,7 @@ std::string status_line(const std::string& name) {
 }  // namespace
 
 TEST_CASE("notify: tells the service manager, one line each") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 #include "mta/base/assert.h"
-#include "tests/unit/daemon/temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 namespace {
 
@@ -83,7 +83,7 @@ __attribute__((no_sanitize("undefined"))) int divide_by_zero() {
 }  // namespace
 
 TEST_CASE("working: each way to crash marks what the thread was at, and still ends the process") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   int expected = 0;
   int status = 0;
   SECTION("SIGSEGV") {
@@ -126,7 +126,7 @@ TEST_CASE("working: each way to crash marks what the thread was at, and still en
 }
 
 TEST_CASE("working: only the thread that failed is marked") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const int status = in_child(directory.path(), [](WorkingTable& table) {
     const WorkingOn working(kFirst);
     std::thread other([&table] {
@@ -141,7 +141,7 @@ TEST_CASE("working: only the thread that failed is marked") {
 }
 
 TEST_CASE("working: a thread without a table crashes without marking others") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const int status = in_child(directory.path(), [](WorkingTable&) {
     const WorkingOn working(kClient);
     std::thread other([] {
@@ -155,7 +155,7 @@ TEST_CASE("working: a thread without a table crashes without marking others") {
 }
 
 TEST_CASE("working: two levels are noted, deeper ones are not, and what is done is gone") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const IpAddress client = *base::parse_ip_address("2001:db8::7");
   in_child(directory.path(), [&](WorkingTable&) {
     { const WorkingOn before(DeliveryId{{99}, 9}); }
@@ -170,7 +170,7 @@ TEST_CASE("working: two levels are noted, deeper ones are not, and what is done 
 }
 
 TEST_CASE("working: SIGKILL and a signal from outside mark nothing as crashed") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const int number = GENERATE(SIGKILL, SIGABRT, SIGSEGV);
   const pid_t parent = ::getpid();
   const int status = in_child(directory.path(), [&](WorkingTable&) {
@@ -188,7 +188,7 @@ TEST_CASE("working: SIGKILL and a signal from outside mark nothing as crashed") 
 }
 
 TEST_CASE("working: an orderly end leaves nothing, and a reset forgets what was found") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   CHECK(in_child(directory.path(), [](WorkingTable&) { const WorkingOn working(kFirst); }) == 0);
   CHECK(found_in(directory.path()).empty());
   in_child(directory.path(), [](WorkingTable&) {
@@ -204,7 +204,7 @@ TEST_CASE("working: an orderly end leaves nothing, and a reset forgets what was 
 }
 
 TEST_CASE("working: a file of another size or content is as good as none") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const std::string content =
       GENERATE(std::string(), std::string("short"), std::string(100'000, 'x'));
   std::ofstream(directory.path() + "/working") << content;
@@ -223,7 +223,7 @@ TEST_CASE("working: a directory that is not there is an error that names the fil
 }
 
 TEST_CASE("working: an overflow of the stack is caught on the handler's own stack") {
-  const test::TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const int status = in_child(directory.path(), [](WorkingTable& table) {
     std::thread other([&table] {
       const auto attachment = table.attach(1);
