@@ -1,6 +1,6 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include "mta/cli/commands.h"
 #include "mta/cli/mime.h"
 #include "mta/cli/send_session.h"
+#include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
@@ -23,7 +24,6 @@
 namespace rockdove::cli {
 namespace {
 
-constexpr std::uint16_t kSmtpPort = 25;
 constexpr std::size_t kFileOctetsMax = 1'000'000'000;
 constexpr std::string_view kNoUtf8 = "local parts of addresses can only be ASCII here";
 
@@ -37,6 +37,10 @@ struct Options {
   std::vector<std::string> attachments;
   std::vector<std::string> headers;
   std::string helo;
+  std::string tls = "may";
+  std::string ca_file;
+  std::string user;
+  std::string password_file;
   bool verbose = false;
   bool json = false;
 };
@@ -67,46 +71,106 @@ base::Result<std::string> read_whole(const std::string& path) {
   return text;
 }
 
-// What HOST:PORT, [ADDRESS]:PORT or HOST stands for.
-base::Result<std::vector<base::SocketAddress>> look_up(const std::string& server) {
-  std::string host = server;
-  std::uint16_t port = kSmtpPort;
-  const std::size_t colon = server.rfind(':');
-  const bool is_bare_v6 = server.find(':') != colon && !server.starts_with('[');
-  if (colon != std::string::npos && !is_bare_v6 && !server.ends_with(']')) {
-    const char* end = server.data() + server.size();
-    const auto parsed = std::from_chars(server.data() + colon + 1, end, port);
-    if (parsed.ec != std::errc() || parsed.ptr != end || port == 0)
-      return base::Error("--server wants HOST:PORT");
-    host.resize(colon);
-  }
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (const auto ip = base::parse_ip_address(host))
-    return std::vector<base::SocketAddress>{{*ip, port}};
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int failed = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
-  if (failed != 0)
-    return base::Error("looking up " + base::printable(host, 80) + ": " + ::gai_strerror(failed));
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  std::vector<base::SocketAddress> addresses;
-  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+struct Server {
+  outbound::ToHosts::Speaks speaks = outbound::ToHosts::Speaks::Smtp;
+  std::vector<outbound::HostAddress> addresses;  // of one host
+};
+
+void add_addresses(const addrinfo* entry, const outbound::ToHosts::Host& host, Server& server) {
+  const auto add = [&](const base::IpAddress& ip) {
+    server.addresses.push_back({host.name, {ip, host.port}, host.implicit_tls});
+  };
+  for (; entry != nullptr; entry = entry->ai_next) {
     if (entry->ai_family == AF_INET) {
       std::array<std::uint8_t, 4> octets{};
       sockaddr_in in = {};
       std::memcpy(&in, entry->ai_addr, sizeof(in));
       std::memcpy(octets.data(), &in.sin_addr, octets.size());
-      addresses.push_back({base::IpAddress::v4(octets), port});
+      add(base::IpAddress::v4(octets));
     } else if (entry->ai_family == AF_INET6) {
       std::array<std::uint8_t, 16> octets{};
       sockaddr_in6 in = {};
       std::memcpy(&in, entry->ai_addr, sizeof(in));
       std::memcpy(octets.data(), &in.sin6_addr, octets.size());
-      addresses.push_back({base::IpAddress::v6(octets), port});
+      add(base::IpAddress::v6(octets));
     }
   }
-  return addresses;
+}
+
+// What HOST, HOST:PORT, [ADDRESS]:PORT, or one of these as a route's target stands for.
+base::Result<Server> look_up(const std::string& text) {
+  const bool is_bare_v6 =
+      text.find(':') != text.rfind(':') && base::parse_ip_address(text).has_value();
+  const std::string target = text.find("://") != std::string::npos ? text
+                             : is_bare_v6                          ? "smtp://[" + text + "]"
+                                                                   : "smtp://" + text;
+  const base::Result<outbound::Target> parsed = daemon::parse_target(target);
+  if (!parsed) return parsed.error().in("--server");
+  const auto* hosts = std::get_if<outbound::ToHosts>(&*parsed);
+  if (hosts == nullptr) return base::Error("--server wants HOST:PORT");
+  const outbound::ToHosts::Host& host = hosts->hosts.front();
+  Server server;
+  server.speaks = hosts->speaks;
+  if (const auto ip = base::parse_ip_address(host.name)) {
+    server.addresses.push_back({host.name, {*ip, host.port}, host.implicit_tls});
+    return server;
+  }
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int failed = ::getaddrinfo(host.name.c_str(), nullptr, &hints, &found);
+  if (failed != 0) return base::Error("looking up " + host.name + ": " + ::gai_strerror(failed));
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+  add_addresses(found, host, server);
+  return server;
+}
+
+constexpr std::pair<std::string_view, outbound::TlsLevel> kTlsLevels[] = {
+    {"off", outbound::TlsLevel::Off},
+    {"may", outbound::TlsLevel::May},
+    {"require", outbound::TlsLevel::Require},
+    {"verify", outbound::TlsLevel::Verify}};
+
+// The password is the file's one line.
+base::Result<outbound::Credentials> read_credentials(const Options& options) {
+  base::Result<std::string> text = read_whole(options.password_file);
+  if (!text) return text.error();
+  std::string password = *std::move(text);
+  if (password.ends_with('\n')) password.pop_back();
+  if (password.ends_with('\r')) password.pop_back();
+  const bool has_control = std::any_of(password.begin(), password.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 32 || c == 127;
+  });
+  if (password.empty() || has_control)
+    return base::Error("--password-file must hold the password, in one line");
+  return outbound::Credentials{options.user, std::move(password)};
+}
+
+// How the server is to be spoken to; errors are of usage.
+base::Result<outbound::Manner> make_manner(const Options& options, const Server& server) {
+  outbound::Manner manner;
+  manner.speaks = server.speaks;
+  const auto* level = std::find_if(std::begin(kTlsLevels), std::end(kTlsLevels),
+                                   [&](const auto& one) { return one.first == options.tls; });
+  if (level == std::end(kTlsLevels))
+    return base::Error("--tls wants off, may, require or verify, not " +
+                       base::printable(options.tls, 40));
+  manner.tls = level->second;
+  if (manner.tls == outbound::TlsLevel::Off && server.addresses.front().implicit_tls)
+    return base::Error("smtps:// is always TLS: --tls wants require or verify there");
+  if (options.user.empty() != options.password_file.empty())
+    return base::Error("--user and --password-file belong together");
+  if (!options.user.empty()) {
+    base::Result<outbound::Credentials> credentials = read_credentials(options);
+    if (!credentials) return credentials.error();
+    manner.credentials = *std::move(credentials);
+  }
+  if (manner.tls == outbound::TlsLevel::Off) return manner;
+  base::Result<std::shared_ptr<const net::TlsClientContext>> context =
+      net::make_tls_client_context({options.ca_file});
+  if (!context) return context.error();
+  manner.tls_context = *std::move(context);
+  return manner;
 }
 
 std::string own_name() {
@@ -146,13 +210,14 @@ base::Result<std::string> compose(const Options& options, const std::string& hos
   return write_message(message, base::read_clocks().wall, random_word());
 }
 
-SendOutcome deliver(const SendJob& job, const base::SocketAddress& address) {
+SendOutcome deliver(const SendJob& job, const outbound::HostAddress& host) {
   SendOutcome outcome;
   net::UvLoop loop(0);
   net::UvNetwork network(loop);
   net::ConnectRequest request;
-  request.to = address;
-  network.connect(request, std::make_unique<SendSession>(job, outcome, [&loop] { loop.stop(); }));
+  request.to = host.address;
+  network.connect(request,
+                  std::make_unique<SendSession>(job, host, outcome, [&loop] { loop.stop(); }));
   loop.run();
   return outcome;
 }
@@ -178,8 +243,10 @@ int report(const Options& options, const SendOutcome& outcome) {
                             {"stage", smtp::stage_name(outcome.results[i].stage)},
                             {"reply", reply_text(outcome.results[i])}});
     }
-    const nlohmann::json all = {
-        {"accepted", all_accepted}, {"failure", outcome.failure}, {"recipients", recipients}};
+    const nlohmann::json all = {{"accepted", all_accepted},
+                                {"failure", outcome.failure},
+                                {"tls", outcome.tls},
+                                {"recipients", recipients}};
     const auto replace = nlohmann::json::error_handler_t::replace;
     std::puts(all.dump(-1, ' ', /*ensure_ascii=*/false, replace).c_str());
   } else {
@@ -218,13 +285,16 @@ int send(Options& options) {
   job.envelope.octets = job.content.size();
   job.shows_dialogue = options.verbose;
 
-  const base::Result<std::vector<base::SocketAddress>> addresses = look_up(options.server);
-  if (!addresses) return complain(kFailed, addresses.error().text());
+  const base::Result<Server> server = look_up(options.server);
+  if (!server) return complain(kFailed, server.error().text());
+  base::Result<outbound::Manner> manner = make_manner(options, *server);
+  if (!manner) return complain(kUsage, manner.error().text());
+  job.manner = *std::move(manner);
   SendOutcome outcome;
-  for (const base::SocketAddress& address : *addresses) {
-    outcome = deliver(job, address);
+  for (const outbound::HostAddress& host : server->addresses) {
+    outcome = deliver(job, host);
     if (outcome.connected) break;
-    outcome.failure = base::format_socket_address(address) + ": " + outcome.failure;
+    outcome.failure = base::format_socket_address(host.address) + ": " + outcome.failure;
   }
   return report(options, outcome);
 }
@@ -233,7 +303,10 @@ int send(Options& options) {
 
 Action add_send(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("--server", options->server, "Where to; port 25 unless named")
+  app.add_option(
+         "--server", options->server,
+         "Where to; port 25 unless named; smtps://HOST, with port 465, is TLS from the first "
+         "octet, lmtp://HOST a mailbox server")
       ->type_name("HOST:PORT")
       ->capture_default_str();
   app.add_option("--from", options->from, "Sender; \"\" is the null sender")
@@ -256,6 +329,18 @@ Action add_send(CLI::App& app) {
       ->take_all();
   app.add_option("--helo", options->helo, "What we call ourselves; default: the machine's name")
       ->type_name("NAME");
+  app.add_option("--tls", options->tls,
+                 "off, may (where it is offered), require, or verify (name and chain); with a "
+                 "password `may` is `require`, and `off` sends it in clear")
+      ->type_name("LEVEL")
+      ->capture_default_str();
+  app.add_option("--ca-file", options->ca_file,
+                 "PEM: whom --tls verify trusts; default: the system's authorities")
+      ->type_name("FILE");
+  app.add_option("--user", options->user, "Log in with this name")->type_name("NAME");
+  app.add_option("--password-file", options->password_file,
+                 "A file with its password, in one line; - is standard input")
+      ->type_name("FILE");
   app.add_flag("-v,--verbose", options->verbose, "Print the dialogue on standard error");
   app.add_flag("--json", options->json, "Print the result as an object");
   return [options] { return send(*options); };

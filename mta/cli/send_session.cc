@@ -41,11 +41,41 @@ std::string describe(const smtp::SessionFailed& failed) {
 
 }  // namespace
 
-void SendSession::connected(net::Wire& /*wire*/, const net::ConnectionInfo& /*info*/,
-                            base::Now now) {
+void SendSession::connected(net::Wire& wire, const net::ConnectionInfo& /*info*/, base::Now now) {
   outcome_.connected = true;
-  session_.emplace(job_.options, now.instant);
+  wire_ = &wire;
+  if (plan_.implicit) return start_tls(now);
+  session_.emplace(job_.options, now.instant, plan_.terms);
   pump(now);
+}
+
+void SendSession::start_tls(base::Now now) {
+  handshake_began_ = true;
+  handshake_until_ = now.instant + job_.options.timeouts.start_tls;
+  wire_->start_tls(*plan_.tls);
+}
+
+void SendSession::tls_started(const net::TlsInfo& info, base::Now now) {
+  outcome_.tls = net::describe(info);
+  if (job_.shows_dialogue) {
+    std::fprintf(stderr, "-- %s, the certificate was %s\n", outcome_.tls.c_str(),
+                 info.verified ? "verified" : "not looked at");
+  }
+  if (session_) {
+    session_->tls_started(now.instant);
+  } else {
+    session_.emplace(job_.options, now.instant, plan_.terms);
+  }
+  pump(now);
+}
+
+outbound::TlsState SendSession::tls_state() const {
+  outbound::TlsState state;
+  state.was_tried = handshake_began_;
+  state.is_inside = !outcome_.tls.empty();
+  state.peer_offers_tls = session_ && session_->peer().starttls;
+  state.loss = loss_;
+  return state;
 }
 
 void SendSession::receive(std::string_view bytes, base::Now now) {
@@ -60,6 +90,7 @@ void SendSession::peer_closed(base::Now now) {
 }
 
 void SendSession::lost(const net::Loss& loss, base::Now now) {
+  loss_ = loss;
   if (!session_) {
     outcome_.failure = net::describe(loss);
     return finish();
@@ -70,6 +101,10 @@ void SendSession::lost(const net::Loss& loss, base::Now now) {
 }
 
 void SendSession::deadline_reached(base::Now now) {
+  if (!session_) {
+    outcome_.failure = "timed out during the TLS handshake";
+    return finish();
+  }
   session_->deadline_reached(now.instant);
   pump(now);
 }
@@ -86,7 +121,7 @@ void SendSession::output_sent(std::size_t octets, base::Now now) {
 }
 
 base::Instant SendSession::deadline() const {
-  return session_ ? session_->deadline() : base::kNever;
+  return session_ ? session_->deadline() : handshake_until_;
 }
 
 bool SendSession::wants_input() const {
@@ -94,7 +129,7 @@ bool SendSession::wants_input() const {
 }
 
 bool SendSession::is_over() const {
-  return session_ && session_->is_over();
+  return session_ ? session_->is_over() : finished_;
 }
 
 void SendSession::pump(base::Now now) {
@@ -103,7 +138,9 @@ void SendSession::pump(base::Now now) {
     progressed = false;
     while (const std::optional<smtp::ClientEvent> event = session_->next_event(now.instant)) {
       progressed = true;
-      if (std::holds_alternative<smtp::Greeted>(*event)) {
+      if (std::holds_alternative<smtp::TlsWanted>(*event)) {
+        if (session_->wants_tls()) start_tls(now);
+      } else if (std::holds_alternative<smtp::Greeted>(*event)) {
         session_->start(job_.envelope, now.instant);
       } else if (const auto* ended = std::get_if<smtp::TransactionEnded>(&*event)) {
         on(*ended, now);
@@ -145,6 +182,11 @@ void SendSession::on(const smtp::SessionFailed& failed) {
   // What goes wrong after the message was answered, as a QUIT without reply, changes nothing.
   if (!outcome_.ended) {
     outcome_.failure = describe(failed);
+    if (is_tls_failure(failed, tls_state(), plan_)) {
+      const bool is_about_server = !loss_ || loss_->how == net::Loss::How::PeerClosed;
+      outcome_.failure =
+          (is_about_server ? "the server " : "") + tls_failure_text(failed, tls_state());
+    }
     if (failed.past_final_dot) outcome_.failure += "; the server may or may not have the message";
     outcome_.results = failed.results;
   }
@@ -155,8 +197,21 @@ void SendSession::finish() {
   if (!std::exchange(finished_, true)) done_();
 }
 
+void SendSession::show_secret(std::string_view octets) {
+  // "AUTH PLAIN …": the mechanism is no secret, what stands behind it is (RFC 4954 §4).
+  constexpr std::string_view kAuth = "AUTH ";
+  std::string shown = "[secret]\n";
+  if (octets.starts_with(kAuth)) {
+    const std::size_t end = octets.find_first_of(" \r", kAuth.size());
+    const bool has_more = end != std::string_view::npos && octets[end] == ' ';
+    shown = std::string(octets.substr(0, end)) + (has_more ? " " + shown : "\n");
+  }
+  show('C', shown, client_line_);
+}
+
 // Commands as they are; content only as its size.
 void SendSession::show_sent(std::string_view octets) {
+  if (session_->stage() == smtp::Stage::Auth) return show_secret(octets);
   std::uint64_t at = sent_;
   while (!octets.empty()) {
     const bool has_span = !content_.empty();
