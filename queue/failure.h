@@ -15,10 +15,9 @@
 // STARTTLS and AUTH fail only where TLS or a password must be: the mail waits for its site, because
 // what is wrong (a certificate, our own password) is nothing that its sender could put right. A 5yz
 // to AUTH is not asked for again at the next host: many lock an account that errs too often.
-// 421 anywhere blames the site (RFC 5321 §3.8); 452 and 552 to some but not all RCPT mean
-// "enough for one transaction", and those recipients go at once in the next one (§4.5.3.1.10), as
-// do those beyond the RCPTMAX that the peer has announced, whatever became of the others; a
-// connection that was kept open and is found dead or told 421 at its next MAIL counts as not tried.
+// 421 anywhere blames the site (RFC 5321 §3.8); 452 and 552 to some but not all RCPT mean "enough":
+// those go at once in the next transaction (§4.5.3.1.10), as always does who is beyond the RCPTMAX
+// of the peer; a kept connection found dead or told 421 at its next MAIL counts as not tried.
 #pragma once
 
 #include <cstdint>
