@@ -66,12 +66,22 @@ void Incoming::add_recipient(const smtp::RecipientOffered& offered,
 }
 
 void Incoming::add_content(std::string_view octets) {
+  if (is_forgotten_) return;
   if (!eight_bit_) eight_bit_ = !base::is_ascii(octets);
   if (!splitter_.is_done()) {
     octets.remove_prefix(splitter_.receive(octets));
     if (splitter_.is_done()) add_body(splitter_.body_start());
   }
   add_body(octets);
+  account();
+}
+
+void Incoming::forget_content() {
+  is_forgotten_ = true;
+  // Swapped, because assigning an empty string would keep the memory of the old one.
+  mail::HeaderSplitter none;
+  std::swap(splitter_, none);
+  std::string().swap(body_);
   account();
 }
 

@@ -40,6 +40,14 @@ class Incoming {
                      const std::vector<std::string>& addresses);
 
   void add_content(std::string_view octets);
+  // Lets go of what it has of the content, and takes no more of it: it will not be accepted.
+  void forget_content();
+
+  [[nodiscard]] bool is_forgotten() const { return is_forgotten_; }
+
+  // Octets that it holds.
+  [[nodiscard]] std::uint64_t memory() const { return accounted_; }
+
   // No more content: the header is known and whole.
   void finish_content();
   // A chunk that is full and should be written; null: none. Content may be added before it is
@@ -99,6 +107,7 @@ class Incoming {
   mail::ReturnContent returned_;
   bool eight_bit_ = false;
   bool utf8_;
+  bool is_forgotten_ = false;
   std::uint64_t announced_octets_;
   mail::HeaderSplitter splitter_;
   std::string body_;

@@ -42,6 +42,9 @@ class Receiver final : public net::Protocol {
  private:
   // So many chunks may be on their way to the store before the client has to wait.
   static constexpr unsigned kChunksAheadMax = 2;
+  // What a message may hold while memory is so short that no other may begin: a crowd that begins
+  // together would fill it many times over.
+  static constexpr std::uint64_t kHeldWhenShort = 32 * 1024;
 
   void pump(base::Now now);
   void on(const smtp::HelloGiven& event, base::Now now);

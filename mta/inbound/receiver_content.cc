@@ -70,6 +70,9 @@ void Receiver::on(const smtp::DataWanted& event, base::Now now) {
 
 void Receiver::on(const smtp::BodyPart& event, base::Now now) {
   static_cast<void>(now);
+  const bool is_too_much =
+      incoming_->memory() > kHeldWhenShort && !reception_.memory.has_room_to_accept();
+  if (is_too_much) incoming_->forget_content();
   incoming_->add_content(event.octets);
   write_full_chunks();
 }
@@ -100,6 +103,8 @@ std::optional<smtp::Reply> Receiver::refuse_content(const mail::HeaderFacts& fac
                                 " servers, " + std::to_string(facts.received_own) +
                                 " times this one; last: " + name_hops(incoming_->header()));
   }
+  if (incoming_->is_forgotten())
+    return smtp::make_reply(452, "4.3.1", "too much mail at once; try again in a minute");
   if (!chunk_error_.empty())
     return smtp::make_reply(452, "4.3.1", "the message could not be stored; try again later");
   return std::nullopt;

@@ -101,6 +101,25 @@ TEST_CASE("MAIL is 452 while the store takes nothing") {
   CHECK_THAT(command(*client, "MAIL FROM:<a@y.example>"), StartsWith("250"));
 }
 
+TEST_CASE("while memory is short, what is large and has begun is 452 and dropped") {
+  World world;
+  auto small = world.client();
+  begin(*small);
+  auto large = world.client();
+  begin(*large);
+  large->say(kSmall + lines(100'000));
+  CHECK(world.memory.used() > 100'000);
+  world.memory.take(60 * 1024 * 1024);
+  large->say(lines(3 * queue::kBodyChunkOctets));
+  CHECK(world.memory.used() < 60 * 1024 * 1024 + 20'000);
+  CHECK(world.store.chunks.empty());
+  large->say(".\r\n");
+  CHECK_THAT(last_line(*large), StartsWith("452 4.3.1 too much mail at once"));
+  CHECK(world.store.commits.empty());
+  small->say(kSmall + ".\r\n");
+  CHECK(world.store.commits.size() == 1);
+}
+
 TEST_CASE("MAIL is 452 while memory is short") {
   World world;
   world.memory.take(60 * 1024 * 1024);
