@@ -132,6 +132,8 @@ void ServerConversation::deadline_reached(Now now) {
 
 std::optional<Request> ServerConversation::take_request(Now now) {
   if (state_ != State::Reading) return std::nullopt;
+  held_back_ = output_.size() >= limits_.unsent_octets_max;
+  if (held_back_) return std::nullopt;
   if (!input_.is_empty() && !request_begun_) {
     request_begun_ = true;
     reading_until_ = now.instant + limits_.patience;
@@ -318,7 +320,10 @@ void ServerConversation::write_head(unsigned status, const std::vector<Field>& f
 
 void ServerConversation::write(std::string_view bytes, Now now) {
   if (bytes.empty()) return;
-  if (output_.is_empty()) sending_until_ = now.instant + limits_.patience;
+  if (output_.is_empty()) {
+    sent_until_ = now.instant + limits_.answer_time;
+    sending_until_ = std::min(now.instant + limits_.patience, sent_until_);
+  }
   output_.append(bytes);
 }
 
@@ -329,9 +334,9 @@ bool ServerConversation::wants_part() const {
 void ServerConversation::output_sent(std::size_t octets, Now now) {
   if (octets == 0) return;
   output_.take(octets);
-  sending_until_ = now.instant + limits_.patience;
+  sending_until_ = std::min(now.instant + limits_.patience, sent_until_);
   // The client gets its full time to send the next request after it has the answer.
-  if (state_ == State::Reading && !request_begun_) reading_until_ = sending_until_;
+  if (state_ == State::Reading && !request_begun_) reading_until_ = now.instant + limits_.patience;
 }
 
 base::Instant ServerConversation::deadline() const {
@@ -353,7 +358,7 @@ bool ServerConversation::wants_input() const {
   if (peer_has_closed_) return false;
   switch (state_) {
     case State::Reading:
-      return true;
+      return !held_back_ || input_.size() < limits_.head_octets_max;
     case State::Asked:
     case State::Answering:
       return input_.size() < limits_.head_octets_max;  // a little ahead, to see the peer close

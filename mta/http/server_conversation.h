@@ -20,12 +20,16 @@
 namespace rockdove::http {
 
 struct ServerLimits {
-  std::size_t head_octets_max = 16 * 1024;    // beyond: 431
-  std::size_t body_octets_max = 64 * 1024;    // beyond: 413
-  std::size_t unsent_octets_max = 64 * 1024;  // above it wants_part() is false
+  std::size_t head_octets_max = 16 * 1024;  // beyond: 431
+  std::size_t body_octets_max = 64 * 1024;  // beyond: 413
+  // Above it wants_part() is false, and no further request is taken: who asks much and reads
+  // nothing does not fill our memory.
+  std::size_t unsent_octets_max = 64 * 1024;
   // How long a connection may stand between requests, a request may take to come in whole, and the
   // client may take nothing of what is to be sent.
   base::Duration patience = std::chrono::seconds(10);
+  // How long it may take until it has taken all that is to be sent, however fast it goes.
+  base::Duration answer_time = std::chrono::hours(24);
 };
 
 class ServerConversation {
@@ -40,7 +44,8 @@ class ServerConversation {
   void peer_closed();                    // the answer to what was asked is still sent
   void deadline_reached(base::Now now);
 
-  // The next request, once whole; it must then be answered. nullopt: none yet, or never again.
+  // The next request, once whole; it must then be answered. nullopt: none yet, or never again; or
+  // is_held_back().
   [[nodiscard]] std::optional<Request> take_request(base::Now now);
 
   // The whole answer to the request taken last.
@@ -52,6 +57,9 @@ class ServerConversation {
   // The rest of a started answer cannot be had: the connection closes without the mark of the end,
   // so that the client knows that something is missing.
   void break_answer();
+
+  // The next request waits for the client to take what is unsent.
+  [[nodiscard]] bool is_held_back() const { return held_back_; }
 
   [[nodiscard]] bool is_asked() const { return state_ == State::Asked; }
 
@@ -94,6 +102,7 @@ class ServerConversation {
   bool request_begun_ = false;     // octets of the request being read have come
   std::size_t head_searched_ = 0;  // no end of the head begins in so many octets of the input
   bool said_continue_ = false;
+  bool held_back_ = false;
   bool peer_has_closed_ = false;
   bool keep_alive_ = true;  // after the current answer
   bool is_head_ = false;    // the current request is HEAD: its answer has no body
@@ -101,6 +110,7 @@ class ServerConversation {
   Framing framing_ = Framing::Length;
   base::Instant reading_until_;
   base::Instant sending_until_ = base::kNever;
+  base::Instant sent_until_ = base::kNever;  // limits_.answer_time is over
 };
 
 }  // namespace rockdove::http

@@ -1,5 +1,6 @@
 // The server's side of an HTTP conversation against any bytes: cut anywhere they give the same
-// requests and the same output; output and what is kept are bounded; when it is over it stays over.
+// requests and the same output; output and what is kept are bounded, however many requests come
+// before the client takes an answer; when it is over it stays over.
 // What it answers, the client's side reads back as it was said.
 #include <string>
 #include <vector>
@@ -26,7 +27,11 @@ base::Now now() {
   return {base::Instant(1h), base::from_unix_milliseconds(1'795'295'700'000)};
 }
 
-void drain(http::ServerConversation& server, Conversation& seen) {
+// Two answers or three; then the next request waits.
+constexpr std::size_t kUnsentMax = 256;
+constexpr std::size_t kAnswerOctetsMax = 512;
+
+void answer_all(http::ServerConversation& server, Conversation& seen) {
   while (const std::optional<http::Request> request = server.take_request(now())) {
     std::string text = request->method + " " + request->target + "\n";
     for (const http::Field& field : request->fields) text += field.name + "=" + field.value + "\n";
@@ -47,8 +52,20 @@ void drain(http::ServerConversation& server, Conversation& seen) {
   }
 }
 
+// As a client does that takes what is there only when nothing more comes.
+void drain(http::ServerConversation& server, Conversation& seen) {
+  do {
+    answer_all(server, seen);
+    FUZZ_CHECK(server.output().size() <= kUnsentMax + kAnswerOctetsMax);
+    seen.output += server.output();
+    server.output_sent(server.output().size(), now());
+  } while (server.is_held_back());
+}
+
 Conversation converse(std::string_view bytes, fuzz::Choices* cuts) {
-  http::ServerConversation server({}, now());
+  http::ServerLimits limits;
+  limits.unsent_octets_max = kUnsentMax;
+  http::ServerConversation server(limits, now());
   Conversation seen;
   while (!bytes.empty()) {
     const std::size_t octets =
@@ -59,8 +76,6 @@ Conversation converse(std::string_view bytes, fuzz::Choices* cuts) {
   }
   server.peer_closed();
   drain(server, seen);
-  seen.output = server.output();
-  server.output_sent(seen.output.size(), now());
   seen.over = server.is_over();
   return seen;
 }

@@ -101,9 +101,67 @@ TEST_CASE("http server: a flood of pipelined requests is held back") {
   CHECK_FALSE(server.wants_input());
   for (int i = 1; i < 2000; ++i) {
     server.answer({200, {}, ""}, at(0ms));
+    take_output(server);
     REQUIRE(server.take_request(at(0ms)));
   }
   CHECK(server.wants_input());
+}
+
+TEST_CASE("http server: who asks again and again and reads nothing is answered no further") {
+  ServerConversation server({}, at(0ms));
+  std::string flood;
+  for (int i = 0; i < 1000; ++i) flood += "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  server.receive(flood);
+  server.peer_closed();
+  const std::string body(20'000, 'x');
+  int answered = 0;
+  const auto answer_all = [&] {
+    while (server.take_request(at(0ms))) {
+      server.answer({200, {}, body}, at(0ms));
+      ++answered;
+    }
+  };
+  answer_all();
+  CHECK(answered == 4);
+  CHECK(server.is_held_back());
+  CHECK_FALSE(server.wants_input());
+  // All the same each is answered once the client reads, and only then it ends.
+  while (server.is_held_back()) {
+    CHECK_FALSE(server.is_over());
+    server.output_sent(server.output().size() / 2, at(0ms));
+    answer_all();
+    CHECK(server.output().size() < 64 * 1024 + 21'000);
+  }
+  CHECK(answered == 1000);
+  take_output(server);
+  CHECK(server.is_over());
+}
+
+TEST_CASE("http server: who takes his answer octet by octet has a time for all of it") {
+  ServerLimits limits;
+  limits.answer_time = 30s;
+  ServerConversation server(limits, at(0ms));
+  server.receive("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  REQUIRE(server.take_request(at(0ms)));
+  server.answer({200, {}, std::string(1000, 'x')}, at(0ms));
+  for (const auto time : {5s, 10s, 15s, 20s, 25s, 29s}) {
+    server.output_sent(1, at(time));
+    server.deadline_reached(at(time));
+    CHECK_FALSE(server.is_over());
+  }
+  CHECK(server.deadline() == at(30s).instant);
+  server.deadline_reached(at(30s));
+  CHECK(server.is_over());
+  // The next answer has its own time.
+  ServerConversation other(limits, at(0ms));
+  for (const auto time : {0s, 9s, 18s, 27s, 36s}) {
+    other.receive("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    REQUIRE(other.take_request(at(time)));
+    other.answer({200, {}, "x"}, at(time));
+    take_output(other, at(time));
+    other.deadline_reached(at(time));
+    CHECK_FALSE(other.is_over());
+  }
 }
 
 TEST_CASE("http server: a streamed answer stops when the client takes nothing, and goes on") {
