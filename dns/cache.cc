@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dns/message.h"
+#include "mta/base/counters.h"
 
 namespace rockdove::dns {
 namespace {
@@ -33,6 +34,7 @@ void CachingResolver::query(std::string name, RecordType type, Done done) {
     Entry& entry = known->second;
     if (now < entry.expires) {
       ++counts_.hits;
+      base::count(base::Counter::DnsKept);
       recently_used_.splice(recently_used_.begin(), recently_used_, entry.used);
       auto answer = std::make_shared<Answer>(*entry.answer);
       answer->ttl = std::chrono::duration_cast<base::Duration>(entry.expires - now);
@@ -49,6 +51,7 @@ void CachingResolver::query(std::string name, RecordType type, Done done) {
     return;
   }
   ++counts_.misses;
+  base::count(base::Counter::DnsQuestions);
   upstream_.query(question.name, type,
                   [self = std::weak_ptr(self_), question](const AnswerPointer& answer) {
                     auto alive = self.lock();
@@ -60,6 +63,7 @@ void CachingResolver::query(std::string name, RecordType type, Done done) {
 }
 
 void CachingResolver::answered(const Question& question, const AnswerPointer& answer) {
+  if (is_temporary(answer->status)) base::count(base::Counter::DnsFailures);
   AnswerPointer result = answer;
   if (answer->status != Status::BadName) {
     const base::Duration kept = time_to_keep(question, *answer);

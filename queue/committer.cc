@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 
 #include "mta/base/assert.h"
+#include "mta/base/counters.h"
 #include "queue/keys.h"
 
 namespace rockdove::queue {
@@ -115,7 +116,8 @@ StoreStatistics Committer::statistics() const {
           chunks_count_.load(),
           reopenings_.load(),
           std::chrono::nanoseconds(write_nanoseconds_.load()),
-          inbox_octets_.load()};
+          inbox_octets_.load(),
+          disk_free_.load()};
 }
 
 void Committer::trim_history(WallTime older_than) {
@@ -124,6 +126,8 @@ void Committer::trim_history(WallTime older_than) {
 
 void Committer::run() {
   ::pthread_setname_np(::pthread_self(), "committer");
+  const std::shared_ptr<void> held =
+      settings_.at_thread_start ? settings_.at_thread_start() : nullptr;
   for (;;) {
     const bool is_idle = commits_.empty() && chunks_.empty();
     const Work work = take_work(is_idle ? settings_.housekeeping : base::Duration(0));
@@ -193,16 +197,20 @@ void Committer::write_group() {
     for (const Commit& commit : group_) changes.push_back(&commit.change);
     const base::Instant start = clock_now();
     const Result<void> applied = ledger_->apply(changes);
-    const auto took = clock_now() - start;
+    const base::Instant end = clock_now();
+    const auto took = end - start;
     write_nanoseconds_.fetch_add(took.count(), std::memory_order_relaxed);
     chunk_time_ = std::min<std::chrono::nanoseconds>(chunk_time_ + took / 3, kChunkTimeMax);
     if (!applied) return replace_rows(applied.error());
     last_group_ = group_.size();
+    base::record(base::Timing::StoreWrite, took);
+    base::record(base::Timing::GroupSize, std::uint64_t{group_.size()});
     groups_.fetch_add(1, std::memory_order_relaxed);
     changes_.fetch_add(group_.size(), std::memory_order_relaxed);
     std::size_t octets = 0;
     for (Commit& commit : group_) {
       octets += commit.change.octets();
+      base::record(base::Timing::Commit, end - commit.at);
       answer(commit.loop, std::move(commit.done), std::nullopt);
     }
     group_.clear();
@@ -443,6 +451,7 @@ void Committer::look_at_disk() {
   struct statvfs disk = {};
   if (::statvfs(settings_.state_dir.c_str(), &disk) != 0) return;
   const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  disk_free_.store(free, std::memory_order_relaxed);
   is_disk_full_.store(free < min_free_disk_.load(std::memory_order_relaxed),
                       std::memory_order_relaxed);
 }

@@ -34,6 +34,8 @@ struct StoreSettings {
   base::Duration housekeeping = std::chrono::seconds(1);  // between probes, and looks at the disk
   // Told what an operator should know; from any of the store's threads. May be empty.
   std::function<void(std::string_view)> warn;
+  // Called on the committer's thread; what it returns lives as long as the thread. May be empty.
+  std::function<std::shared_ptr<void>()> at_thread_start;
 };
 
 // Since the start.
@@ -44,6 +46,7 @@ struct StoreStatistics {
   std::uint64_t reopenings = 0;
   std::chrono::nanoseconds write_time{0};  // of groups, syncs included
   std::size_t inbox_octets = 0;            // now
+  std::uint64_t disk_free = 0;             // octets, at the last look
 };
 
 class Committer {
@@ -135,6 +138,7 @@ class Committer {
   std::atomic<std::int64_t> oldest_ = 0;  // an Instant's count; 0: nothing waits
   std::atomic<bool> has_failed_ = false;
   std::atomic<bool> is_disk_full_ = false;
+  std::atomic<std::uint64_t> disk_free_ = 0;
   std::atomic<std::int64_t> trim_older_than_ = 0;  // milliseconds since 1970; 0: nothing to trim
   std::atomic<std::uint64_t> changes_ = 0;
   std::atomic<std::uint64_t> groups_ = 0;

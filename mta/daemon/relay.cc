@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/base/counters.h"
 #include "mta/daemon/route_report.h"
 #include "mta/inbound/access.h"
 #include "mta/net/proxied.h"
@@ -135,6 +136,7 @@ std::unique_ptr<net::Protocol> Relay::accept(unsigned loop, std::size_t listener
   if (!is_proxied) return inbound::make_receiver(shard.reception, std::move(context), info);
   net::ProxiedHandlers handlers;
   handlers.refused = [&shard, context, proxy = info.peer.ip](std::string_view why) {
+    base::count(base::Counter::ProxyErrors);
     shard.reception.log.line(base::Level::Info, "rejected")
         .field("what", "proxy")
         .field("client", base::format_ip_address(proxy))

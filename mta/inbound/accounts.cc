@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "mta/base/client_table.h"
+#include "mta/base/counters.h"
 #include "mta/base/wipe.h"
 #include "mta/crypto/password.h"
 
@@ -98,7 +99,7 @@ void Accounts::decide(Question question) {
   const Instant* known_until = known_.find(question.digest);
   if (known_until == nullptr || *known_until <= now) return enqueue(std::move(question));
   throttle_.succeeded(question.login.user, question.login.client, now);
-  counts_.known_again.fetch_add(1, std::memory_order_relaxed);
+  base::count(base::Counter::LoginsKnownAgain);
   finish(question, LoginVerdict::Accepted);
 }
 
@@ -245,21 +246,21 @@ void Accounts::refuse(Question question, Reason reason) {
 }
 
 void Accounts::finish(Question& question, LoginVerdict verdict) {
-  std::atomic<std::uint64_t>* counter = &counts_.unavailable;
+  base::Counter counter = base::Counter::LoginsUnavailable;
   switch (verdict) {
     case LoginVerdict::Accepted:
-      counter = &counts_.accepted;
+      counter = base::Counter::LoginsAccepted;
       break;
     case LoginVerdict::Refused:
-      counter = &counts_.refused;
+      counter = base::Counter::LoginsRefused;
       break;
     case LoginVerdict::TooMany:
-      counter = &counts_.too_many;
+      counter = base::Counter::LoginsThrottled;
       break;
     case LoginVerdict::Unavailable:
       break;
   }
-  counter->fetch_add(1, std::memory_order_relaxed);
+  base::count(counter);
   --questions_;
   base::wipe(question.login.password);
   question.loop->post([done = std::move(question.done), verdict]() mutable { done(verdict); });

@@ -12,7 +12,6 @@
 // fail2ban; passwords never are, and are overwritten after use.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -31,15 +30,6 @@
 #include "mta/inbound/recent_map.h"
 
 namespace rockdove::inbound {
-
-// How logins went, since the start; written by the home loop, read by any.
-struct LoginCounts {
-  std::atomic<std::uint64_t> accepted = 0;
-  std::atomic<std::uint64_t> known_again = 0;  // of the accepted: without a hash
-  std::atomic<std::uint64_t> refused = 0;
-  std::atomic<std::uint64_t> too_many = 0;
-  std::atomic<std::uint64_t> unavailable = 0;
-};
 
 class Accounts final : public Authenticator {
  public:
@@ -60,8 +50,6 @@ class Accounts final : public Authenticator {
 
   // From any thread, at a reload: the file may be another one from now on.
   void reload(std::string path);
-
-  [[nodiscard]] const LoginCounts& counts() const { return counts_; }
 
  private:
   // One check() that has no answer yet.
@@ -132,7 +120,6 @@ class Accounts final : public Authenticator {
 
   std::multimap<base::Instant, base::Task> timed_;
   std::unique_ptr<base::Timer> timer_;
-  LoginCounts counts_;
 };
 
 }  // namespace rockdove::inbound

@@ -7,6 +7,7 @@
 #include "mta/base/wipe.h"
 #include "mta/base/working.h"
 #include "mta/inbound/access.h"
+#include "mta/inbound/counting.h"
 
 namespace rockdove::inbound {
 namespace {
@@ -148,6 +149,7 @@ void Receiver::connected(net::Wire& wire, const net::ConnectionInfo& info, base:
   static_cast<void>(info);
   wire_ = &wire;
   const base::WorkingOn working(info_.peer.ip);
+  base::count(base::Counter::ConnectionsIn);
   if (const std::optional<smtp::Reply> refusal = refuse_connection(now)) {
     refuse(*refusal, "connection", "", now);
     session_.refuse(*refusal, now.instant);
@@ -308,6 +310,7 @@ void Receiver::take_recipient(const smtp::RecipientOffered& offered,
 // Answers, and leaves a line in the log for whoever asks why.
 void Receiver::refuse(const smtp::Reply& reply, std::string_view what, std::string_view address,
                       base::Now now) {
+  count_refusal(reply);
   {
     base::LogLine line = reception_.log.line(base::Level::Info, "rejected");
     line.field("what", what)

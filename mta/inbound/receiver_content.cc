@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "mta/base/assert.h"
+#include "mta/base/counters.h"
 #include "mta/base/text.h"
 #include "mta/inbound/receiver.h"
 #include "mta/mail/date.h"
@@ -45,6 +46,8 @@ std::string name_hops(std::string_view header) {
 
 void log_acceptance(base::Log& log, const queue::Message& message,
                     const std::vector<queue::Delivery>& deliveries) {
+  base::count(base::Counter::MessagesAccepted);
+  base::count(base::Counter::OctetsAccepted, message.header_block.size() + message.body_octets);
   base::LogLine line = log.line(base::Level::Info, "accepted");
   line.id(message.id)
       .path("from", message.sender)
@@ -112,6 +115,9 @@ std::optional<smtp::Reply> Receiver::refuse_content(const mail::HeaderFacts& fac
 
 void Receiver::on(const smtp::BodyEnded& event, base::Now now) {
   if (event.how != smtp::BodyEnd::Dot) {
+    // The session says 5.3.4 or 5.6.0.
+    base::count(event.how == smtp::BodyEnd::TooBig ? base::Counter::RefusedPermanentSystem
+                                                   : base::Counter::RefusedPermanentContent);
     reception_.log.line(base::Level::Info, "rejected")
         .field("what", "content")
         .field("client", base::format_ip_address(info_.peer.ip))

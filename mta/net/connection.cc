@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "mta/base/assert.h"
+#include "mta/base/counters.h"
 #include "mta/net/socket_address.h"
 #include "mta/net/uv_handle.h"
 #include "mta/net/uv_network.h"
@@ -454,7 +455,14 @@ void Connection::lose_writing(int status) {
   lose({peer_has_closed_ ? Loss::How::PeerClosed : Loss::How::Broken, -status});
 }
 
+// Also where the connection had TLS, and a record of it was bad.
+void Connection::count_tls_failure() const {
+  base::count(direction_ == Direction::In ? base::Counter::TlsServerFailed
+                                          : base::Counter::TlsClientFailed);
+}
+
 void Connection::lose(const Loss& loss) {
+  if (loss.how == Loss::How::TlsFailed) count_tls_failure();
   const base::Now now = loop_.now();
   const std::unique_ptr<Protocol> protocol = std::move(protocol_);
   close();
@@ -463,6 +471,7 @@ void Connection::lose(const Loss& loss) {
 
 void Connection::lose_tls(std::string detail, base::Now now) {
   if (peer_has_closed_ || is_writing_) return lose({Loss::How::TlsFailed, 0, std::move(detail)});
+  count_tls_failure();
   if (!tls_->unsent().empty()) {
     uv_buf_t alert = as_uv_buf(tls_->unsent());
     // There is room for it, or nobody reads it anyway.

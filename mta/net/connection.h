@@ -115,6 +115,7 @@ class Connection : public Wire {
   void finish(base::Now now);
   void linger(base::Now now);
   void lose(const Loss& loss);
+  void count_tls_failure() const;
   // The alert goes out, and the connection lingers, so that the peer reads it.
   void lose_tls(std::string detail, base::Now now);
   // While shaking hands, all that ends it is TLS's failure.

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 
 #include "mta/base/assert.h"
+#include "mta/base/counters.h"
 #include "mta/base/ip_address.h"
 #include "mta/net/tls_context.h"
 
@@ -208,6 +209,8 @@ void TlsEngine::shake_hands() {
   const int result = SSL_do_handshake(connection_.get());
   if (result == 1) {
     state_ = State::Open;
+    base::count_nth(client_ != nullptr ? base::Counter::TlsClient10 : base::Counter::TlsServer10,
+                    static_cast<unsigned>(version_of(*connection_)));
     first_octets_ = std::string();
     offer_ = TlsOffer();
     return;

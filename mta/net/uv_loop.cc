@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/base/assert.h"
+#include "mta/base/counters.h"
 #include "mta/net/uv_handle.h"
 
 namespace rockdove::net {
@@ -87,11 +88,13 @@ UvLoop::UvLoop(unsigned index)
   uv_prepare_start(&handles_->prepare, [](uv_prepare_t* prepare) {
     UvLoop* self = static_cast<UvLoop*>(prepare->loop->data);
     self->end_turn();
+    self->record_turn();
     self->forget_time();
   });
   uv_check_start(&handles_->check, [](uv_check_t* check) {
     UvLoop* self = static_cast<UvLoop*>(check->loop->data);
     self->end_turn();
+    self->record_turn();
     self->forget_time();
   });
 }
@@ -201,6 +204,12 @@ void UvLoop::end_turn() {
   } else {
     uv_idle_start(&handles_->do_not_wait, [](uv_idle_t*) {});
   }
+}
+
+// A turn begins when somebody first asks for the time; where nobody did, nothing was done.
+void UvLoop::record_turn() const {
+  if (time_is_read_ && base::thread_counters != nullptr)
+    base::record(base::Timing::LoopTurn, std::chrono::steady_clock::now() - now_.instant);
 }
 
 void UvLoop::flush_outboxes() {

@@ -70,6 +70,7 @@ class UvLoop : public base::Loop {
   void take_inbox();
   void accept_posts(std::vector<base::Task>& tasks);  // any thread; leaves `tasks` empty
   void end_turn();
+  void record_turn() const;
   void flush_outboxes();
   void arm_timer();
 

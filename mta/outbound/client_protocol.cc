@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mta/base/counters.h"
 #include "mta/base/working.h"
 
 namespace rockdove::outbound {
@@ -25,6 +26,7 @@ ClientProtocol::~ClientProtocol() = default;
 
 void ClientProtocol::connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) {
   static_cast<void>(info);
+  base::count(base::Counter::ConnectionsOut);
   const WorkingOnJob working(session_);
   wire_ = &wire;
   if (session_ == nullptr) {
@@ -84,6 +86,7 @@ void ClientProtocol::lost(const net::Loss& loss, base::Now now) {
   dropped_ = true;
   loss_ = loss;
   if (!smtp_) {
+    if (wire_ == nullptr) base::count(base::Counter::ConnectionsOutFailed);
     if (session_ == nullptr) return;
     if (handshake_began_) return session_->handshake_failed(smtp::FailKind::Lost, now);
     return session_->on_not_connected(loss, now);

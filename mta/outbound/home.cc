@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/base/counters.h"
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/reporting.h"
 
@@ -497,6 +498,7 @@ void Home::act_on_row(Act act, const queue::QueueName& queue, base::DeliveryId i
       env_.loop, std::move(*change),
       [this, queue, id, due, done = std::move(done)](base::Result<void> result) mutable {
         MTA_ASSERT(result.is_ok());
+        if (!due) base::count(base::Counter::Deleted);
         directory_.released(queue, id, due);
         if (due) directory_.hold_back(queue, {});
         env_.peers[env_.loop.index()]->want_pass();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "mta/base/assert.h"
+#include "mta/base/counters.h"
 #include "mta/base/working.h"
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/release.h"
@@ -31,6 +32,23 @@ queue::Outcome outcome_of(const queue::Delivery& delivery, queue::Outcome of_fai
       return queue::Outcome::Delivered;
     case queue::Ending::Expanded:
       return queue::Outcome::Expanded;
+  }
+  MTA_ASSERT(false);
+}
+
+void count_failure(queue::Outcome how) {
+  switch (how) {
+    case queue::Outcome::Bounced:
+      return base::count(base::Counter::Bounced);
+    case queue::Outcome::Unreturnable:
+      return base::count(base::Counter::Unreturnable);
+    case queue::Outcome::Unreported:
+      return base::count(base::Counter::Unreported);
+    case queue::Outcome::Delivered:
+    case queue::Outcome::Discarded:
+    case queue::Outcome::Deleted:
+    case queue::Outcome::Expanded:
+      break;
   }
   MTA_ASSERT(false);
 }
@@ -476,6 +494,7 @@ void ReportDesk::log_ended(const queue::Message& message, const EndedDelivery& e
                            queue::Outcome how, std::optional<base::MessageId> report_id) {
   const queue::Delivery& delivery = ended.delivery;
   const bool is_failure = has_failed(delivery);
+  if (is_failure) count_failure(how);
   if (!is_failure && !report_id && delivery.ending != queue::Ending::Expanded) return;
   // That it was delivered has a line of its own.
   base::LogLine line = env_.log.line(

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/base/assert.h"
+#include "mta/base/counters.h"
 #include "mta/mail/enhanced_code.h"
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/reporting.h"
@@ -75,6 +76,7 @@ void Settler::discard(const queue::Job& job) {
   std::vector<Release> releases;
   for (const queue::Delivery& delivery : job.deliveries) {
     releases.push_back({{job.message->id, delivery.number}, std::nullopt});
+    base::count(base::Counter::Discarded);
     env_.log.line(base::Level::Info, "discarded")
         .id(base::DeliveryId{job.message->id, delivery.number})
         .path("from", job.message->sender)
@@ -123,6 +125,7 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
 void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {
   const JobReport& report = settlement.report;
   const queue::Message& message = *report.message;
+  base::count(base::Counter::Delivered);
   {
     base::LogLine line = env_.log.line(base::Level::Info, "delivered");
     line.id(settlement.id(result.delivery))
@@ -172,6 +175,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
   if (result.kind == Kind::DeferUncertain && ++after.uncertain == 1)
     wait = std::max(wait, queue::kUncertainWait);
   after.due = now.wall + wait;
+  base::count(base::Counter::Deferred);
   {
     base::LogLine line = env_.log.line(base::Level::Info, "deferred");
     line.id(settlement.id(after))
