@@ -15,14 +15,26 @@ namespace {
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kJsonLines = "application/x-ndjson";
 
+// Over TCP, where anybody may come, requests are small and have no body.
+http::ServerLimits limits_of(Reach reach) {
+  http::ServerLimits limits;
+  if (reach == Reach::ControlSocket) return limits;
+  limits.head_octets_max = 8 * 1024;
+  limits.body_octets_max = 0;
+  limits.answer_time = std::chrono::seconds(30);
+  return limits;
+}
+
 }  // namespace
 
 Exchange::Exchange(ControlConnection& connection, http::Request request, http::Target target,
-                   std::optional<net::PeerCredentials> peer, std::shared_ptr<std::uint32_t> running)
+                   std::optional<net::PeerCredentials> peer, Reach reach,
+                   std::shared_ptr<std::uint32_t> running)
     : connection_(&connection),
       request_(std::move(request)),
       target_(std::move(target)),
       peer_(peer),
+      reach_(reach),
       running_(std::move(running)) {
   ++*running_;
 }
@@ -32,12 +44,24 @@ Exchange::~Exchange() {
 }
 
 void Exchange::answer(unsigned status, std::string_view json, std::string_view allow) {
-  if (is_gone()) return;
   http::Response response;
   response.status = status;
   response.fields.push_back({"Content-Type", std::string(kJson)});
   if (!allow.empty()) response.fields.push_back({"Allow", std::string(allow)});
   response.body = std::string(json) + "\n";
+  send(response);
+}
+
+void Exchange::answer_text(unsigned status, std::string_view type, std::string text) {
+  http::Response response;
+  response.status = status;
+  response.fields.push_back({"Content-Type", std::string(type)});
+  response.body = std::move(text);
+  send(response);
+}
+
+void Exchange::send(const http::Response& response) {
+  if (is_gone()) return;
   ControlConnection& connection = *connection_;
   connection.conversation_->answer(response, connection.now());
   connection.forget_exchange();
@@ -88,13 +112,13 @@ void Exchange::when_room(base::Task task) {
 
 ControlConnection::~ControlConnection() {
   forget_exchange();
-  server_.connection_closed();
+  server_.connection_closed(reach_);
 }
 
 void ControlConnection::connected(net::Wire& wire, const net::ConnectionInfo& info, Now now) {
   wire_ = &wire;
   peer_ = info.credentials;
-  conversation_.emplace(http::ServerLimits(), now);
+  conversation_.emplace(limits_of(reach_), now);
 }
 
 void ControlConnection::receive(std::string_view bytes, Now now) {
@@ -133,7 +157,8 @@ void ControlConnection::take_requests(Now now) {
           now);
       continue;
     }
-    exchange_ = server_.make_exchange(*this, *std::move(request), *std::move(target), peer_);
+    exchange_ =
+        server_.make_exchange(*this, *std::move(request), *std::move(target), peer_, reach_);
     const std::shared_ptr<Exchange> exchange = exchange_;  // may be answered, and dropped, within
     server_.handle(exchange);
   }
@@ -162,7 +187,9 @@ std::string_view ControlConnection::output() const {
 
 void ControlConnection::output_sent(std::size_t octets, Now now) {
   conversation_->output_sent(octets, now);
-  if (exchange_ != nullptr && exchange_->when_room_ && conversation_->wants_part()) want_turn();
+  const bool has_room =
+      exchange_ != nullptr && exchange_->when_room_ && conversation_->wants_part();
+  if (has_room || conversation_->is_held_back()) want_turn();
 }
 
 base::Instant ControlConnection::deadline() const {

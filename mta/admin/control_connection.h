@@ -16,7 +16,7 @@ class ControlServer;
 
 class ControlConnection : public net::Protocol {
  public:
-  explicit ControlConnection(ControlServer& server) : server_(server) {}
+  ControlConnection(ControlServer& server, Reach reach) : server_(server), reach_(reach) {}
 
   ~ControlConnection() override;
 
@@ -41,6 +41,7 @@ class ControlConnection : public net::Protocol {
   void want_turn();
 
   ControlServer& server_;
+  const Reach reach_;
   net::Wire* wire_ = nullptr;
   std::optional<net::PeerCredentials> peer_;
   std::optional<http::ServerConversation> conversation_;

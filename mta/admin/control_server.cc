@@ -18,18 +18,27 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"POST", "/queue/retry", &ControlServer::retry},
     {"POST", "/queue/delete", &ControlServer::remove},
     {"GET", "/route", &ControlServer::explain_route},
+    {"GET", "/metrics", &ControlServer::show_metrics, Reach::Anyone},
+    {"GET", "/healthz", &ControlServer::show_health, Reach::Anyone},
 };
 
 std::unique_ptr<net::Protocol> ControlServer::accept(const net::ConnectionInfo&) {
   if (connections_ >= kConnectionsMax) return nullptr;
   ++connections_;
-  return std::make_unique<ControlConnection>(*this);
+  return std::make_unique<ControlConnection>(*this, Reach::ControlSocket);
+}
+
+std::unique_ptr<net::Protocol> ControlServer::accept_http(const net::ConnectionInfo&) {
+  if (http_connections_ >= kHttpConnectionsMax) return nullptr;
+  ++http_connections_;
+  return std::make_unique<ControlConnection>(*this, Reach::Anyone);
 }
 
 std::shared_ptr<Exchange> ControlServer::make_exchange(ControlConnection& connection,
                                                        http::Request request, http::Target target,
-                                                       std::optional<net::PeerCredentials> peer) {
-  return std::make_shared<Exchange>(connection, std::move(request), std::move(target), peer,
+                                                       std::optional<net::PeerCredentials> peer,
+                                                       Reach reach) {
+  return std::make_shared<Exchange>(connection, std::move(request), std::move(target), peer, reach,
                                     running_);
 }
 
@@ -41,15 +50,22 @@ void ControlServer::handle(const std::shared_ptr<Exchange>& exchange) {
   const Route* other_method = nullptr;
   for (const Route& route : kRoutes) {
     if (route.path != exchange->target().path) continue;
-    if (route.method == exchange->request().method) {
+    if (exchange->reach() == Reach::Anyone && route.reach != Reach::Anyone) {
+      exchange->refuse(403, "this is answered on the control socket only");
+      return;
+    }
+    const bool is_head = route.reach == Reach::Anyone && exchange->request().method == "HEAD";
+    if (route.method == exchange->request().method || is_head) {
       (this->*route.handler)(exchange);
       return;
     }
     other_method = &route;
   }
   if (other_method != nullptr) {
-    exchange->answer(405, format_error("this path takes " + std::string(other_method->method)),
-                     other_method->method);
+    // RFC 9110 §15.5.6: 405 says what would do.
+    const std::string_view allowed =
+        other_method->reach == Reach::Anyone ? "GET, HEAD" : other_method->method;
+    exchange->answer(405, format_error("this path takes " + std::string(allowed)), allowed);
     return;
   }
   exchange->refuse(404, "there is nothing at this path");
@@ -119,6 +135,22 @@ void ControlServer::explain_route(const std::shared_ptr<Exchange>& exchange) {
       exchange->answer(200, format_route(*route));
     }
   });
+}
+
+void ControlServer::show_metrics(const std::shared_ptr<Exchange>& exchange) {
+  if (services_.monitored == nullptr) return exchange->refuse(404, "nothing is counted here");
+  queue_counter_.ask([this, exchange](const std::optional<QueueCount>& queue) {
+    exchange->answer_text(
+        200, "text/plain; version=0.0.4; charset=utf-8",
+        format_metrics(services_.monitored->counts(), services_.monitored->standing(), queue));
+  });
+}
+
+void ControlServer::show_health(const std::shared_ptr<Exchange>& exchange) {
+  if (services_.monitored == nullptr) return exchange->refuse(404, "nothing is watched here");
+  const std::string illness = format_illness(services_.monitored->standing());
+  exchange->answer_text(illness.empty() ? 200 : 503, "text/plain; charset=utf-8",
+                        illness.empty() ? "ok\n" : illness);
 }
 
 }  // namespace rockdove::admin

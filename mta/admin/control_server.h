@@ -7,6 +7,11 @@
 //   GET  /queue/message?id=ID       one message with its history
 //   POST /queue/retry, /queue/delete   {"ids": [ID, …]} or {"filter": {FILTER}, "dry_run": true}
 //   GET  /route?address=ADDRESS     where mail to it would go
+//   GET  /metrics                   counts in Prometheus' text format
+//   GET  /healthz                   200 "ok", or 503 with the reasons
+//
+// The last two are also answered on a TCP listener (admin.http), where nothing else is: there
+// nobody has shown who he is.
 //
 // FILTER is as parse_filter() says. An answer in lines that is not whole has no last chunk.
 #pragma once
@@ -16,6 +21,8 @@
 
 #include "mta/admin/acts.h"
 #include "mta/admin/exchange.h"
+#include "mta/admin/metrics.h"
+#include "mta/admin/queue_counter.h"
 #include "mta/admin/route_explainer.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
@@ -26,7 +33,8 @@ namespace rockdove::admin {
 
 inline constexpr std::uint32_t kRequestsMax = 32;      // at once; beyond: 503
 inline constexpr std::uint32_t kConnectionsMax = 128;  // beyond: closed at once
-inline constexpr std::size_t kIdsMax = 1000;           // in one request
+inline constexpr std::uint32_t kHttpConnectionsMax = 32;
+inline constexpr std::size_t kIdsMax = 1000;  // in one request
 
 class ControlServer {
  public:
@@ -37,15 +45,19 @@ class ControlServer {
     QueueActs& acts;
     RouteExplainer& routes;
     base::Log& log;
+    Monitored* monitored = nullptr;  // null: there are no metrics
   };
 
-  explicit ControlServer(const Services& services) : services_(services) {}
+  explicit ControlServer(const Services& services)
+      : services_(services), queue_counter_(services.loop, services.store) {}
 
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
   // For a listener's Accept; null when there are too many. The server outlives what it returns.
   [[nodiscard]] std::unique_ptr<net::Protocol> accept(const net::ConnectionInfo& info);
+  // The same for the listener of admin.http.
+  [[nodiscard]] std::unique_ptr<net::Protocol> accept_http(const net::ConnectionInfo& info);
 
   [[nodiscard]] std::uint32_t connections() const { return connections_; }
 
@@ -59,6 +71,7 @@ class ControlServer {
     std::string_view method;
     std::string_view path;
     Handler handler;
+    Reach reach = Reach::ControlSocket;  // Anyone: over TCP as well, and HEAD does as GET
   };
 
   static const Route kRoutes[];
@@ -67,10 +80,13 @@ class ControlServer {
 
   [[nodiscard]] std::shared_ptr<Exchange> make_exchange(ControlConnection& connection,
                                                         http::Request request, http::Target target,
-                                                        std::optional<net::PeerCredentials> peer);
+                                                        std::optional<net::PeerCredentials> peer,
+                                                        Reach reach);
   void handle(const std::shared_ptr<Exchange>& exchange);
 
-  void connection_closed() { --connections_; }
+  void connection_closed(Reach reach) {
+    --(reach == Reach::Anyone ? http_connections_ : connections_);
+  }
 
   void list(const std::shared_ptr<Exchange>& exchange);
   void say_alive(const std::shared_ptr<Exchange>& exchange);
@@ -79,9 +95,13 @@ class ControlServer {
   void retry(const std::shared_ptr<Exchange>& exchange);
   void remove(const std::shared_ptr<Exchange>& exchange);
   void explain_route(const std::shared_ptr<Exchange>& exchange);
+  void show_metrics(const std::shared_ptr<Exchange>& exchange);
+  void show_health(const std::shared_ptr<Exchange>& exchange);
 
   const Services services_;
+  QueueCounter queue_counter_;
   std::uint32_t connections_ = 0;
+  std::uint32_t http_connections_ = 0;
   std::shared_ptr<std::uint32_t> running_ = std::make_shared<std::uint32_t>(0);
 };
 

@@ -18,11 +18,18 @@ namespace rockdove::admin {
 
 class ControlConnection;
 
+// How a request came to us.
+enum class Reach : std::uint8_t {
+  ControlSocket,  // from somebody whom the socket's mode lets in
+  Anyone,         // over TCP
+};
+
 class Exchange {
  public:
   // `running` counts the exchanges that live.
   Exchange(ControlConnection& connection, http::Request request, http::Target target,
-           std::optional<net::PeerCredentials> peer, std::shared_ptr<std::uint32_t> running);
+           std::optional<net::PeerCredentials> peer, Reach reach,
+           std::shared_ptr<std::uint32_t> running);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -33,10 +40,14 @@ class Exchange {
 
   [[nodiscard]] const std::optional<net::PeerCredentials>& peer() const { return peer_; }
 
+  [[nodiscard]] Reach reach() const { return reach_; }
+
   [[nodiscard]] bool is_gone() const { return connection_ == nullptr; }
 
   // One whole answer: JSON without the line's end.
   void answer(unsigned status, std::string_view json, std::string_view allow = {});
+  // One whole answer of another type, as it is.
+  void answer_text(unsigned status, std::string_view type, std::string text);
   // {"error": text}
   void refuse(unsigned status, std::string_view text);
 
@@ -53,10 +64,13 @@ class Exchange {
  private:
   friend class ControlConnection;
 
+  void send(const http::Response& response);
+
   ControlConnection* connection_;
   const http::Request request_;
   const http::Target target_;
   const std::optional<net::PeerCredentials> peer_;
+  const Reach reach_;
   const std::shared_ptr<std::uint32_t> running_;
   base::Task when_room_;
 };

@@ -1,5 +1,6 @@
 #include "mta/daemon/config_finish.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -45,27 +46,29 @@ bool overlap(const base::SocketAddress& a, const base::SocketAddress& b) {
   return a_is_all || b_is_all;
 }
 
-void check_addresses(const std::vector<ListenerDraft>& listeners, Problems& problems) {
+void check_addresses(const Draft& draft, Problems& problems) {
   struct Bound {
     base::SocketAddress address;
     std::string_view listener;
   };
 
   std::vector<Bound> bound;
-  for (const ListenerDraft& listener : listeners) {
+  const auto check = [&](const base::SocketAddress& address, Position at) {
+    const auto other = std::find_if(bound.begin(), bound.end(), [&address](const Bound& one) {
+      return overlap(address, one.address);
+    });
+    if (other == bound.end()) return;
+    problems.error(at, base::format_socket_address(address) + " is taken already, by " +
+                           base::format_socket_address(other->address) + " of listener " +
+                           in_ticks(other->listener));
+  };
+  for (const ListenerDraft& listener : draft.listeners) {
     for (std::size_t i = 0; i < listener.settings.addresses.size(); ++i) {
-      const base::SocketAddress& address = listener.settings.addresses[i];
-      for (const Bound& other : bound) {
-        if (!overlap(address, other.address)) continue;
-        problems.error(listener.addresses_at[i], base::format_socket_address(address) +
-                                                     " is taken already, by " +
-                                                     base::format_socket_address(other.address) +
-                                                     " of listener " + in_ticks(other.listener));
-        break;
-      }
-      bound.push_back({address, listener.settings.name});
+      check(listener.settings.addresses[i], listener.addresses_at[i]);
+      bound.push_back({listener.settings.addresses[i], listener.settings.name});
     }
   }
+  if (draft.configuration.admin_http) check(*draft.configuration.admin_http, draft.admin_http_at);
 }
 
 void finish_listeners(Draft& draft, Problems& problems) {
@@ -100,7 +103,7 @@ void finish_listeners(Draft& draft, Problems& problems) {
     check_listener_security(listener, problems);
     draft.configuration.inbound.listeners.push_back(listener.settings);
   }
-  check_addresses(draft.listeners, problems);
+  check_addresses(draft, problems);
 }
 
 std::string unique_name(const std::string& wanted, const std::map<std::string, unsigned>& taken) {

@@ -128,6 +128,7 @@ void read_admin_http(Value& value, Draft& draft) {
   if (!address)
     return value.error("\"" + base::printable(text, 80) + "\": " + address.error().text());
   draft.configuration.admin_http = *address;
+  draft.admin_http_at = value.at();
 }
 
 void read_listener_tls(Value& value, Draft& draft) {

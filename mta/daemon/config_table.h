@@ -52,6 +52,7 @@ struct Draft {
   std::vector<RouteDraft> routes;
   NamedFile aliases{"/etc/aliases", {}};
   Position users_at;
+  Position admin_http_at;
   NamedFile recipients;
   std::vector<NamedFile> certificates;
   std::vector<NamedFile> keys;  // of the certificate at the same place

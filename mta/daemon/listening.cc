@@ -59,4 +59,9 @@ void LoopListeners::apply(ListenerChange& change) {
   for (const auto& [key, number] : change.numbers) *listening_.at(key).number = number;
 }
 
+void LoopListeners::end() {
+  for (const auto& [key, listening] : listening_) network_.stop_listening(listening.id);
+  listening_.clear();
+}
+
 }  // namespace rockdove::daemon

@@ -61,6 +61,8 @@ class LoopListeners {
       : network_(network), loop_(loop), accept_(std::move(accept)) {}
 
   void apply(ListenerChange& change);
+  // Nobody is accepted any more; nothing is applied after it.
+  void end();
 
  private:
   struct Listening {

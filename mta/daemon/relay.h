@@ -91,7 +91,12 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
   // From any thread.
   [[nodiscard]] std::uint32_t inbound_connections() const { return inbound_connections_.load(); }
 
+  [[nodiscard]] std::uint32_t outbound_connections() const { return connection_budget_.open(); }
+
   [[nodiscard]] std::uint64_t memory_used() const { return memory_.used(); }
+
+  // Else new mail is answered 452.
+  [[nodiscard]] bool has_memory_for_mail() const { return memory_.has_room_to_accept(); }
 
   // admin::QueueActs and admin::RouteExplainer; from loop 0, where `done` runs.
   void act(admin::Act act, base::DeliveryId id, admin::QueueActs::Done done) override;

@@ -28,6 +28,7 @@
 #include "mta/daemon/free_memory.h"
 #include "mta/daemon/listening.h"
 #include "mta/daemon/lock.h"
+#include "mta/daemon/monitor.h"
 #include "mta/daemon/notify.h"
 #include "mta/daemon/privileges.h"
 #include "mta/daemon/relay.h"
@@ -98,6 +99,13 @@ std::vector<base::SocketAddress> own_addresses(const inbound::InboundSettings& s
   return own;
 }
 
+// The listener of admin.http, as if mail came there.
+std::vector<inbound::ListenerSettings> admin_listeners(const Configuration& configuration) {
+  std::vector<inbound::ListenerSettings> listeners;
+  if (configuration.admin_http) listeners.emplace_back().addresses = {*configuration.admin_http};
+  return listeners;
+}
+
 // The operator's certificates, or our own; none where no listener speaks TLS.
 Result<std::vector<net::PemIdentity>> find_identities(const Configuration& configuration) {
   if (!configuration.identities.empty() || !wants_certificates(configuration))
@@ -126,6 +134,7 @@ class Server {
   [[nodiscard]] RelaySettings relay_settings() const;
   void make_relay();
   void make_accounts();
+  [[nodiscard]] MonitoredLimits monitored_limits() const;
   void start_loops();
   void begin_work(std::unordered_set<base::IpAddress> held_clients);
   void listen(unsigned loop);
@@ -143,17 +152,22 @@ class Server {
   std::uint64_t descriptors_ = 0;
   std::vector<net::PemIdentity> identities_;  // that the listeners show
   std::uint64_t generation_ = 0;
+  base::CounterTable counters_;  // outlives all threads
   std::unique_ptr<StateLock> lock_;
   std::unique_ptr<WorkingTable> working_;
   std::unique_ptr<base::LogSink> sink_;
   std::unique_ptr<base::Log> log_;  // of the main thread
   std::unique_ptr<ListeningAddresses> addresses_;
   std::shared_ptr<ListenerChange> first_listeners_;
+  ListeningAddresses admin_addresses_{1};
+  std::shared_ptr<ListenerChange> first_admin_listeners_;
   std::atomic<bool> is_ready_{false};  // the loops listen
   std::optional<net::ListeningSocket> control_socket_;
   std::vector<std::unique_ptr<LoopWorld>> worlds_;
+  std::unique_ptr<LoopListeners> admin_listeners_;  // of the first loop
   std::unique_ptr<Relay> relay_;
   std::unique_ptr<inbound::Accounts> accounts_;
+  std::unique_ptr<Monitor> monitor_;
   std::unique_ptr<admin::ControlServer> control_;
   // Ends first of these: what it still answers is posted to the loops and counted in the relay.
   std::unique_ptr<queue::ThreadedStore> store_;
@@ -219,6 +233,11 @@ Result<void> Server::open_sockets(unsigned loops) {
   Result<net::ListeningSocket> control = net::open_unix_socket(path, options);
   if (!control) return control.error();
   control_socket_ = std::move(*control);
+  Result<std::shared_ptr<ListenerChange>> admin =
+      admin_addresses_.prepare(admin_listeners(configuration_));
+  if (!admin) return admin.error().in("admin.http");
+  first_admin_listeners_ = std::move(*admin);
+  admin_addresses_.changed(*first_admin_listeners_);
   return give_to_user(path, configuration_.user);
 }
 
@@ -235,6 +254,7 @@ Result<void> Server::open_store() {
   settings.state_dir = configuration_.state_dir;
   settings.min_free_disk = configuration_.queue.min_free_disk;
   settings.warn = warn;
+  settings.at_thread_start = [this] { return std::shared_ptr<void>(counters_.attach()); };
   Result<std::unique_ptr<queue::ThreadedStore>> store =
       queue::ThreadedStore::start(std::move(settings));
   if (!store) return store.error().in("opening the queue in " + configuration_.state_dir);
@@ -288,8 +308,13 @@ void Server::make_relay() {
   relay_ = std::make_unique<Relay>(relay_settings(), *store_, std::move(parts),
                                    store_->highest_id(), seed, base::read_clocks());
   LoopWorld& first = *worlds_.front();
-  control_ = std::make_unique<admin::ControlServer>(
-      admin::ControlServer::Services{first.loop, *store_, *relay_, *relay_, first.log});
+  monitor_ = std::make_unique<Monitor>(*relay_, *store_, counters_);
+  monitor_->set_limits(monitored_limits());
+  control_ = std::make_unique<admin::ControlServer>(admin::ControlServer::Services{
+      first.loop, *store_, *relay_, *relay_, first.log, monitor_.get()});
+  admin_listeners_ = std::make_unique<LoopListeners>(
+      first.network, 0,
+      [this](std::size_t, const net::ConnectionInfo& info) { return control_->accept_http(info); });
   store_->on_reopened([this] {
     for (const auto& world : worlds_) {
       world->loop.post([this, index = world->loop.index()] { relay_->find_queues(index); });
@@ -310,6 +335,17 @@ void Server::make_accounts() {
   if (is_wanted) accounts_->reload(configuration_.users);  // reads it now, and says how it is
 }
 
+MonitoredLimits Server::monitored_limits() const {
+  MonitoredLimits limits;
+  limits.state_dir = configuration_.state_dir;
+  limits.connections_in = configuration_.inbound.connections_in;
+  limits.connections_out = relay_settings().connections_out;
+  limits.memory = configuration_.queue.memory;
+  limits.min_free_disk = configuration_.queue.min_free_disk;
+  limits.certificates = certificate_ends(identities_);
+  return limits;
+}
+
 void Server::start_loops() {
   const std::vector<WorkedOn> found = working_->found();
   working_->reset();
@@ -323,6 +359,7 @@ void Server::start_loops() {
   for (const auto& world : worlds_) {
     world->thread = std::thread([this, &loop = world->loop] {
       const std::unique_ptr<WorkingTable::Attachment> attachment = working_->attach(loop.index());
+      const std::unique_ptr<base::CounterTable::Attachment> counting = counters_.attach();
       loop.run();
     });
   }
@@ -345,6 +382,7 @@ void Server::listen(unsigned loop) {
   if (loop != 0) return;
   world.network.listen(std::move(*control_socket_),
                        [this](const net::ConnectionInfo& info) { return control_->accept(info); });
+  admin_listeners_->apply(*first_admin_listeners_);
   world.log.line(base::Level::Info, "ready")
       .field("version", ROCKDOVE_VERSION)
       .field("hostname", configuration_.hostname)
@@ -425,6 +463,8 @@ Result<void> Server::replace_configuration() {
   if (Result<void> made = make_tls_contexts(next, *identities); !made) return made;
   Result<std::shared_ptr<ListenerChange>> listeners = addresses_->prepare(next.inbound.listeners);
   if (!listeners) return listeners.error();
+  Result<std::shared_ptr<ListenerChange>> admin = admin_addresses_.prepare(admin_listeners(next));
+  if (!admin) return admin.error().in("admin.http");
   if (next.log.to != configuration_.log.to) {
     if (Result<void> changed = sink_->change(next.log.to); !changed) return changed;
   }
@@ -433,16 +473,22 @@ Result<void> Server::replace_configuration() {
   identities_ = std::move(*identities);
   ++generation_;
   addresses_->changed(**listeners);
+  admin_addresses_.changed(**admin);
   store_->change_min_free_disk(configuration_.queue.min_free_disk);
   accounts_->reload(configuration_.users);
   const base::LogSettings log = configuration_.log;
   log_->change(log.level, log.format);
-  on_all_loops(
-      [this, log, &change = **listeners, settings = prepare(relay_settings())](LoopWorld& world) {
-        world.log.change(log.level, log.format);
-        relay_->use(world.loop.index(), settings);
-        world.listeners->apply(change);
-      });
+  on_all_loops([this, log, &change = **listeners, &admin_change = **admin,
+                settings = prepare(relay_settings()),
+                limits = monitored_limits()](LoopWorld& world) {
+    world.log.change(log.level, log.format);
+    if (world.loop.index() == 0) {
+      monitor_->set_limits(limits);
+      admin_listeners_->apply(admin_change);
+    }
+    relay_->use(world.loop.index(), settings);
+    world.listeners->apply(change);
+  });
   for (const std::string& key : kept) {
     log_->line(base::Level::Warning, "a changed key counts from the next start").field("key", key);
   }
@@ -477,12 +523,13 @@ bool Server::is_quiet() {
 
 void Server::stop() {
   notify_stopping();
+  monitor_->stopping();
   log_->line(base::Level::Info, "stopping").field("wait", kDrainTime);
   log_->flush();
   for (const auto& world : worlds_) {
     world->loop.post([this, &world = *world] {
       world.stopping = true;
-      world.network.stop_listening();
+      world.listeners->end();  // whoever asks how we are is still answered
       relay_->stop(world.loop.index());
       world.network.turn_all();  // so that idle sessions hear of it
     });
@@ -490,8 +537,12 @@ void Server::stop() {
   const base::Instant end = base::read_clocks().instant + kDrainTime;
   while (!is_quiet() && base::read_clocks().instant < end)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  for (const auto& world : worlds_)
-    world->loop.post([&world = *world] { world.network.close_all(); });
+  for (const auto& world : worlds_) {
+    world->loop.post([&world = *world] {
+      world.network.stop_listening();
+      world.network.close_all();
+    });
+  }
   // What that still brought is handed to the store before the loops end: in the first round each
   // loop hears of it, and in the second the loops that own what was cut off have been told.
   static_cast<void>(is_quiet());
@@ -501,6 +552,7 @@ void Server::stop() {
   workers_.reset();  // a result that comes now has no loop any more
   store_.reset();    // writes what was handed over
   control_.reset();
+  monitor_.reset();
   accounts_.reset();
   relay_.reset();
   worlds_.clear();

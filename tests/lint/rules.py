@@ -34,6 +34,7 @@ HOMES = {
     # BoringSSL's, but for policy/dkim_seal.cc: within the seal it is OpenSSL's.
     "openssl/": ["mta/net/tls", "mta/crypto/", "policy/dkim_seal.cc", "tests/unit/net/tls_",
                  "tests/unit/policy/boringssl_beside_openssl_test.cc"],
+    "prometheus/": ["mta/admin/metrics."],
     "crypt.h": ["mta/crypto/password."],
     "opendkim/": ["policy/dkim_seal.cc"],
     "ares.h": ["dns/cares_resolver."],

@@ -351,6 +351,13 @@ TEST_CASE("listeners need addresses that nobody else has, and names of their own
               "c:6:28: error: \"127.0.0.1\": " +
                   base::parse_socket_address("127.0.0.1").error().text(),
               "c:8:11: error: [::]:25 is taken already, by 127.0.0.1:25 of listener `a`"});
+  CHECK(problems_of("[admin]\nhttp = \"127.0.0.1:25\"\n[[listener]]\nname = \"a\"\naddress = "
+                    "\":25\"\n") ==
+        Lines{"c:3:8: error: 127.0.0.1:25 is taken already, by [::]:25 of listener `a`"});
+  CHECK(problems_of("[admin]\nhttp = \"localhost\"\n") ==
+        Lines{"c:3:8: error: \"localhost\": " +
+              base::parse_socket_address("localhost").error().text()});
+  accepted("[admin]\nhttp = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n");
   accepted(
       "[[listener]]\naddress = [\"127.0.0.1:25\", \"127.0.0.2:25\", \"127.0.0.1:0\", "
       "\"127.0.0.1:0\", \"0.0.0.0:26\", \"[::1]:26\"]");

@@ -45,6 +45,20 @@ TEST_CASE("an address that stays keeps its sockets, whatever listener it belongs
         std::map<std::string, std::size_t>{{"127.0.0.3:0", 0}, {"127.0.0.1:0", 1}});
 }
 
+TEST_CASE("what has ended listens no more") {
+  net::UvLoop loop(0);
+  net::UvNetwork network(loop);
+  LoopListeners here(network, 0, [](std::size_t, const net::ConnectionInfo&) { return nullptr; });
+  ListeningAddresses addresses(1);
+  const auto change = addresses.prepare(listeners({"127.0.0.1:0"}));
+  REQUIRE(change.is_ok());
+  const base::SocketAddress bound = (*change)->begin[0].sockets[0].address();
+  here.apply(**change);
+  CHECK_FALSE(net::open_listening_socket(bound, net::ReusePort::No).is_ok());
+  here.end();
+  CHECK(net::open_listening_socket(bound, net::ReusePort::No).is_ok());
+}
+
 TEST_CASE("port 0 may be asked for more than once at an address") {
   ListeningAddresses addresses(1);
   const auto first = addresses.prepare(listeners({"127.0.0.1:0", "127.0.0.1:0"}));
