@@ -21,12 +21,27 @@ struct MaildirDelivery::Step {
   std::shared_ptr<const std::string> octets;  // null: none
   bool is_last = false;
   MaildirError error;
+  // Whoever changes it first decides: the thread, that the file comes into new/, or the loop, that
+  // it never does.
+  enum class Fate : std::uint8_t { Open, Finishing, Withdrawn };
+  std::atomic<Fate> fate{Fate::Open};
+
+  // Whether it was still open.
+  [[nodiscard]] bool decide(Fate as) {
+    Fate open = Fate::Open;
+    return fate.compare_exchange_strong(open, as);
+  }
 
   void run() {
+    write();
+    file.reset();  // if the delivery has gone, what is unfinished is removed here, not on a loop
+  }
+
+  void write() {
+    if (fate == Fate::Withdrawn) return;
     if (error = file->write(head); !error.is_none()) return;
     if (octets != nullptr) error = file->write(*octets);
-    if (error.is_none() && is_last) error = file->finish();
-    file.reset();  // if the delivery has gone, what is unfinished is removed here, not on a loop
+    if (error.is_none() && is_last && decide(Fate::Finishing)) error = file->finish();
   }
 };
 
@@ -40,6 +55,12 @@ MaildirDelivery::MaildirDelivery(base::Loop& loop, queue::Store& store, FileThre
       host_name_(std::move(host_name)),
       job_(job),
       done_(std::move(done)),
+      timer_(loop.make_timer([this] {
+        // Not from the timer's own call, because the timer ends by it.
+        loop_.at_turn_end([self = self_] {
+          if (*self != nullptr) (*self)->overdue();
+        });
+      })),
       self_(std::make_shared<MaildirDelivery*>(this)) {}
 
 MaildirDelivery::~MaildirDelivery() {
@@ -91,14 +112,19 @@ void MaildirDelivery::write(std::shared_ptr<const std::string> octets, bool is_l
   step->head = std::exchange(head_, {});
   step->octets = std::move(octets);
   step->is_last = is_last;
+  step_ = step;
+  step_until_ = loop_.now().instant + kStepTimeMax;
+  timer_->set(step_until_);
   threads_.run(
       folder_, [step] { step->run(); },
       [self = self_, step] {
-        if (*self != nullptr) (*self)->step_done(*step);
+        if (*self != nullptr && (*self)->step_ == step) (*self)->step_done(*step);
       });
 }
 
 void MaildirDelivery::step_done(const Step& step) {
+  step_ = nullptr;
+  timer_->set(base::kNever);
   if (step.error.is_none() && !step.is_last) return read_chunk();
   if (!step.error.is_none()) drop_file();
   smtp::RecipientResult result;
@@ -124,6 +150,23 @@ void MaildirDelivery::step_done(const Step& step) {
   }
   if (outcome_.results.size() < job_.deliveries.size()) return begin_recipient();
   finish();
+}
+
+void MaildirDelivery::overdue() {
+  if (step_ == nullptr || loop_.now().instant < step_until_) return;  // it came just in time
+  const smtp::Reply reply = smtp::make_reply(451, "4.3.0",
+                                             "the disk of " + folder_ + " did not answer within " +
+                                                 base::format_duration(kStepTimeMax) +
+                                                 "; look whether its file system hangs");
+  const bool is_withdrawn = step_->decide(Step::Fate::Withdrawn);
+  step_ = nullptr;
+  drop_file();
+  if (!is_withdrawn) {
+    outcome_.results.push_back({smtp::Stage::FinalDot, {}});
+    outcome_.uncertain = reply;
+  }
+  outcome_.results.resize(job_.deliveries.size(), {smtp::Stage::Connect, reply});
+  done_(std::move(outcome_));
 }
 
 void MaildirDelivery::finish() {

@@ -29,6 +29,12 @@ class MaildirDelivery {
     std::string read_error;  // the message could not be read from the queue; ends the job
   };
 
+  // One step is the creation of a file, or the writing of a chunk or a kept body with all that
+  // makes it last. A disk that takes longer hangs: the job is over then, and what it had not
+  // finished never comes into new/, unless it was at that when the time was over, which is
+  // `uncertain`.
+  static constexpr base::Duration kStepTimeMax = std::chrono::minutes(5);
+
   using Done = base::UniqueFunction<void(Outcome)>;
 
   // The references and `job` outlive it. `host_name` is part of the files' names.
@@ -49,6 +55,7 @@ class MaildirDelivery {
   void read_chunk();
   void write(std::shared_ptr<const std::string> octets, bool is_last);
   void step_done(const Step& step);
+  void overdue();
   void drop_file();
   void finish();
 
@@ -64,6 +71,9 @@ class MaildirDelivery {
   std::string name_;
   std::string head_;  // of this recipient's file, until it is written
   std::uint32_t next_chunk_ = 0;
+  std::shared_ptr<Step> step_;  // under way
+  base::Instant step_until_ = base::kNever;
+  std::unique_ptr<base::Timer> timer_;
   std::shared_ptr<MaildirDelivery*> self_;  // for what comes back when we are gone: then null
 };
 
