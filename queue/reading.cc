@@ -192,7 +192,7 @@ Result<void> list_one(const RowView& view, const QueueFilter& filter,
   if (!deliveries) return deliveries.error();
   std::erase_if(*deliveries, [&](const Delivery& delivery) { return !is_match(filter, delivery); });
   if (deliveries->empty()) return {};
-  message->header_block = std::string();
+  std::string().swap(message->header_block);
   page.messages.push_back({std::move(message), std::move(*deliveries)});
   return {};
 }

@@ -43,7 +43,8 @@ class ByteBuffer {
   void clear() {
     start_ = 0;
     octets_.clear();
-    if (octets_.capacity() > kKeptOctetsMax) octets_ = std::string();
+    // An empty string that is assigned would not give the memory back.
+    if (octets_.capacity() > kKeptOctetsMax) std::string().swap(octets_);
   }
 
   // For code that formats in place: what is appended to the string is appended to the buffer.

@@ -321,8 +321,8 @@ void SevenBitEncoder::decide_form(std::string& out) {
 
 void SevenBitEncoder::fail(SevenBitProblem problem) {
   problem_ = problem;
-  held_ = std::string();
-  line_ = std::string();
+  std::string().swap(held_);
+  std::string().swap(line_);
 }
 
 SevenBitProblem foresee_seven_bit_problem(std::string_view header,

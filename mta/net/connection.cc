@@ -323,7 +323,8 @@ bool Connection::send_tls(base::Now now) {
     }
     if (!send_ciphertext()) return false;
   }
-  if (unsent.empty() && unsent.capacity() > 0) unsent = std::string();  // idle, it costs nothing
+  if (unsent.empty() && unsent.capacity() > 0)
+    std::string().swap(unsent);  // idle, it costs nothing
   return true;
 }
 
@@ -375,7 +376,7 @@ void Connection::on_written(uv_write_t* request, int status) {
   if (self.state_ != State::Open) return;  // closed meanwhile
   if (status != 0) return self.lose_writing(status);
   self.in_flight_.clear();
-  if (self.in_flight_.capacity() > kKeptOctetsMax) self.in_flight_ = std::string();
+  if (self.in_flight_.capacity() > kKeptOctetsMax) std::string().swap(self.in_flight_);
   self.settle(self.loop_.now());
 }
 

@@ -211,7 +211,7 @@ void TlsEngine::shake_hands() {
     state_ = State::Open;
     base::count_nth(client_ != nullptr ? base::Counter::TlsClient10 : base::Counter::TlsServer10,
                     static_cast<unsigned>(version_of(*connection_)));
-    first_octets_ = std::string();
+    std::string().swap(first_octets_);
     offer_ = TlsOffer();
     return;
   }

@@ -381,7 +381,7 @@ void ClientSession::fail(FailKind kind, std::optional<Reply> reply, std::string 
   due_.clear();
   output_.clear();  // above all a final dot that has not left yet
   secret_.clear();
-  held_ = std::string();
+  std::string().swap(held_);
 }
 
 void ClientSession::close(std::optional<Reply> reply) {

@@ -138,7 +138,7 @@ void ClientSession::write_chunk(std::string_view octets, BodyLast last) {
   append_number(wire, held_.size() + octets.size());
   wire.append(last == BodyLast::Yes ? " LAST\r\n" : "\r\n");
   wire.append(held_).append(octets);
-  held_ = std::string();
+  std::string().swap(held_);
   chunk_given_ = true;
   if (last == BodyLast::Yes) return expect_final_dot();
   due_.push_back(Due::Chunk);
@@ -267,7 +267,7 @@ void ClientSession::end_transaction(Transaction& transaction) {
   events_.push_back(TransactionEnded{std::move(transaction.results), stage, /*uncertain=*/false});
   if (&transaction == &current_) {
     encoder_.reset();
-    held_ = std::string();
+    std::string().swap(held_);
   }
   transaction = Transaction();
 }
