@@ -39,7 +39,7 @@ struct Options {
   std::string helo;
   std::string tls = "may";
   std::string ca_file;
-  std::string user;
+  std::string auth;
   std::string password_file;
   bool verbose = false;
   bool json = false;
@@ -131,19 +131,32 @@ constexpr std::pair<std::string_view, outbound::TlsLevel> kTlsLevels[] = {
     {"require", outbound::TlsLevel::Require},
     {"verify", outbound::TlsLevel::Verify}};
 
-// The password is the file's one line.
+// USER:PASSWORD, or USER with the password in a file of one line.
 base::Result<outbound::Credentials> read_credentials(const Options& options) {
-  base::Result<std::string> text = read_whole(options.password_file);
-  if (!text) return text.error();
-  std::string password = *std::move(text);
-  if (password.ends_with('\n')) password.pop_back();
-  if (password.ends_with('\r')) password.pop_back();
-  const bool has_control = std::any_of(password.begin(), password.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 32 || c == 127;
-  });
-  if (password.empty() || has_control)
-    return base::Error("--password-file must hold the password, in one line");
-  return outbound::Credentials{options.user, std::move(password)};
+  const std::size_t colon = options.auth.find(':');
+  outbound::Credentials credentials{options.auth.substr(0, colon), {}};
+  if ((colon == std::string::npos) == options.password_file.empty()) {
+    return base::Error(
+        "a login is --auth USER:PASSWORD, or --auth USER with --password-file, so that the "
+        "password is not in the list of processes");
+  }
+  if (colon != std::string::npos) {
+    credentials.password = options.auth.substr(colon + 1);
+  } else {
+    base::Result<std::string> text = read_whole(options.password_file);
+    if (!text) return text.error();
+    credentials.password = *std::move(text);
+    if (credentials.password.ends_with('\n')) credentials.password.pop_back();
+    if (credentials.password.ends_with('\r')) credentials.password.pop_back();
+  }
+  const auto is_unfit = [](std::string_view text) {
+    return text.empty() || std::any_of(text.begin(), text.end(), [](char c) {
+             return static_cast<unsigned char>(c) < 32 || c == 127;
+           });
+  };
+  if (is_unfit(credentials.user) || is_unfit(credentials.password))
+    return base::Error("neither user nor password may be empty or more than one line");
+  return credentials;
 }
 
 // How the server is to be spoken to; errors are of usage.
@@ -158,9 +171,7 @@ base::Result<outbound::Manner> make_manner(const Options& options, const Server&
   manner.tls = level->second;
   if (manner.tls == outbound::TlsLevel::Off && server.addresses.front().implicit_tls)
     return base::Error("smtps:// is always TLS: --tls wants require or verify there");
-  if (options.user.empty() != options.password_file.empty())
-    return base::Error("--user and --password-file belong together");
-  if (!options.user.empty()) {
+  if (!options.auth.empty() || !options.password_file.empty()) {
     base::Result<outbound::Credentials> credentials = read_credentials(options);
     if (!credentials) return credentials.error();
     manner.credentials = *std::move(credentials);
@@ -337,9 +348,10 @@ Action add_send(CLI::App& app) {
   app.add_option("--ca-file", options->ca_file,
                  "PEM: whom --tls verify trusts; default: the system's authorities")
       ->type_name("FILE");
-  app.add_option("--user", options->user, "Log in with this name")->type_name("NAME");
+  app.add_option("--auth", options->auth, "Log in; without :PASSWORD it is in --password-file")
+      ->type_name("USER[:PASSWORD]");
   app.add_option("--password-file", options->password_file,
-                 "A file with its password, in one line; - is standard input")
+                 "A file with the password, in one line; - is standard input")
       ->type_name("FILE");
   app.add_flag("-v,--verbose", options->verbose, "Print the dialogue on standard error");
   app.add_flag("--json", options->json, "Print the result as an object");

@@ -106,7 +106,7 @@ class SendTls(unittest.TestCase):
         self.send("implicit", "--tls", "off", expect=2, scheme="smtps://")
 
     def test_a_login_goes_within_tls(self):
-        login = ("--user", USER, "--password-file", self.secret)
+        login = ("--auth", USER, "--password-file", self.secret)
         for listener, scheme in (("starttls-auth", ""), ("implicit-auth", "smtps://")):
             said, dialogue = self.send(listener, *login, scheme=scheme)
             self.assertTrue(said["accepted"])
@@ -114,12 +114,12 @@ class SendTls(unittest.TestCase):
         self.assertEqual({line["user"] for line in self.relay.log("accepted") if line.get("user")}, {USER})
 
     def test_a_wrong_password_sends_nothing(self):
-        said, dialogue = self.send("starttls-auth", "--user", USER, "--password-file", self.wrong_secret, expect=1)
+        said, dialogue = self.send("starttls-auth", "--auth", USER, "--password-file", self.wrong_secret, expect=1)
         self.assertIn("535", said["failure"])
         self.assertNotIn("C: MAIL", dialogue)
 
     def test_a_password_goes_in_clear_only_when_told_so(self):
-        login = ("--user", USER, "--password-file", self.secret)
+        login = ("--auth", f"{USER}:{PASSWORD}")
         said, dialogue = self.send("clear-auth", *login, expect=1)
         self.assertEqual(said["failure"], "the server offers no STARTTLS")
         self.assertNotIn("AUTH PLAIN [", dialogue)
@@ -127,8 +127,10 @@ class SendTls(unittest.TestCase):
 
     def test_wrong_use(self):
         for options, words in ((("--tls", "maybe"), "--tls wants off, may, require or verify"),
-                               (("--user", USER), "belong together"), (("--password-file", self.secret), "belong together"),
-                               (("--user", USER, "--password-file", "/nowhere"), "/nowhere"),
+                               (("--auth", USER), "a login is"), (("--password-file", self.secret), "neither user"),
+                               (("--auth", USER + ":x", "--password-file", self.secret), "a login is"),
+                               (("--auth", USER + ":"), "neither user"),
+                               (("--auth", USER, "--password-file", "/nowhere"), "/nowhere"),
                                (("--ca-file", "/nowhere", "--tls", "verify"), "/nowhere")):
             self.assertIn(words, self.send("starttls", *options, expect=2)[1])
 
