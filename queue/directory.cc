@@ -92,14 +92,14 @@ std::vector<Delivery> Directory::fresh(const QueueName& name, MessageId message,
     const std::uint32_t room = is_overdue ? room_now(queue) / 2 : room_now(queue);
     // Another loop's clock may have been read a moment later than ours.
     // And a clock that was set back since it was accepted makes it a stray.
-    const bool is_stray = delivery.due > now + longest_wait();
-    const bool is_due = delivery.due <= now + std::chrono::seconds(1) || is_stray;
+    const bool is_due =
+        delivery.due <= now + std::chrono::seconds(1) || is_stray(delivery.due, now);
     if (may_start && is_due && queue.out.size() < room && out_ < settings_.loaded_max) {
       take_out(queue, id);
       start.push_back(std::move(delivery));
     } else {
       on_disk_from(queue, delivery.due);
-      if (is_stray) queue.strays_at = std::min(queue.strays_at, now + kStraysLater);
+      if (is_stray(delivery.due, now)) look_for_strays(queue, now);
       left_any = true;
     }
   }
@@ -125,9 +125,8 @@ void Directory::look_at_clock(WallTime now) {
     early_until_.clear();
     for (auto& [name, queue] : queues_) {
       queue.held_back_until = std::min(queue.held_back_until, now + longest_wait());
-      queue.strays_at = now + kStraysLater;
-      queue.stray_mark = {};
-      queue.clock_set_meanwhile = true;
+      queue.strays_at = base::kNeverWall;
+      look_for_strays(queue, now);
       plan(name, queue);
     }
   }
@@ -135,6 +134,16 @@ void Directory::look_at_clock(WallTime now) {
     early_.erase(early_until_.front().second);
     early_until_.pop_front();
   }
+}
+
+bool Directory::is_stray(WallTime due, WallTime now) const {
+  return due > now + longest_wait();
+}
+
+void Directory::look_for_strays(Queue& queue, WallTime now) {
+  queue.strays_at = std::min(queue.strays_at, now + kStraysLater);
+  queue.stray_mark = {};
+  queue.strays_meanwhile = true;
 }
 
 std::optional<LoadRequest> Directory::next_load(WallTime now) {
@@ -161,7 +170,7 @@ LoadRequest Directory::start_load(const QueueName& name, Queue& queue, Load load
   queue.load = load;
   queue.last_load = load;
   queue.earliest_meanwhile = base::kNeverWall;
-  queue.clock_set_meanwhile = false;
+  queue.strays_meanwhile = false;
   LoadRequest request;
   request.queue = name;
   if (load == Load::Due) {
@@ -205,8 +214,8 @@ std::vector<MessageWithDeliveries> Directory::loaded(const QueueName& name, Load
     queue.mark = rows.reached;
     if (queue.earliest_meanwhile <= queue.mark.due) queue.mark = {queue.earliest_meanwhile, {}};
     queue.earliest = std::min(next, queue.earliest_meanwhile);
-  } else if (queue.clock_set_meanwhile) {
-    // It looked behind a bound that no longer holds: the next one looks again.
+  } else if (queue.strays_meanwhile) {
+    // It may have looked behind a bound that no longer holds, or past new ones: another one looks.
   } else if (rows.next_due) {
     queue.stray_mark = rows.reached;
     if (queue.earliest_meanwhile <= queue.stray_mark.due)
@@ -255,6 +264,8 @@ void Directory::released(const QueueName& name, DeliveryId delivery, std::option
   queue.last_release = ++releases_;
   if (queue.load != Load::None) queue.released_meanwhile.insert(delivery);
   if (due) on_disk_from(queue, *due);
+  // Accepted before the clock was set back, and given back untried: it is as late as it was.
+  if (due && is_stray(*due, clock_)) look_for_strays(queue, clock_);
   if (due || !queue.has_wake) plan(name, queue);
   forget_if_empty(found);
 }

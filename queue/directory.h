@@ -112,7 +112,7 @@ class Directory {
     WallTime strays_at = base::kNeverWall;
     WallTime stray_bound{};
     WaitingMark stray_mark;
-    bool clock_set_meanwhile = false;  // since the load under way began
+    bool strays_meanwhile = false;  // there may be new ones since the load under way began
     std::multimap<WallTime, const QueueName*>::iterator wake;
     bool has_wake = false;
     std::uint64_t last_release = 0;  // counted over all queues
@@ -124,6 +124,8 @@ class Directory {
   void forget_if_empty(Queues::iterator found);
   void take_out(Queue& queue, DeliveryId delivery);
   void look_at_clock(WallTime now);
+  [[nodiscard]] bool is_stray(WallTime due, WallTime now) const;
+  void look_for_strays(Queue& queue, WallTime now);
   void remember_early(DeliveryId delivery);
   [[nodiscard]] std::uint32_t room_now(const Queue& queue) const;
   [[nodiscard]] base::Duration longest_wait() const;

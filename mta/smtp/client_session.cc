@@ -181,8 +181,8 @@ Stage ClientSession::stage() const {
       return Stage::Rcpt;
     case Due::Data:
       return Stage::Data;
-    case Due::Chunk:
-      return Stage::Body;
+    case Due::Chunk:  // a LAST may have left behind it
+      return current_.dot_left && !current_.is_void ? Stage::FinalDot : Stage::Body;
     case Due::FinalDot:
       return is_dot_left() ? Stage::FinalDot : Stage::Body;
   }

@@ -528,6 +528,25 @@ TEST_CASE("a clock that is set back holds nothing back for longer than the longe
   CHECK(request->due_until == base::kNeverWall);
 }
 
+TEST_CASE("what is given back untried after the clock was set back is looked for, too") {
+  const QueueSettings settings;
+  Directory directory(settings);
+  const QueueName name = queue_named("example.net");
+  const WallTime wrong = kStart + std::chrono::hours(9000);
+  const MessageId id = message_id(wrong, 1);
+  static_cast<void>(
+      directory.fresh(name, id, {delivery_due(1, wrong)}, Directory::Memory::HasRoom, wrong));
+  CHECK_FALSE(directory.next_load(kStart));
+  REQUIRE(directory.next_load(kStart + 2min));
+  const bool is_under_way = GENERATE(true, false);
+  if (is_under_way) directory.released(name, {id, 1}, wrong);
+  CHECK(directory.loaded(name, {}).empty());
+  if (!is_under_way) directory.released(name, {id, 1}, wrong);
+  const std::optional<LoadRequest> again = directory.next_load(kStart + 4min);
+  REQUIRE(again);
+  CHECK(again->due_until == base::kNeverWall);
+}
+
 TEST_CASE("a load of what may wait long leaves the bodies on disk") {
   const QueueSettings settings;
   Directory directory(settings);

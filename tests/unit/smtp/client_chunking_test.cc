@@ -66,6 +66,8 @@ TEST_CASE("the first large chunk goes along with the envelope, with the header i
   world.script.receive("250 ok\r\n250 ok\r\n550 no\r\n");
   world.give(second, BodyLast::Yes);
   CHECK(world.take_output() == "BDAT 1000 LAST\r\n" + second);
+  // All has left, whatever reply is due first: who gives up now does not know what became of it.
+  CHECK(world.script.session().stage() == Stage::FinalDot);
   world.script.receive("250 first\r\n");
   CHECK(world.take_events() == "");
   world.script.receive("250 taken\r\n");
