@@ -145,10 +145,10 @@ TEST_CASE("a message in chunks is uncertain only once LAST has left") {
   world.give("end\r\n", BodyLast::Yes);
   world.script.session().lost(world.script.now());
   world.script.drain();
-  const std::string stage = has_left ? "final dot no reply" : "body no reply";
-  CHECK(world.take_events() == std::string("failed body lost open") +
-                                   (has_left ? " past final dot" : "") +
-                                   ": (the connection broke) [body no reply] [body no reply]\n");
+  const std::string stage = has_left ? "final dot" : "body";
+  CHECK(world.take_events() ==
+        "failed " + stage + " lost open" + (has_left ? " past final dot" : "") +
+            ": (the connection broke) [" + stage + " no reply] [" + stage + " no reply]\n");
 }
 
 TEST_CASE("LAST that has not left yet has no answer") {
