@@ -73,14 +73,22 @@ void Exchange::refuse(unsigned status, std::string_view text) {
 }
 
 void Exchange::start() {
+  start(kJsonLines);
+}
+
+void Exchange::start(std::string_view type) {
   if (is_gone()) return;
-  connection_->conversation_->start_answer(200, {{"Content-Type", std::string(kJsonLines)}},
+  connection_->conversation_->start_answer(200, {{"Content-Type", std::string(type)}},
                                            connection_->now());
 }
 
 void Exchange::line(std::string_view json) {
+  part(std::string(json) + "\n");
+}
+
+void Exchange::part(std::string_view octets) {
   if (is_gone()) return;
-  connection_->conversation_->answer_part(std::string(json) + "\n", connection_->now());
+  connection_->conversation_->answer_part(octets, connection_->now());
   connection_->want_turn();
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "mta/admin/content_job.h"
 #include "mta/admin/control_connection.h"
 #include "mta/admin/queue_jobs.h"
 #include "mta/admin/queue_text.h"
@@ -15,6 +16,7 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"GET", "/queue", &ControlServer::list},
     {"GET", "/queue/summary", &ControlServer::summarise},
     {"GET", "/queue/message", &ControlServer::show_message},
+    {"GET", "/queue/content", &ControlServer::send_content},
     {"POST", "/queue/retry", &ControlServer::retry},
     {"POST", "/queue/delete", &ControlServer::remove},
     {"GET", "/route", &ControlServer::explain_route},
@@ -110,6 +112,10 @@ void ControlServer::show_message(const std::shared_ptr<Exchange>& exchange) {
       exchange->answer(200, format_view(*view, loop.now().wall));
     }
   });
+}
+
+void ControlServer::send_content(const std::shared_ptr<Exchange>& exchange) {
+  start_content(services_.loop, services_.store, exchange);
 }
 
 void ControlServer::retry(const std::shared_ptr<Exchange>& exchange) {

@@ -5,6 +5,7 @@
 //   GET  /queue?FILTER              a line a message, as long as it takes
 //   GET  /queue/summary             a line for each state and destination
 //   GET  /queue/message?id=ID       one message with its history
+//   GET  /queue/content?id=ID       its octets, as they will be sent
 //   POST /queue/retry, /queue/delete   {"ids": [ID, …]} or {"filter": {FILTER}, "dry_run": true}
 //   GET  /route?address=ADDRESS     where mail to it would go
 //   GET  /metrics                   counts in Prometheus' text format
@@ -92,6 +93,7 @@ class ControlServer {
   void say_alive(const std::shared_ptr<Exchange>& exchange);
   void summarise(const std::shared_ptr<Exchange>& exchange);
   void show_message(const std::shared_ptr<Exchange>& exchange);
+  void send_content(const std::shared_ptr<Exchange>& exchange);
   void retry(const std::shared_ptr<Exchange>& exchange);
   void remove(const std::shared_ptr<Exchange>& exchange);
   void explain_route(const std::shared_ptr<Exchange>& exchange);

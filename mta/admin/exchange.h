@@ -54,6 +54,9 @@ class Exchange {
   // An answer in lines: start(), any number of line(), end(), which sends them as they come.
   void start();
   void line(std::string_view json);
+  // Or of another type, in pieces as they are: start(type), any number of part(), end().
+  void start(std::string_view type);
+  void part(std::string_view octets);
   void end();
   // Instead of end(): the client learns that the answer is not whole.
   void break_off();

@@ -86,8 +86,8 @@ Result<std::string> ControlClient::receive(base::Duration patience) {
   }
 }
 
-void ControlClient::take_lines(const LineSink& sink) {
-  unread_ += conversation_.take_body();
+Result<void> ControlClient::take_lines(std::string_view octets, const LineSink& sink) {
+  unread_ += octets;
   std::size_t from = 0;
   for (std::size_t end = unread_.find('\n'); end != std::string::npos;
        end = unread_.find('\n', from)) {
@@ -95,12 +95,26 @@ void ControlClient::take_lines(const LineSink& sink) {
     from = end + 1;
   }
   unread_.erase(0, from);
+  if (unread_.size() > kLineOctetsMax) return Error("a line of the answer is too long");
+  return {};
 }
 
 Result<void> ControlClient::ask(const http::Request& request, const LineSink& sink,
                                 base::Duration patience) {
-  conversation_.start(request);
   unread_.clear();
+  Result<void> taken;
+  const Result<void> fetched = fetch(
+      request,
+      [&](std::string_view octets) {
+        if (taken) taken = take_lines(octets, sink);
+      },
+      patience);
+  return fetched ? taken : fetched;
+}
+
+Result<void> ControlClient::fetch(const http::Request& request, const OctetSink& sink,
+                                  base::Duration patience) {
+  conversation_.start(request);
   if (Result<void> sent = send(); !sent) return sent;
   while (!conversation_.is_done()) {
     Result<std::string> bytes = receive(patience);
@@ -108,8 +122,9 @@ Result<void> ControlClient::ask(const http::Request& request, const LineSink& si
     Result<void> taken =
         bytes->empty() ? conversation_.peer_closed() : conversation_.receive(*bytes);
     if (!taken) return taken;
-    if (conversation_.head() && conversation_.head()->status == 200) take_lines(sink);
-    if (unread_.size() > kLineOctetsMax) return Error("a line of the answer is too long");
+    if (conversation_.head() && conversation_.head()->status == 200) {
+      sink(conversation_.take_body());
+    }
   }
   if (conversation_.head()->status == 200) return {};
   return refusal_in(conversation_.take_body(), conversation_.head()->status);

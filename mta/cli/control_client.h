@@ -20,6 +20,8 @@ inline constexpr base::Duration kAnswerWithin = std::chrono::seconds(5);
 
 // One line of an answer, without its end: JSON. Valid during the call.
 using LineSink = std::function<void(std::string_view line)>;
+// The next octets of an answer. Valid during the call.
+using OctetSink = std::function<void(std::string_view octets)>;
 
 class ControlClient {
  public:
@@ -45,6 +47,9 @@ class ControlClient {
   // it refuses; or it did not send anything for `patience`; or the answer is not whole.
   [[nodiscard]] base::Result<void> ask(const http::Request& request, const LineSink& sink,
                                        base::Duration patience = kAnswerWithin);
+  // The same for an answer of any octets.
+  [[nodiscard]] base::Result<void> fetch(const http::Request& request, const OctetSink& sink,
+                                         base::Duration patience = kAnswerWithin);
 
  private:
   explicit ControlClient(int socket) : socket_(socket) {}
@@ -52,7 +57,7 @@ class ControlClient {
   [[nodiscard]] base::Result<void> send();
   // Empty at the end of the connection.
   [[nodiscard]] base::Result<std::string> receive(base::Duration patience);
-  void take_lines(const LineSink& sink);
+  [[nodiscard]] base::Result<void> take_lines(std::string_view octets, const LineSink& sink);
 
   int socket_;
   http::ClientConversation conversation_;

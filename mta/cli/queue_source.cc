@@ -1,5 +1,6 @@
 #include "mta/cli/queue_source.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -21,6 +22,12 @@ constexpr base::Duration kRouteWithin = std::chrono::seconds(60);
 // A summary or a filter's count goes over the whole queue before its first line.
 constexpr base::Duration kCountWithin = std::chrono::seconds(60);
 
+// Of a message, or of a delivery of it.
+std::optional<base::MessageId> parse_either_id(const std::string& text) {
+  if (const auto delivery = base::parse_delivery_id(text)) return delivery->message;
+  return base::parse_message_id(text);
+}
+
 class DaemonSource : public QueueSource {
  public:
   DaemonSource(std::unique_ptr<ControlClient> client, std::string state_dir)
@@ -36,6 +43,19 @@ class DaemonSource : public QueueSource {
 
   Result<void> show(const std::string& id, const LineSink& sink) override {
     return get({"/queue/message", {{"id", id}}}, sink, kAnswerWithin);
+  }
+
+  Result<void> content(const ContentWanted& wanted, const OctetSink& sink) override {
+    http::Target target{"/queue/content", {{"id", wanted.id}}};
+    if (wanted.part != ContentWanted::Part::All) {
+      const bool is_header = wanted.part == ContentWanted::Part::Header;
+      target.parameters.emplace_back("part", is_header ? "header" : "body");
+    }
+    if (wanted.body_octets_max != std::numeric_limits<std::uint64_t>::max()) {
+      target.parameters.emplace_back("octets", std::to_string(wanted.body_octets_max));
+    }
+    if (const Result<void> alive = look_for_life(); !alive) return explained(alive);
+    return explained(client_->fetch({"GET", http::format_target(target), {}, ""}, sink));
   }
 
   Result<void> count(admin::Act act, const admin::Parameters& filter,
@@ -129,8 +149,7 @@ class RowsSource : public QueueSource {
   }
 
   Result<void> show(const std::string& id, const LineSink& sink) override {
-    std::optional<base::MessageId> message = base::parse_message_id(id);
-    if (const auto delivery = base::parse_delivery_id(id)) message = delivery->message;
+    const std::optional<base::MessageId> message = parse_either_id(id);
     if (!message) return Error(id + " is no id of a message or delivery");
     queue::Damaged damaged;
     const Result<queue::MessageView> view = queue::view_message(*rows_, *message, damaged);
@@ -139,6 +158,26 @@ class RowsSource : public QueueSource {
       return Error("there is no such message, neither in the queue nor in the history");
     }
     sink(admin::format_view(*view, base::read_clocks().wall));
+    return {};
+  }
+
+  Result<void> content(const ContentWanted& wanted, const OctetSink& sink) override {
+    const std::optional<base::MessageId> id = parse_either_id(wanted.id);
+    if (!id) return Error(wanted.id + " is no id of a message or delivery");
+    queue::Damaged damaged;
+    const Result<queue::MessageView> view = queue::view_message(*rows_, *id, damaged);
+    if (!view) return view.error();
+    if (view->message == nullptr) return Error("there is no such message in the queue");
+    if (wanted.part != ContentWanted::Part::Body) sink(view->message->header_block);
+    std::uint64_t left = wanted.part == ContentWanted::Part::Header ? 0 : wanted.body_octets_max;
+    for (std::uint32_t index = 0; index < view->message->body_chunks && left > 0; ++index) {
+      const auto chunk = queue::read_chunk(*rows_, *id, index);
+      if (!chunk) return chunk.error();
+      const std::string_view octets = std::string_view(**chunk).substr(
+          0, static_cast<std::size_t>(std::min<std::uint64_t>(left, (*chunk)->size())));
+      sink(octets);
+      left -= octets.size();
+    }
     return {};
   }
 

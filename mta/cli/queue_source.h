@@ -3,7 +3,9 @@
 // (admin/queue_text.h).
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +18,14 @@
 
 namespace rockdove::cli {
 
+// What is wanted of a message's octets.
+struct ContentWanted {
+  enum class Part : std::uint8_t { All, Header, Body };
+  std::string id;  // of a message or delivery
+  Part part = Part::All;
+  std::uint64_t body_octets_max = std::numeric_limits<std::uint64_t>::max();
+};
+
 class QueueSource {
  public:
   virtual ~QueueSource() = default;
@@ -25,6 +35,10 @@ class QueueSource {
   [[nodiscard]] virtual base::Result<void> summarise(const LineSink& sink) = 0;
   // One line. An error when there is no such message.
   [[nodiscard]] virtual base::Result<void> show(const std::string& id, const LineSink& sink) = 0;
+  // The octets of a message that is in the queue, as they will be sent. An error behind some of
+  // them: the rest could not be had.
+  [[nodiscard]] virtual base::Result<void> content(const ContentWanted& wanted,
+                                                   const OctetSink& sink) = 0;
   // One line with the counts of messages and deliveries.
   [[nodiscard]] virtual base::Result<void> count(admin::Act act, const admin::Parameters& filter,
                                                  const LineSink& sink) = 0;

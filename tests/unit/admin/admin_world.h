@@ -61,8 +61,18 @@ class ListedStore : public queue::Store {
 
   void drop_chunks(base::MessageId, std::uint32_t) override {}
 
-  void read_chunk(base::Loop&, base::MessageId, std::uint32_t,
-                  queue::Done<std::shared_ptr<const std::string>>) override {}
+  void read_chunk(base::Loop& loop, base::MessageId id, std::uint32_t index,
+                  queue::Done<std::shared_ptr<const std::string>> done) override {
+    ++chunks_read;
+    loop.post([this, id, index, done = std::move(done)]() mutable {
+      const auto found = bodies.find(id);
+      if (found == bodies.end() || index >= found->second.size()) {
+        done(base::Error("the chunk is missing"));
+      } else {
+        done(std::make_shared<const std::string>(found->second[index]));
+      }
+    });
+  }
 
   void load(base::Loop&, queue::LoadRequest, queue::Done<queue::LoadedQueue>) override {}
 
@@ -134,6 +144,8 @@ class ListedStore : public queue::Store {
   }
 
   std::map<base::MessageId, queue::MessageWithDeliveries> messages;
+  std::map<base::MessageId, std::vector<std::string>> bodies;  // their chunks
+  int chunks_read = 0;
   std::vector<queue::HistoryStep> history;
   queue::QueueSummary summary;
   int lists = 0;

@@ -36,6 +36,16 @@ class ToldSource : public QueueSource {
 
   Result<void> show(const std::string&, const LineSink& sink) override { return answer(sink); }
 
+  Result<void> content(const ContentWanted& wanted, const OctetSink& sink) override {
+    asked_content = wanted;
+    if (wanted.part != ContentWanted::Part::Body) sink(header);
+    // Cut anywhere.
+    for (std::size_t at = 0; at < body.size() && at < wanted.body_octets_max; at += 7)
+      if (wanted.part != ContentWanted::Part::Header) sink(std::string_view(body).substr(at, 7));
+    if (error) return *error;
+    return {};
+  }
+
   Result<void> count(admin::Act, const admin::Parameters& filter, const LineSink& sink) override {
     asked = filter;
     sink(counts);
@@ -58,6 +68,9 @@ class ToldSource : public QueueSource {
   }
 
   std::vector<std::string> lines;
+  std::string header;
+  std::string body;
+  ContentWanted asked_content;
   std::string counts = R"({"messages":2,"deliveries":3})";
   std::optional<base::Error> error;
   admin::Parameters asked;
