@@ -10,6 +10,7 @@
 #include "mta/base/assert.h"
 #include "mta/base/text.h"
 #include "mta/mail/idna.h"
+#include "mta/mail/shown_header.h"
 
 namespace rockdove::admin {
 
@@ -148,6 +149,15 @@ Json listed_json(const queue::Message& message, const std::vector<Delivery>& del
   return json;
 }
 
+// For people: decoded. The octets are GET /v1/queue/content's.
+Json header_json(const queue::Message& message) {
+  Json json = Json::array();
+  for (mail::ShownField& field : mail::shown_fields(message.header_block)) {
+    json.push_back(Json{{"name", std::move(field.name)}, {"value", std::move(field.value)}});
+  }
+  return json;
+}
+
 Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs,
                 const char* first_name, const char* second_name) {
   Json json = Json::array();
@@ -269,7 +279,11 @@ std::string format_summary_line(const queue::QueueSummary::Line& line) {
 std::string format_view(const queue::MessageView& view, WallTime now) {
   Json json;
   json["message"] = nullptr;
-  if (view.message != nullptr) json["message"] = listed_json(*view.message, view.deliveries, now);
+  if (view.message != nullptr) {
+    json["message"] = listed_json(*view.message, view.deliveries, now);
+    json["message"]["body_size"] = view.message->body_octets;
+    json["message"]["header"] = header_json(*view.message);
+  }
   json["history"] = Json::array();
   for (const queue::HistoryStep& step : view.history) {
     Json one{{"id", base::format_id(step.delivery)},

@@ -34,7 +34,8 @@ using Parameters = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::string format_listed(const queue::MessageWithDeliveries& message,
                                         base::WallTime now);
 [[nodiscard]] std::string format_summary_line(const queue::QueueSummary::Line& line);
-// {"message": as format_listed() or null, "history": […]}.
+// {"message": as format_listed(), and body_size and header: […], its fields decoded; or null,
+// "history": […]}.
 [[nodiscard]] std::string format_view(const queue::MessageView& view, base::WallTime now);
 [[nodiscard]] std::string format_act(base::DeliveryId id, const base::Result<ActOutcome>& outcome);
 [[nodiscard]] std::string format_route(const RouteExplanation& route);

@@ -13,13 +13,13 @@ namespace rockdove::cli {
 using Json = nlohmann::ordered_json;
 using base::Result;
 
-namespace {
-
 Ended fail(const Output& output, const base::Error& error) {
   output.out.flush();
   output.error << "rockdove: " << error.text() << '\n';
   return Ended::Failed;
 }
+
+namespace {
 
 std::uint64_t number_in(const Json& json, const char* name) {
   return json.contains(name) && json[name].is_number_unsigned() ? json[name].get<std::uint64_t>()
@@ -184,22 +184,6 @@ Ended run_queue_summary(QueueSource& source, const Output& output) {
     output.out << "The queue is empty\n";
   }
   return Ended::Done;
-}
-
-Ended run_queue_show(QueueSource& source, const std::vector<std::string>& ids,
-                     const Output& output) {
-  Ended ended = Ended::Done;
-  for (const std::string& id : ids) {
-    const Result<void> shown = source.show(id, [&](std::string_view line) {
-      if (output.show == Show::Json) {
-        output.out << line << '\n';
-      } else {
-        output.out << message_page(line, output.now);
-      }
-    });
-    if (!shown) ended = fail(output, shown.error().in(id));
-  }
-  return ended;
 }
 
 Ended run_queue_act(QueueSource& source, admin::Act act, const std::vector<std::string>& ids,

@@ -17,12 +17,20 @@ enum class Ended : std::uint8_t { Done = 0, Failed = 1, Usage = 2 };
 
 enum class Show : std::uint8_t { Table, Json };
 
+// Where the output goes: a terminal obeys control characters, which only octets for a file may
+// have.
+enum class Onto : std::uint8_t { Terminal, File };
+
 struct Output {
   std::ostream& out;
   std::ostream& error;
   base::WallTime now;
   Show show = Show::Table;
+  Onto onto = Onto::Terminal;
 };
+
+// Says so on the error stream, behind all that was printed.
+Ended fail(const Output& output, const base::Error& error);
 
 // As given on the command line; "" : not given.
 struct FilterOptions {
@@ -41,8 +49,6 @@ enum class Confirmation : std::uint8_t { Missing, DryRun, Yes };
 [[nodiscard]] Ended run_queue_list(QueueSource& source, const FilterOptions& filter,
                                    const Output& output);
 [[nodiscard]] Ended run_queue_summary(QueueSource& source, const Output& output);
-[[nodiscard]] Ended run_queue_show(QueueSource& source, const std::vector<std::string>& ids,
-                                   const Output& output);
 // Either ids or a filter. A filter's counts are printed first; without a confirmation that is all,
 // and a usage error.
 [[nodiscard]] Ended run_queue_act(QueueSource& source, admin::Act act,

@@ -2,12 +2,14 @@
 
 #include <iostream>
 #include <memory>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "mta/cli/queue_commands.h"
+#include "mta/cli/queue_show.h"
 
 namespace rockdove::cli {
 
@@ -23,6 +25,15 @@ struct QueueOptions {
   bool json = false;
   bool dry_run = false;
   bool yes = false;
+  bool headers = false;
+  bool body = false;
+  bool raw = false;
+
+  [[nodiscard]] ShowWhat what() const {
+    if (headers) return ShowWhat::Headers;
+    if (body) return ShowWhat::Body;
+    return raw ? ShowWhat::Raw : ShowWhat::Page;
+  }
 
   [[nodiscard]] Confirmation confirmation() const {
     if (dry_run) return Confirmation::DryRun;
@@ -43,7 +54,8 @@ using Run = std::function<Ended(QueueSource&, const QueueOptions&, const Output&
 
 int run_on_queue(const QueueEnvironment& environment, const QueueOptions& options, const Run& run) {
   const Output output{std::cout, std::cerr, base::read_clocks().wall,
-                      options.json ? Show::Json : Show::Table};
+                      options.json ? Show::Json : Show::Table,
+                      ::isatty(STDOUT_FILENO) == 1 ? Onto::Terminal : Onto::File};
   const Result<QueuePaths> paths = environment.find_paths();
   if (!paths) {
     std::cerr << "rockdove: " << paths.error().text() << '\n';
@@ -69,6 +81,16 @@ void add_act_options(CLI::App& app, QueueOptions& options) {
   app.add_flag("--yes", options.yes, "Act on all that matches")->excludes(dry_run);
 }
 
+void add_show_options(CLI::App& app, QueueOptions& options) {
+  app.add_option("ID", options.ids, "Messages or deliveries")->required();
+  CLI::Option* headers = app.add_flag("--headers", options.headers, "Only the header, all of it");
+  CLI::Option* body = app.add_flag("--body", options.body, "Only the body, all of it");
+  CLI::Option* raw =
+      app.add_flag("--raw", options.raw, "Header and body, the octets as they will be sent");
+  headers->excludes(body)->excludes(raw);
+  body->excludes(raw);
+}
+
 }  // namespace
 
 std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environment) {
@@ -81,9 +103,9 @@ std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environme
     return run_queue_list(source, given.filter, to);
   });
   CLI::App* show = app.add_subcommand("show", "All that is known about messages");
-  show->add_option("ID", options->ids, "Messages or deliveries")->required();
+  add_show_options(*show, *options);
   commands.emplace_back(show, [](QueueSource& source, const QueueOptions& given, const Output& to) {
-    return run_queue_show(source, given.ids, to);
+    return run_queue_show(source, given.ids, given.what(), to);
   });
   CLI::App* summary = app.add_subcommand("summary", "Counts by state and destination");
   commands.emplace_back(summary, [](QueueSource& source, const QueueOptions&, const Output& to) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include <nlohmann/json.hpp>
+
 #include "mta/base/time.h"
 
 namespace rockdove::cli {
@@ -16,7 +18,8 @@ inline constexpr std::size_t kColumnsMax = 96;
 [[nodiscard]] std::string list_entry(std::string_view line, base::WallTime now);
 [[nodiscard]] std::string summary_header();
 [[nodiscard]] std::string summary_entry(std::string_view line, base::WallTime now);
-[[nodiscard]] std::string message_page(std::string_view line, base::WallTime now);
+// A recipient of a message and why it waits; lines, each with its end.
+[[nodiscard]] std::string recipient_lines(const nlohmann::ordered_json& recipient);
 [[nodiscard]] std::string route_page(std::string_view line);
 
 // "900", "12.3K", "4.5M", in powers of 1000.

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "mta/cli/queue_options.h"
+#include "mta/cli/queue_show.h"
 #include "mta/cli/queue_tables.h"
 #include "mta/daemon/lock.h"
 #include "tests/support/temporary_directory.h"
@@ -292,6 +293,78 @@ TEST_CASE("queue retry: more ids than a request takes go in several") {
   CHECK(source.acts == 3);
   CHECK(source.most_ids == 1000);
   CHECK(printed.out.str() == "{\"done\":15,\"being_sent\":0,\"not_found\":0,\"failed\":0}\n");
+}
+
+TEST_CASE(
+    "queue show: a page has envelope, history, decoded header and the beginning of the body") {
+  ToldSource source;
+  source.lines = {
+      R"({"message":{"queue_id":"3ZzBCDFGHJKL","arrival_time":1795295600,"message_size":20000,)"
+      R"("sender":"a@here.example","client":"192.0.2.7","helo":"pc","listener":"lan","recipients":)"
+      R"([{"address":"b@example.net","id":"3ZzBCDFGHJKL-1","why":"waits"}],"body_size":18192,)"
+      R"("header":[{"name":"Received","value":"by us"},{"name":"Subject","value":"Jörg \u001b[2J"}]},)"
+      R"("history":[{"id":"3ZzBCDFGHJKL-1","at":"2026-11-21T21:14:00.000Z","what":"deferred",)"
+      R"("host":"mx.example.net[192.0.2.1]:25","reply":"451 later"}]})"};
+  source.body = "Hello\r\n\x1b]0;lie\x07\r\n" + std::string(18192, 'x');
+  Printed page;
+  CHECK(run_queue_show(source, {"3ZzBCDFGHJKL"}, ShowWhat::Page, page.output) == Ended::Done);
+  const std::string text = page.out.str();
+  CHECK(
+      text.starts_with("Message   3ZzBCDFGHJKL\n"
+                       "Sender    a@here.example\n"
+                       "Accepted  1m40s ago, 20000 octets\n"
+                       "Client    192.0.2.7 (pc), listener lan\n"
+                       "Recipients\n"
+                       "  -1   b@example.net\n"
+                       "       waits\n"
+                       "History\n"
+                       "  2026-11-21T21:14:00.000Z  3ZzBCDFGHJKL-1  deferred\n"
+                       "       mx.example.net[192.0.2.1]:25 said: 451 later\n"
+                       "Header\n"
+                       "  Subject: Jörg ?[2J\n"
+                       "  1 more: --headers\n"
+                       "Body\n"
+                       "Hello\n"
+                       "?]0;lie?\n"
+                       "xxx"));
+  CHECK(text.ends_with("x\n[10.0K octets more: --body]\n"));
+  CHECK(source.asked_content.body_octets_max == 8192);
+  Printed headers;
+  CHECK(run_queue_show(source, {"x"}, ShowWhat::Headers, headers.output) == Ended::Done);
+  CHECK(headers.out.str() == "Received: by us\nSubject: Jörg ?[2J\n");
+  Printed body;
+  source.body = "one\r\ntwo";
+  CHECK(run_queue_show(source, {"x"}, ShowWhat::Body, body.output) == Ended::Done);
+  CHECK(body.out.str() == "one\ntwo\n");
+}
+
+TEST_CASE("queue show: --raw gives the octets to a file, and to a terminal what is safe") {
+  ToldSource source;
+  source.header = "Subject: \x1b[2J\r\n\r\n";
+  source.body =
+      "a\x9b"
+      "\r\n";
+  Printed file;
+  file.output.onto = Onto::File;
+  CHECK(run_queue_show(source, {"x"}, ShowWhat::Raw, file.output) == Ended::Done);
+  CHECK(file.out.str() == source.header + source.body);
+  Printed terminal;
+  CHECK(run_queue_show(source, {"x"}, ShowWhat::Raw, terminal.output) == Ended::Done);
+  CHECK(terminal.out.str() == "Subject: ?[2J\n\na\xEF\xBF\xBD\n");
+  source.error = base::Error("the answer was cut short");
+  CHECK(run_queue_show(source, {"x"}, ShowWhat::Raw, file.output) == Ended::Failed);
+  CHECK(file.error.str() == "rockdove: x: the answer was cut short\n");
+}
+
+TEST_CASE("queue show: a message that has left the queue has its history only") {
+  ToldSource source;
+  source.lines = {
+      R"({"message":null,"history":[{"id":"3ZzBCDFGHJKL-1","at":"t","what":"delivered"}]})"};
+  Printed page;
+  CHECK(run_queue_show(source, {"3ZzBCDFGHJKL"}, ShowWhat::Page, page.output) == Ended::Done);
+  CHECK(page.out.str() ==
+        "It is no longer in the queue.\nHistory\n  t  3ZzBCDFGHJKL-1  delivered\n");
+  CHECK(run_queue_show(source, {"3ZzBCDFGHJKL"}, ShowWhat::Body, page.output) == Ended::Failed);
 }
 
 TEST_CASE("control client: hands over lines as they come, also those cut by chunks") {

@@ -1,0 +1,55 @@
+#include "mta/cli/json_text.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "mta/cli/safe_text.h"
+
+namespace rockdove::cli {
+
+using Json = nlohmann::ordered_json;
+
+Json parsed_line(std::string_view line) {
+  Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() ? json : Json::object();
+}
+
+std::string text_of(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end()) return {};
+  if (found->is_string()) return safe_text(found->get<std::string>());
+  return found->is_null() ? std::string() : found->dump();
+}
+
+std::uint64_t number_of(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found != json.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
+Json list_of(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found != json.end() && found->is_array() ? *found : Json::array();
+}
+
+std::uint64_t unix_seconds_of(const std::string& timestamp) {
+  std::tm parts{};
+  if (::strptime(timestamp.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr) return 0;
+  return static_cast<std::uint64_t>(std::max<std::time_t>(0, ::timegm(&parts)));
+}
+
+std::string age(std::uint64_t unix_seconds, base::WallTime now) {
+  const std::uint64_t now_seconds = base::to_unix_milliseconds(now) / 1000;
+  return base::format_duration(
+      std::chrono::seconds(now_seconds > unix_seconds ? now_seconds - unix_seconds : 0));
+}
+
+std::string cut(std::string text, std::size_t columns) {
+  if (text.size() <= columns) return text;
+  std::size_t end = columns - 3;
+  // Not within a character of UTF-8.
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  text.resize(end);
+  return text + "...";
+}
+
+}  // namespace rockdove::cli
