@@ -202,6 +202,7 @@ void Committer::write_group() {
     write_nanoseconds_.fetch_add(took.count(), std::memory_order_relaxed);
     chunk_time_ = std::min<std::chrono::nanoseconds>(chunk_time_ + took / 3, kChunkTimeMax);
     if (!applied) return replace_rows(applied.error());
+    tell_gone();
     last_group_ = group_.size();
     base::record(base::Timing::StoreWrite, took);
     base::record(base::Timing::GroupSize, std::uint64_t{group_.size()});
@@ -218,6 +219,13 @@ void Committer::write_group() {
   }
   note_oldest();
   post_answers();
+}
+
+void Committer::tell_gone() const {
+  const std::atomic<bool>* wanted = settings_.tells_gone;
+  if (wanted == nullptr || !wanted->load(std::memory_order_relaxed)) return;
+  std::vector<MessageId> gone = ledger_->gone();
+  if (!gone.empty()) settings_.gone(std::move(gone));
 }
 
 void Committer::note_oldest() {
@@ -396,6 +404,7 @@ Result<void> Committer::settle_group() {
     for (const Commit& commit : group_) changes.push_back(&commit.change);
     if (!changes.empty()) {
       if (Result<void> applied = ledger_->apply(changes); !applied) return applied;
+      tell_gone();
     }
   }
   for (Commit& commit : group_) {

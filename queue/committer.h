@@ -36,6 +36,11 @@ struct StoreSettings {
   std::function<void(std::string_view)> warn;
   // Called on the committer's thread; what it returns lives as long as the thread. May be empty.
   std::function<std::shared_ptr<void>()> at_thread_start;
+  // Told which messages have left the queue, after the group with their last deliveries; on the
+  // committer's thread. May be empty.
+  std::function<void(std::vector<MessageId>)> gone;
+  // Outlives the store; while it is false, or null, nobody is told.
+  const std::atomic<bool>* tells_gone = nullptr;
 };
 
 // Since the start.
@@ -118,6 +123,7 @@ class Committer {
   void keep_house(Work work);
   void look_at_disk();
   void warn(std::string_view text) const;
+  void tell_gone() const;
 
   const StoreSettings& settings_;
   std::atomic<std::uint64_t> min_free_disk_;

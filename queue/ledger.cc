@@ -156,6 +156,13 @@ void Ledger::order_rows(std::span<const Change* const> changes) {
   }
 }
 
+std::vector<MessageId> Ledger::gone() const {
+  std::vector<MessageId> ids;
+  ids.reserve(gone_.size());
+  for (const Gone& gone : gone_) ids.push_back(gone.message);
+  return ids;
+}
+
 // What goes with the last deliveries of messages, by their ids for the same reason.
 void Ledger::remove_gone() {
   std::sort(gone_.begin(), gone_.end(),

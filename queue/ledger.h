@@ -42,6 +42,9 @@ class Ledger {
   // All of them as one durable step, in order. Each has passed check().
   [[nodiscard]] Result<void> apply(std::span<const Change* const> changes);
 
+  // The messages whose last deliveries ended in the group that was applied last.
+  [[nodiscard]] std::vector<MessageId> gone() const;
+
   // Whether a group that failed is there after all; it is whole or not at all. Only with the rows
   // as open() found them.
   [[nodiscard]] Result<bool> is_applied(std::span<const Change* const> changes) const;

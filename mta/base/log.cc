@@ -171,7 +171,9 @@ Log::Log(LogSink& sink, Level level, LogFormat format)
     : Log(sink, level, format, [] { return read_clocks().wall; }) {}
 
 Log::Log(LogSink& sink, Level level, LogFormat format, Clock clock)
-    : sink_(sink), level_(level), format_(format), clock_(std::move(clock)) {}
+    : sink_(sink), level_(level), format_(LogFormat::Text), clock_(std::move(clock)) {
+  change(level, format);
+}
 
 Log::~Log() {
   flush();
@@ -188,6 +190,8 @@ void Log::flush() {
 void Log::change(Level level, LogFormat format) {
   level_ = level;
   format_ = format;
+  if (format == LogFormat::Postfix && postfix_ == nullptr)
+    postfix_ = std::make_unique<PostfixLines>(PostfixLines::origin_here());
 }
 
 LogLine Log::line(Level level, std::string_view message) {
@@ -205,6 +209,9 @@ LogLine Log::line(Level level, std::string_view message) {
       append_time(clock_());
       buffer_.append("\",\"level\":\"").append(level_name(level)).append("\",\"message\":");
       append_value(message);
+      break;
+    case LogFormat::Postfix:
+      postfix_->begin(level, message, clock_());
       break;
   }
   return LogLine(this, level);
@@ -232,6 +239,9 @@ void Log::append_name(std::string_view name) {
     case LogFormat::Json:
       buffer_.append(",\"").append(name).append("\":");
       return;
+    case LogFormat::Postfix:
+      postfix_->name(name);
+      return;
   }
 }
 
@@ -246,6 +256,7 @@ void Log::append_value(std::string_view value) {
     buffer_ += '"';
     return;
   }
+  if (format_ == LogFormat::Postfix) return postfix_->add(value);
   buffer_ += '"';
   append_json(buffer_, value.substr(0, kLogValueOctetsMax));
   if (value.size() > kLogValueOctetsMax) buffer_ += "…";
@@ -253,8 +264,17 @@ void Log::append_value(std::string_view value) {
 }
 
 void Log::end_line(Level level) {
-  if (format_ == LogFormat::Json) buffer_ += '}';
-  buffer_ += '\n';
+  switch (format_) {
+    case LogFormat::Text:
+      buffer_ += '\n';
+      break;
+    case LogFormat::Json:
+      buffer_ += "}\n";
+      break;
+    case LogFormat::Postfix:
+      postfix_->end(buffer_);
+      break;
+  }
   line_open_ = false;
   if (level == Level::Error || buffer_.size() >= kBufferOctetsMax) return flush();
   if (lines_wait_ && !told_) {
@@ -277,15 +297,16 @@ LogLine& LogLine::field(std::string_view name, std::string_view value) {
 LogLine& LogLine::number(std::string_view name, Sign sign, std::uint64_t magnitude) {
   if (log_ == nullptr) return *this;
   log_->append_name(name);
-  if (sign == Sign::Minus) log_->buffer_ += '-';
-  append_number(log_->buffer_, magnitude);
+  std::string& out = log_->value();
+  if (sign == Sign::Minus) out += '-';
+  append_number(out, magnitude);
   return *this;
 }
 
 LogLine& LogLine::field(std::string_view name, Duration value) {
   if (log_ == nullptr) return *this;
   log_->append_name(name);
-  std::string& out = log_->buffer_;
+  std::string& out = log_->value();
   if (value < Duration::zero()) out += '-';
   const auto milliseconds =
       static_cast<std::uint64_t>(value < Duration::zero() ? -value.count() : value.count());
@@ -308,9 +329,10 @@ LogLine& LogLine::field(std::string_view name, WallTime value) {
 LogLine& LogLine::id(MessageId id) {
   if (log_ == nullptr) return *this;
   log_->append_name("id");
-  if (log_->format_ == LogFormat::Json) log_->buffer_ += '"';
-  append_id(log_->buffer_, id);
-  if (log_->format_ == LogFormat::Json) log_->buffer_ += '"';
+  std::string& out = log_->value();
+  if (log_->format_ == LogFormat::Json) out += '"';
+  append_id(out, id);
+  if (log_->format_ == LogFormat::Json) out += '"';
   return *this;
 }
 
@@ -322,6 +344,11 @@ LogLine& LogLine::id(DeliveryId id) {
 LogLine& LogLine::path(std::string_view name, std::string_view address) {
   if (log_ == nullptr) return *this;
   if (log_->format_ == LogFormat::Json) return field(name, address);
+  if (log_->format_ == LogFormat::Postfix) {
+    log_->append_name(name);
+    log_->postfix_->add_address(address);
+    return *this;
+  }
   std::string& out = log_->buffer_;
   log_->append_name(name);
   if (address.empty() || (address.size() <= kLogValueOctetsMax && is_plain(address))) {

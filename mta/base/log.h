@@ -1,4 +1,5 @@
-// The log: lines of a word or sentence and named values, as text for people or as JSON.
+// The log: lines of a word or sentence and named values, as text for people, as JSON, or in the
+// words of Postfix's log (log_postfix.h).
 //
 //   log.line(Level::Info, "delivered").id(id).path("to", to).field("delay", delay).field("reply",
 //   r);
@@ -26,6 +27,7 @@
 #include <string_view>
 
 #include "mta/base/ids.h"
+#include "mta/base/log_postfix.h"
 #include "mta/base/result.h"
 #include "mta/base/time.h"
 #include "mta/base/unique_function.h"
@@ -33,7 +35,7 @@
 namespace rockdove::base {
 
 enum class Level : std::uint8_t { Error, Warning, Info, Debug };
-enum class LogFormat : std::uint8_t { Text, Json };
+enum class LogFormat : std::uint8_t { Text, Json, Postfix };
 
 // "error", "warning", "info", "debug".
 [[nodiscard]] std::string_view level_name(Level level);
@@ -127,6 +129,12 @@ class LogLine {
   // A reverse- or forward-path: <a@b> as text, without the brackets in JSON; "" is the null sender.
   LogLine& path(std::string_view name, std::string_view address);
 
+  // A field that only Postfix's format needs: the others leave it out.
+  template <typename T>
+  LogLine& detail(std::string_view name, const T& value) {
+    return has_details() ? field(name, value) : *this;
+  }
+
  private:
   friend class Log;
   enum class Sign : std::uint8_t { Plus, Minus };
@@ -134,6 +142,7 @@ class LogLine {
   LogLine(Log* log, Level level) : log_(log), level_(level) {}
 
   LogLine& number(std::string_view name, Sign sign, std::uint64_t magnitude);
+  [[nodiscard]] bool has_details() const;
 
   Log* log_;  // null: nobody wants lines of this level
   Level level_;
@@ -157,6 +166,12 @@ class Log {
 
   [[nodiscard]] bool wants(Level level) const { return level <= level_; }
 
+  // Whether lines carry what only Postfix's log tells: look before computing a detail().
+  [[nodiscard]] bool wants_details() const { return format_ == LogFormat::Postfix; }
+
+  // Of events that Postfix's log always has (a client connects), and others only on request.
+  [[nodiscard]] Level detail_level() const { return wants_details() ? Level::Info : Level::Debug; }
+
   // `callback` runs each time a first line waits to be flushed: the owner plans a flush().
   void when_lines_wait(UniqueFunction<void()> callback) { lines_wait_ = std::move(callback); }
 
@@ -170,6 +185,11 @@ class Log {
 
  private:
   friend class LogLine;
+
+  // Where a value is written to.
+  [[nodiscard]] std::string& value() {
+    return format_ == LogFormat::Postfix ? postfix_->value() : buffer_;
+  }
 
   void append_time(WallTime time);
   void append_name(std::string_view name);
@@ -187,6 +207,11 @@ class Log {
   // The second that was formatted last, "2026-11-21T20:46:05."; lines of one second share it.
   std::chrono::sys_seconds second_ = std::chrono::sys_seconds::max();
   std::string second_text_;
+  std::unique_ptr<PostfixLines> postfix_;  // with LogFormat::Postfix
 };
+
+inline bool LogLine::has_details() const {
+  return log_ != nullptr && log_->wants_details();
+}
 
 }  // namespace rockdove::base

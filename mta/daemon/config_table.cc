@@ -26,8 +26,10 @@ constexpr std::array<std::pair<std::string_view, base::Level>, 4> kLevels = {
      {"warning", base::Level::Warning},
      {"info", base::Level::Info},
      {"debug", base::Level::Debug}}};
-constexpr std::array<std::pair<std::string_view, base::LogFormat>, 2> kFormats = {
-    {{"text", base::LogFormat::Text}, {"json", base::LogFormat::Json}}};
+constexpr std::array<std::pair<std::string_view, base::LogFormat>, 3> kFormats = {
+    {{"text", base::LogFormat::Text},
+     {"json", base::LogFormat::Json},
+     {"postfix", base::LogFormat::Postfix}}};
 constexpr std::array<std::pair<std::string_view, inbound::LineEndings>, 2> kLineEndings = {
     {{"reject", inbound::LineEndings::Reject}, {"fix", inbound::LineEndings::Fix}}};
 constexpr std::array<std::pair<std::string_view, outbound::ToHosts::Order>, 2> kOrders = {
@@ -104,12 +106,6 @@ void read_log_to(Value& value, Draft& draft) {
     return value.error("`log.to` wants \"stderr\" or a path from the root" +
                        did_you_mean(path, {"stderr"}));
   draft.configuration.log.to = path;
-}
-
-void read_log_format(Value& value, Draft& draft) {
-  if (value.node().text == "postfix")
-    return value.error("the format \"postfix\" comes in a later version");
-  value.choice<base::LogFormat>(draft.configuration.log.format, kFormats);
 }
 
 void read_addresses(Value& value, Draft& draft) {
@@ -263,9 +259,12 @@ constexpr std::
                     [](Value& value, Draft& draft) {
                       value.choice<base::Level>(draft.configuration.log.level, kLevels);
                     }},
-                Key{"log", "format", "text or json", "\"text\"",
-                    "`text`: for people; `json`: an object a line with the same names.",
-                    read_log_format},
+                Key{"log", "format", "text, json or postfix", "\"text\"",
+                    "`text`: for people; `json`: an object a line with the same names; `postfix`: "
+                    "lines as Postfix's daemons write them, which pflogsumm and fail2ban read.",
+                    [](Value& value, Draft& draft) {
+                      value.choice<base::LogFormat>(draft.configuration.log.format, kFormats);
+                    }},
 
                 Key{"limits", "memory", "size", "\"256M\"",
                     "Message data held in memory; above it, new mail is answered 452.",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -170,6 +171,7 @@ class Server {
   std::unique_ptr<Monitor> monitor_;
   std::unique_ptr<admin::ControlServer> control_;
   // Ends first of these: what it still answers is posted to the loops and counted in the relay.
+  std::atomic<bool> tells_removed_ = false;  // to the log
   std::unique_ptr<queue::ThreadedStore> store_;
   std::unique_ptr<base::WorkerPool> workers_;  // posts to loops and accounts, too
   sigset_t signals_{};
@@ -255,6 +257,14 @@ Result<void> Server::open_store() {
   settings.min_free_disk = configuration_.queue.min_free_disk;
   settings.warn = warn;
   settings.at_thread_start = [this] { return std::shared_ptr<void>(counters_.attach()); };
+  // Postfix's log has a line for it.
+  tells_removed_ = configuration_.log.format == base::LogFormat::Postfix;
+  settings.tells_gone = &tells_removed_;
+  settings.gone = [this](std::vector<base::MessageId> gone) {
+    worlds_.front()->loop.post([&log = worlds_.front()->log, gone = std::move(gone)] {
+      for (const base::MessageId id : gone) log.line(base::Level::Info, "removed").id(id);
+    });
+  };
   Result<std::unique_ptr<queue::ThreadedStore>> store =
       queue::ThreadedStore::start(std::move(settings));
   if (!store) return store.error().in("opening the queue in " + configuration_.state_dir);
@@ -478,6 +488,7 @@ Result<void> Server::replace_configuration() {
   accounts_->reload(configuration_.users);
   const base::LogSettings log = configuration_.log;
   log_->change(log.level, log.format);
+  tells_removed_ = log.format == base::LogFormat::Postfix;
   on_all_loops([this, log, &change = **listeners, &admin_change = **admin,
                 settings = prepare(relay_settings()),
                 limits = monitored_limits()](LoopWorld& world) {

@@ -286,6 +286,8 @@ void Accounts::log_refusal(const Login& login, Reason reason) {
       break;
   }
   log_.line(base::Level::Info, "login refused")
+      .detail("session", login.session)
+      .detail("mechanism", login.mechanism)
       .field("user", login.user)
       .field("client", base::format_ip_address(login.client))
       .field("reason", text);

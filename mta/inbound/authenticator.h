@@ -15,6 +15,8 @@ struct Login {
   std::string user;      // as the client sent it, UTF-8, not empty
   std::string password;  // never to be logged
   base::IpAddress client;
+  std::string_view mechanism{};  // "PLAIN", for the log; of static storage
+  std::uint64_t session = 0;     // the session's number in the log; 0: none
 };
 
 enum class LoginVerdict : std::uint8_t {

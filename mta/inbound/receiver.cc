@@ -101,6 +101,7 @@ Receiver::Receiver(Reception& reception, std::shared_ptr<const ListenerContext> 
       settings_(*context_->all),
       info_(info),
       may_relay_(inbound::may_relay(*listener_.settings, info.peer.ip)),
+      number_(std::uint64_t{++reception.sessions} * base::kLoopsMax + reception.loop.index()),
       session_(listener_.limits, listener_.greeting, reception.loop.now().instant,
                offers_of(*listener_.settings, settings_, reception.authenticator, info.peer.ip)),
       self_(std::make_shared<Receiver*>(this)) {}
@@ -150,6 +151,12 @@ void Receiver::connected(net::Wire& wire, const net::ConnectionInfo& info, base:
   wire_ = &wire;
   const base::WorkingOn working(info_.peer.ip);
   base::count(base::Counter::ConnectionsIn);
+  if (reception_.log.wants(reception_.log.detail_level())) {
+    reception_.log.line(reception_.log.detail_level(), "connected")
+        .detail("session", number_)
+        .field("client", base::format_ip_address(info_.peer.ip))
+        .field("listener", listener_.settings->name);
+  }
   if (const std::optional<smtp::Reply> refusal = refuse_connection(now)) {
     refuse(*refusal, "connection", "", now);
     session_.refuse(*refusal, now.instant);
@@ -196,6 +203,7 @@ void Receiver::peer_closed(base::Now now) {
 void Receiver::lost(const net::Loss& loss, base::Now now) {
   if (loss.how == net::Loss::How::TlsFailed) {
     reception_.log.line(base::Level::Info, "TLS failed")
+        .detail("session", number_)
         .field("client", base::format_ip_address(info_.peer.ip))
         .field("listener", listener_.settings->name)
         .field("during", tls_.empty() ? "handshake" : "session")
@@ -313,7 +321,9 @@ void Receiver::refuse(const smtp::Reply& reply, std::string_view what, std::stri
   count_refusal(reply);
   {
     base::LogLine line = reception_.log.line(base::Level::Info, "rejected");
-    line.field("what", what)
+    line.detail("session", number_)
+        .detail("proto", session_.is_extended() ? "ESMTP" : "SMTP")
+        .field("what", what)
         .field("client", base::format_ip_address(info_.peer.ip))
         .field("helo", helo_);
     if (!session_.user().empty()) line.field("user", session_.user());
@@ -334,7 +344,8 @@ void Receiver::on(smtp::LoginOffered& event, base::Now now) {
   static_cast<void>(now);
   MTA_ASSERT(reception_.authenticator != nullptr);
   reception_.authenticator->check(reception_.loop,
-                                  Login{event.user, std::move(event.password), info_.peer.ip},
+                                  Login{event.user, std::move(event.password), info_.peer.ip,
+                                        smtp::auth_mechanism_name(event.mechanism), number_},
                                   [self = self_, user = event.user](LoginVerdict verdict) {
                                     if (Receiver* receiver = *self; receiver != nullptr)
                                       receiver->checked(verdict, user);
@@ -365,11 +376,20 @@ void Receiver::on(const smtp::TransactionReset& event, base::Now now) {
 
 void Receiver::on(const smtp::SessionOver& event, base::Now now) {
   static_cast<void>(now);
-  if (event.reason == smtp::CloseReason::Quit || event.reason == smtp::CloseReason::Refused) return;
-  reception_.log.line(base::Level::Debug, "session ended")
+  if (!reception_.log.wants(reception_.log.detail_level())) return;
+  reception_.log.line(reception_.log.detail_level(), "session ended")
+      .detail("session", number_)
       .field("client", base::format_ip_address(info_.peer.ip))
       .field("helo", helo_)
-      .field("reason", smtp::close_reason_name(event.reason));
+      .field("reason", smtp::close_reason_name(event.reason))
+      .field("after", session_.tally().last())
+      .field("commands", session_.tally().text());
+}
+
+// By which the client has logged in; "" when it has not.
+std::string_view Receiver::mechanism() const {
+  return session_.user().empty() ? std::string_view()
+                                 : smtp::auth_mechanism_name(session_.mechanism());
 }
 
 }  // namespace rockdove::inbound

@@ -69,6 +69,7 @@ class Receiver final : public net::Protocol {
   // By address, or because it has authenticated.
   [[nodiscard]] bool client_may_relay() const { return may_relay_ || !session_.user().empty(); }
 
+  [[nodiscard]] std::string_view mechanism() const;
   void refuse(const smtp::Reply& reply, std::string_view what, std::string_view recipient,
               base::Now now);
   void write_full_chunks();
@@ -87,6 +88,7 @@ class Receiver final : public net::Protocol {
   const InboundSettings& settings_;                       // likewise
   const net::ConnectionInfo info_;
   const bool may_relay_;
+  const std::uint64_t number_;  // in the log, among all sessions of the process
   smtp::ServerSession session_;
   net::Wire* wire_ = nullptr;
   base::Instant greet_at_ = base::kNever;

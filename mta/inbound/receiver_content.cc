@@ -7,6 +7,7 @@
 #include "mta/base/text.h"
 #include "mta/inbound/receiver.h"
 #include "mta/mail/date.h"
+#include "mta/mail/headers.h"
 #include "mta/mail/received.h"
 
 namespace rockdove::inbound {
@@ -44,8 +45,14 @@ std::string name_hops(std::string_view header) {
   return names;
 }
 
+// How the message came, for Postfix's log.
+struct Arrival {
+  std::uint64_t session;
+  std::string_view mechanism;
+};
+
 void log_acceptance(base::Log& log, const queue::Message& message,
-                    const std::vector<queue::Delivery>& deliveries) {
+                    const std::vector<queue::Delivery>& deliveries, const Arrival& arrival) {
   base::count(base::Counter::MessagesAccepted);
   base::count(base::Counter::OctetsAccepted, message.header_block.size() + message.body_octets);
   base::LogLine line = log.line(base::Level::Info, "accepted");
@@ -59,6 +66,10 @@ void log_acceptance(base::Log& log, const queue::Message& message,
       .field("size", message.header_block.size() + message.body_octets);
   if (!message.client.user.empty()) line.field("user", message.client.user);
   if (!message.client.tls.empty()) line.field("tls", message.client.tls);
+  if (!log.wants_details()) return;
+  line.detail("session", arrival.session)
+      .detail("mechanism", arrival.mechanism)
+      .detail("message_id", mail::message_id_of(message.header_block));
 }
 
 }  // namespace
@@ -119,6 +130,8 @@ void Receiver::on(const smtp::BodyEnded& event, base::Now now) {
     base::count(event.how == smtp::BodyEnd::TooBig ? base::Counter::RefusedPermanentSystem
                                                    : base::Counter::RefusedPermanentContent);
     reception_.log.line(base::Level::Info, "rejected")
+        .detail("session", number_)
+        .detail("proto", session_.is_extended() ? "ESMTP" : "SMTP")
         .field("what", "content")
         .field("client", base::format_ip_address(info_.peer.ip))
         .field("helo", helo_)
@@ -236,15 +249,16 @@ void Receiver::commit(base::Now now) {
   committing_ = true;
   const queue::MessagePointer shared = queue::counted(std::move(message), reception_.memory);
   queue::Change change = queue::accepted(*shared, deliveries);
-  reception_.store.commit(reception_.loop, std::move(change),
-                          [&reception = reception_, self = self_, shared,
-                           deliveries = std::move(deliveries)](base::Result<void> result) mutable {
-                            Receiver* receiver = *self;
-                            if (receiver != nullptr) receiver->committed(result, shared->id);
-                            if (!result) return;
-                            log_acceptance(reception.log, *shared, deliveries);
-                            reception.hand_in(shared, std::move(deliveries));
-                          });
+  reception_.store.commit(
+      reception_.loop, std::move(change),
+      [&reception = reception_, self = self_, shared, arrival = Arrival{number_, mechanism()},
+       deliveries = std::move(deliveries)](base::Result<void> result) mutable {
+        Receiver* receiver = *self;
+        if (receiver != nullptr) receiver->committed(result, shared->id);
+        if (!result) return;
+        log_acceptance(reception.log, *shared, deliveries, arrival);
+        reception.hand_in(shared, std::move(deliveries));
+      });
 }
 
 void Receiver::committed(base::Result<void> result, base::MessageId id) {

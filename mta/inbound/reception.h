@@ -64,6 +64,7 @@ struct Reception {
   // long to do it.
   base::Duration greeting_pause = std::chrono::milliseconds(200);
   Authenticator* authenticator = nullptr;  // null: AUTH is not offered
+  std::uint32_t sessions = 0;              // begun so far on this loop, for their numbers
 };
 
 // Of settings.listeners[number].

@@ -116,6 +116,7 @@ void DelayNotices::tell(base::MessageId id) {
         .field("report", base::format_id(request.id));
   }
   ReportMail report = make_report_mail(env_.queue, env_.outbound, request);
+  log_report(env_.log, id, report, "sender delay");
   queue::Change change = *moves(message, deferrals);
   change.join(queue::accepted(*report.message, report.deliveries, queue::Change::Kind::Result));
   if (report.message->body_chunks > 1) report.message->body = nullptr;

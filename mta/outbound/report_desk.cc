@@ -462,6 +462,14 @@ void ReportDesk::report_with_body(const queue::MessagePointer& message, Reportin
     }
     report = make_report_mail(env_.queue, env_.outbound, request);
     change.join(queue::accepted(*report.message, report.deliveries, queue::Change::Kind::Result));
+    const bool has_failures = of_failures == queue::Outcome::Bounced &&
+                              std::any_of(ended.begin(), ended.end(), [](const EndedDelivery& one) {
+                                return has_failed(one.delivery);
+                              });
+    log_report(env_.log, message->id, report,
+               request.kind == queue::MessageKind::PostmasterReport ? "postmaster non-delivery"
+               : has_failures                                       ? "sender non-delivery"
+                                                                    : "sender delivery status");
     // Many recipients, or long replies: what is larger than a chunk is read when it is sent.
     if (report.message->body_chunks > 1) report.message->body = nullptr;
   }
@@ -506,6 +514,9 @@ void ReportDesk::log_ended(const queue::Message& message, const EndedDelivery& e
     line.field("host", delivery.last.host).field("status", delivery.final_status);
     if (!delivery.last.tls.empty()) line.field("tls", delivery.last.tls);
     line.field("reply", delivery.last.reply);
+    if (ended.stage) line.detail("stage", smtp::stage_name(*ended.stage));
+    const base::Duration delay = env_.now().wall - message.accepted;
+    line.detail("delay", delay).detail("waited", delay);
   } else {
     line.field("action", action_name(delivery.ending)).field("status", delivery.final_status);
   }

@@ -26,6 +26,8 @@ namespace rockdove::outbound {
 struct EndedDelivery {
   queue::Delivery delivery;
   queue::Delivery as_stored;
+  std::optional<smtp::Stage>
+      stage{};  // of the attempt that failed it, where there was one just now
 };
 
 class ReportDesk {

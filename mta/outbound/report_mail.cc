@@ -4,6 +4,7 @@
 #include "mta/base/utf8.h"
 #include "mta/mail/address.h"
 #include "mta/mail/enhanced_code.h"
+#include "mta/mail/headers.h"
 #include "mta/mail/report.h"
 #include "mta/outbound/router.h"
 
@@ -186,6 +187,20 @@ ReportMail make_report_mail(const queue::QueueSettings& settings, const Outbound
   }
   message.recipients = static_cast<std::uint32_t>(mail.deliveries.size());
   return mail;
+}
+
+void log_report(base::Log& log, base::MessageId about, const ReportMail& report,
+                std::string_view what) {
+  if (!log.wants(log.detail_level())) return;
+  const queue::Message& message = *report.message;
+  log.line(log.detail_level(), "report made")
+      .id(about)
+      .field("what", what)
+      .field("report", base::format_id(message.id))
+      .path("from", message.sender)
+      .field("recipients", report.deliveries.size())
+      .field("size", message.header_block.size() + message.body_octets)
+      .detail("message_id", mail::message_id_of(message.header_block));
 }
 
 }  // namespace rockdove::outbound

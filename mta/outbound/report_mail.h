@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "mta/base/log.h"
 #include "mta/outbound/settings.h"
 #include "queue/settings.h"
 #include "queue/types.h"
@@ -33,5 +35,11 @@ struct ReportMail {
 [[nodiscard]] ReportMail make_report_mail(const queue::QueueSettings& settings,
                                           const OutboundSettings& outbound,
                                           const ReportRequest& request);
+
+// One line for a report, whatever number of deliveries it names: "sender non-delivery", "sender
+// delay", "sender delivery status" or "postmaster non-delivery". Text and JSON have it at level
+// debug, because the lines of the deliveries name it, too.
+void log_report(base::Log& log, base::MessageId about, const ReportMail& report,
+                std::string_view what);
 
 }  // namespace rockdove::outbound

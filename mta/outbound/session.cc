@@ -102,6 +102,7 @@ void Session::start(queue::Job job, base::Now now) {
   MTA_ASSERT(!job_ && !job.deliveries.empty());
   job_ = std::move(job);
   job_started_ = now.instant;
+  setup_ = base::Duration::zero();
   connects_ = 0;
   tried_ = 0;
   no_route_ = false;
@@ -286,6 +287,7 @@ void Session::begin_transaction(base::Now now) {
   reused_ = messages_ > 0;
   ++messages_;
   in_transaction_ = true;
+  setup_ = std::chrono::duration_cast<base::Duration>(now.instant - job_started_);
   takes_dsn_ = protocol_->smtp().peer().dsn;
   protocol_->set_limit(now.instant + kTransactionTimeMax +
                        std::chrono::seconds(outgoing.octets / kOctetsASecondMin));
@@ -491,6 +493,7 @@ JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results
       job_->message, job_->queue, {}, host_, job_started_, Scheduler::Finish::Refused, {}, tls_};
   report.is_final_delivery =
       !site_->maildir.empty() || site_->manner.speaks == ToHosts::Speaks::Lmtp;
+  report.setup = setup_;
   bool any_answer = false;
   bool any_accepted = false;
   for (const smtp::RecipientResult& result : results) {

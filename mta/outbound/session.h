@@ -56,6 +56,7 @@ struct JobReport {
   std::string tls{};   // of the connection, as net::describe(TlsInfo); "" in clear or without one
   // The next hop is where mail ends (LMTP, maildir): what it took is in the mailbox.
   bool is_final_delivery = false;
+  base::Duration setup{0};  // of its time: until the connection was ready for the message
 };
 
 // Which session, among all loops: the loop that owns its account, and the number it gave.
@@ -174,6 +175,7 @@ class Session {
   unsigned connects_ = 0;  // in this job
   std::optional<queue::Job> job_;
   base::Instant job_started_{};
+  base::Duration setup_{0};               // as in JobReport
   const HostAddress* address_ = nullptr;  // in site_: the host tried last
   std::string host_;                      // the same, described
   ConnectionPlan plan_;

@@ -23,6 +23,16 @@ std::string success_status(std::string_view reply) {
   return "2.0.0";
 }
 
+// For Postfix's log: how long the message waited in the queue before this attempt, and what the
+// attempt's time went into.
+void add_delays(base::LogLine& line, const JobReport& report, base::Duration took,
+                base::Duration delay) {
+  line.detail("waited", std::max(delay - took, base::Duration::zero()))
+      .detail("setup", report.setup)
+      .detail("sending", std::max(took - report.setup, base::Duration::zero()));
+  if (report.is_final_delivery) line.detail("protocol", "lmtp");
+}
+
 }  // namespace
 
 // What an attempt's results come to, while they are gone through.
@@ -81,7 +91,8 @@ void Settler::discard(const queue::Job& job) {
         .id(base::DeliveryId{job.message->id, delivery.number})
         .path("from", job.message->sender)
         .path("to", delivery.recipient)
-        .field("route", delivery.destination);
+        .field("route", delivery.destination)
+        .detail("delay", now.wall - job.message->accepted);
   }
   commit(queue::ended(*job.message, job.deliveries, queue::Outcome::Discarded,
                       queue::Attempt{now.wall, {}, "", ""}),
@@ -133,7 +144,9 @@ void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {
         .path("to", result.delivery.recipient)
         .field("host", report.host);
     if (!report.tls.empty()) line.field("tls", report.tls);
-    line.field("delay", settlement.now.wall - message.accepted).field("reply", result.reply);
+    const base::Duration delay = settlement.now.wall - message.accepted;
+    line.field("delay", delay).field("reply", result.reply);
+    if (env_.log.wants_details()) add_delays(line, report, settlement.attempt.took, delay);
   }
   const Taker taker = result.takes_dsn           ? Taker::NextHopWithDsn
                       : report.is_final_delivery ? Taker::Mailbox
@@ -168,7 +181,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
     after.final_status =
         mail::format_enhanced_code(result.kind == Kind::Bounce ? result.status : expired);
     after.ending = queue::Ending::Failed;
-    settlement.failed.push_back({std::move(after), std::move(result.delivery)});
+    settlement.failed.push_back({std::move(after), std::move(result.delivery), result.stage});
     return;
   }
   base::Duration wait = queue::retry_wait(env_.queue, after.attempts, env_.random);
@@ -188,6 +201,11 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
         .field("next", after.due)
         .field("uncertain", after.uncertain)
         .field("reply", result.reply);
+    if (env_.log.wants_details()) {
+      const base::Duration delay = now.wall - message.accepted;
+      line.detail("delay", delay).detail("status", mail::format_enhanced_code(result.status));
+      add_delays(line, report, settlement.attempt.took, delay);
+    }
   }
   queue::Attempt deferral = settlement.attempt;
   deferral.reply = std::move(result.reply);

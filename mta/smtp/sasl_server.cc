@@ -36,6 +36,16 @@ std::optional<AuthMechanism> find_auth_mechanism(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view auth_mechanism_name(AuthMechanism mechanism) {
+  switch (mechanism) {
+    case AuthMechanism::Plain:
+      return "PLAIN";
+    case AuthMechanism::Login:
+      return "LOGIN";
+  }
+  return "";
+}
+
 SaslServer::Step SaslServer::start(std::optional<std::string_view> initial) {
   if (initial == "=") return take("");
   if (initial) return respond(*initial);

@@ -26,6 +26,9 @@ enum class AuthMechanism : std::uint8_t { Plain, Login };
 // In any case of letters; nullopt: one that we do not have.
 [[nodiscard]] std::optional<AuthMechanism> find_auth_mechanism(std::string_view name);
 
+// "PLAIN", "LOGIN".
+[[nodiscard]] std::string_view auth_mechanism_name(AuthMechanism mechanism);
+
 class SaslServer {
  public:
   // Neither is empty; the user name is UTF-8.

@@ -91,6 +91,7 @@ ServerSession::Event ServerSession::take_line(std::string_view line) {
     return std::nullopt;
   }
   Command command = parse_command(line);
+  tally_.given(command);
   return std::visit([&](auto& each) { return on(std::move(each)); }, command);
 }
 
@@ -100,11 +101,10 @@ ServerSession::Event ServerSession::on(HelloCommand&& command) {
   state_ = State::Ready;
   hello_name_.assign(command.name);
   extended_ = command.extended;
-  if (!extended_) {
-    append_reply(output_.back(), make_reply(250, "", greeting_.hostname));
-  } else {
-    append_reply(output_.back(), make_reply(250, "", greeting_.hostname + extensions()));
-  }
+  const Reply reply =
+      make_reply(250, "", extended_ ? greeting_.hostname + extensions() : greeting_.hostname);
+  append_reply(output_.back(), reply);
+  tally_.answered(reply);
   hello_owed_ = open;
   if (open) return TransactionReset{};  // RFC 5321 §4.1.4
   return HelloGiven{hello_name_, extended_};
@@ -257,6 +257,7 @@ ServerSession::Event ServerSession::on(AuthCommand&& command) {
   if (!mechanism) {
     return say(make_reply(504, "5.5.4", "AUTH can be " + std::string(kAuthMechanisms) + " here"));
   }
+  mechanism_ = *mechanism;
   return step_of(sasl_.emplace(*mechanism).start(command.initial));
 }
 
@@ -265,7 +266,7 @@ ServerSession::Event ServerSession::step_of(SaslServer::Step&& step) {
     end_credentials();
     login_user_ = credentials->user;
     question_ = Question::Login;
-    return LoginOffered{std::move(credentials->user), std::move(credentials->password)};
+    return LoginOffered{std::move(credentials->user), std::move(credentials->password), mechanism_};
   }
   const Reply& reply = std::get<Reply>(step);
   if (reply.is_intermediate()) {

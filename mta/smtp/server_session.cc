@@ -256,6 +256,7 @@ std::optional<ServerEvent> ServerSession::next_event(Instant now) {
 // Gives no event, so that handlers can return it.
 ServerSession::Event ServerSession::say(const Reply& reply) {
   append_reply(output_.back(), reply);
+  tally_.answered(reply);
   if (!reply.is_permanent()) return std::nullopt;
   ++errors_;
   if (++idle_errors_ > limits_.errors_max) {
@@ -266,6 +267,7 @@ ServerSession::Event ServerSession::say(const Reply& reply) {
 
 void ServerSession::finish_with(const Reply& reply, CloseReason reason) {
   append_reply(output_.back(), reply);
+  tally_.answered(reply);
   finish(reason);
 }
 

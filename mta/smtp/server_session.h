@@ -31,6 +31,7 @@
 #include "mta/mail/dsn.h"
 #include "mta/smtp/body_reader.h"
 #include "mta/smtp/command.h"
+#include "mta/smtp/command_tally.h"
 #include "mta/smtp/reply.h"
 #include "mta/smtp/sasl_server.h"
 
@@ -137,6 +138,7 @@ struct HandshakeWanted {};
 struct LoginOffered {
   std::string user;  // UTF-8, not empty
   std::string password;
+  AuthMechanism mechanism = AuthMechanism::Plain;
 };
 
 // Content, unstuffed, with its CRLFs. Valid until the next call that is not const.
@@ -216,6 +218,12 @@ class ServerSession {
 
   // The account that has authenticated; "" before AUTH.
   [[nodiscard]] const std::string& user() const { return user_; }
+
+  // By which mechanism, once there is a user().
+  [[nodiscard]] AuthMechanism mechanism() const { return mechanism_; }
+
+  // Also behind STARTTLS.
+  [[nodiscard]] const CommandTally& tally() const { return tally_; }
 
   [[nodiscard]] bool has_tls() const { return tls_; }
 
@@ -325,6 +333,8 @@ class ServerSession {
   std::string user_;
   std::string login_user_;  // whose login is being checked
   std::optional<SaslServer> sasl_;
+  AuthMechanism mechanism_ = AuthMechanism::Plain;
+  CommandTally tally_;
   std::optional<BodyReader> body_;
   std::optional<Reply> drop_reply_;  // to the chunk that is dropped
   std::optional<Reply> farewell_;

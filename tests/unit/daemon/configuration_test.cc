@@ -279,8 +279,9 @@ TEST_CASE("impossible values are errors") {
       {"log.level = \"wraning\"",
        "c:2:13: error: `log.level` wants \"error\" or \"warning\" or \"info\" or \"debug\", not "
        "\"wraning\", did you mean `warning`?"},
-      {"log.format = \"postfix\"",
-       "c:2:14: error: the format \"postfix\" comes in a later version"},
+      {"log.format = \"postfx\"",
+       "c:2:14: error: `log.format` wants \"text\" or \"json\" or \"postfix\", not \"postfx\", did "
+       "you mean `postfix`?"},
       {"log.to = \"syslog\"",
        "c:2:10: error: syslog comes in a later version; \"stderr\" reaches the journal"},
       {"log.to = \"stdrr\"",
