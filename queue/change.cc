@@ -45,10 +45,12 @@ namespace {
 constexpr std::size_t kMessageRowOctets = 256;
 constexpr std::size_t kDeliveryRowsOctets = 320;
 
-void put_delivery(RowOperations& rows, MessageId id, const Delivery& delivery) {
+void put_delivery(RowOperations& rows, MessageId id, const WaitingNote& note,
+                  const Delivery& delivery) {
   rows.put_written(Family::Deliveries, delivery_key({id, delivery.number}),
                    [&](std::string& block) { encode_delivery(delivery, block); });
-  rows.put(Family::Waiting, waiting_key(id, delivery), {});
+  rows.put_written(Family::Waiting, waiting_key(id, delivery),
+                   [&](std::string& block) { encode_note(note, block); });
 }
 
 }  // namespace
@@ -80,7 +82,7 @@ Change accepted(const Message& message, std::span<const Delivery> deliveries, Ch
   }
   for (const Delivery& delivery : deliveries) {
     MTA_ASSERT(delivery.number != 0);
-    put_delivery(rows, message.id, delivery);
+    put_delivery(rows, message.id, note_of(message, delivery), delivery);
   }
   builder.begins(begins);
   return builder.take();
@@ -108,14 +110,20 @@ Change ended(const Message& message, std::span<const Delivery> deliveries, Outco
 
 Change moved(const Message& message, const Delivery& before, const Delivery& after,
              const std::optional<Attempt>& attempt) {
+  return moved(message.id, note_of(message, after), before, after, attempt);
+}
+
+Change moved(MessageId message, WaitingNote note, const Delivery& before, const Delivery& after,
+             const std::optional<Attempt>& attempt) {
   MTA_ASSERT(before.number == after.number && after.number != 0);
   ChangeBuilder builder(Change::Kind::Result);
   RowOperations& rows = builder.rows();
   rows.reserve(2 * kDeliveryRowsOctets);
-  rows.remove_single(Family::Waiting, waiting_key(message.id, before));
-  put_delivery(rows, message.id, after);
+  note.reason = reason_class(after);
+  rows.remove_single(Family::Waiting, waiting_key(message, before));
+  put_delivery(rows, message, note, after);
   if (attempt) {
-    const DeliveryId id{message.id, after.number};
+    const DeliveryId id{message, after.number};
     rows.put_written(Family::History, history_key(id, attempt->at, HistoryKind::Attempt),
                      [&](std::string& block) { encode_attempt(after, *attempt, block); });
   }

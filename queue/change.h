@@ -95,6 +95,10 @@ struct Attempt {
 // undo time. `attempt` is written to history when there was one.
 [[nodiscard]] Change moved(const Message& message, const Delivery& before, const Delivery& after,
                            const std::optional<Attempt>& attempt);
+// The same for who has only the note of the delivery's row (Store::select()); its reason
+// is made anew.
+[[nodiscard]] Change moved(MessageId message, WaitingNote note, const Delivery& before,
+                           const Delivery& after, const std::optional<Attempt>& attempt);
 
 // How many reports a message with several recipients has had (mta/outbound/report_desk.h). One with
 // a single recipient needs none: its only report is written in the change that ends it.

@@ -252,6 +252,25 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   return delivery;
 }
 
+void encode_note(const WaitingNote& note, std::string& octets) {
+  record::Waiting record;
+  record.set_sender(note.sender);
+  record.set_octets(std::max<std::uint64_t>(1, note.octets));
+  record.set_user(note.user);
+  record.set_reason(note.reason);
+  append_record(record, octets);
+}
+
+bool decode_note(std::string_view octets, WaitingNote& note) {
+  thread_local record::Waiting record;  // keeps the room of its strings
+  if (!is_parsed(record, octets)) return false;
+  note.sender.assign(record.sender());
+  note.octets = record.octets();
+  note.user.assign(record.user());
+  note.reason.assign(record.reason());
+  return true;
+}
+
 void encode_report_state(const ReportState& state, std::string& octets) {
   record::ReportState record;
   record.set_reports(state.reports);

@@ -22,6 +22,11 @@ void encode_message(const Message& message, std::string& octets);
 void encode_delivery(const Delivery& delivery, std::string& octets);
 [[nodiscard]] base::Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets);
 
+// What stands in the row of `waiting`.
+void encode_note(const WaitingNote& note, std::string& octets);
+// Without allocating where `note` has room already. False: damaged. An empty row is an empty note.
+[[nodiscard]] bool decode_note(std::string_view octets, WaitingNote& note);
+
 void encode_report_state(const ReportState& state, std::string& octets);
 [[nodiscard]] base::Result<ReportState> decode_report_state(MessageId id, std::string_view octets);
 

@@ -103,6 +103,12 @@ Key waiting_prefix(const QueueName& queue) {
   return key;
 }
 
+Key destination_prefix(DeliveryState state, std::string_view destination) {
+  Key key(1, static_cast<char>(state));
+  append_string(key, destination);
+  return key;
+}
+
 Key waiting_key_at(const QueueName& queue, WallTime due, DeliveryId id) {
   Key key = waiting_prefix(queue);
   append_time(key, due);
@@ -139,9 +145,9 @@ std::optional<DeliveryId> parse_delivery_key(std::string_view key) {
   return read_delivery(key);
 }
 
-std::optional<WaitingKey> parse_waiting_key(std::string_view key) {
+std::optional<WaitingKeyView> view_waiting_key(std::string_view key) {
   if (key.empty()) return std::nullopt;
-  WaitingKey parsed;
+  WaitingKeyView parsed;
   if (key.front() < 1 || key.front() > 3) return std::nullopt;
   parsed.state = static_cast<DeliveryState>(key.front());
   key.remove_prefix(1);
@@ -149,11 +155,22 @@ std::optional<WaitingKey> parse_waiting_key(std::string_view key) {
   if (!destination) return std::nullopt;
   const std::optional<std::string_view> tenant = take_string(key);
   if (!tenant || key.size() != 1 + kWaitingPlaceOctets) return std::nullopt;
-  parsed.queue = {std::string(*destination), std::string(*tenant),
-                  static_cast<std::uint8_t>(key.front())};
+  parsed.destination = *destination;
+  parsed.tenant = *tenant;
+  parsed.priority = static_cast<std::uint8_t>(key.front());
   parsed.due = read_time(key.substr(1));
   parsed.delivery = read_delivery(key.substr(9));
   return parsed;
+}
+
+std::optional<WaitingKey> parse_waiting_key(std::string_view key) {
+  const std::optional<WaitingKeyView> parsed = view_waiting_key(key);
+  if (!parsed) return std::nullopt;
+  return WaitingKey{
+      parsed->state,
+      {std::string(parsed->destination), std::string(parsed->tenant), parsed->priority},
+      parsed->due,
+      parsed->delivery};
 }
 
 std::optional<WaitingPlace> parse_waiting_place(std::string_view key) {

@@ -53,6 +53,21 @@ struct WaitingKey {
 
 [[nodiscard]] std::optional<WaitingKey> parse_waiting_key(std::string_view key);
 
+// The same, referring to the key's octets.
+struct WaitingKeyView {
+  DeliveryState state = DeliveryState::Waiting;
+  std::string_view destination;
+  std::string_view tenant;
+  std::uint8_t priority = 0;
+  WallTime due;
+  DeliveryId delivery;
+};
+
+[[nodiscard]] std::optional<WaitingKeyView> view_waiting_key(std::string_view key);
+
+// What all rows of this state and destination start with.
+[[nodiscard]] Key destination_prefix(DeliveryState state, std::string_view destination);
+
 // Only what names a row within its queue; nullopt: not such a key.
 struct WaitingPlace {
   WallTime due;

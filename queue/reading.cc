@@ -1,7 +1,6 @@
 #include "queue/reading.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "mta/base/text.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
+#include "queue/row_reading.h"
 
 namespace rockdove::queue {
 namespace {
@@ -16,36 +16,6 @@ namespace {
 constexpr std::uint32_t kHistoryStepsMax = 1000;
 // Rows that one load looks at; bounds its time when most are skipped.
 constexpr std::uint32_t kScannedMax = 20'000;
-
-// The message of this row; null: there is none, or it is damaged.
-Result<std::shared_ptr<Message>> read_message(const RowView& view, MessageId id, Damaged& damaged) {
-  const Result<std::optional<std::string>> row = view.get(Family::Messages, message_key(id));
-  if (!row) return row.error();
-  if (!row->has_value()) return std::shared_ptr<Message>();
-  Result<Message> message = decode_message(id, **row);
-  if (!message) {
-    damaged.push_back(message.error());
-    return std::shared_ptr<Message>();
-  }
-  return std::make_shared<Message>(std::move(*message));
-}
-
-Result<std::vector<Delivery>> read_deliveries(const RowView& view, MessageId id, Damaged& damaged) {
-  std::vector<Delivery> deliveries;
-  const std::unique_ptr<RowCursor> cursor = view.cursor(Family::Deliveries, message_key(id));
-  for (cursor->seek(delivery_key({id, 1})); cursor->is_valid(); cursor->next()) {
-    const std::optional<DeliveryId> place = parse_delivery_key(cursor->key());
-    if (!place) continue;
-    Result<Delivery> delivery = decode_delivery(*place, cursor->value());
-    if (delivery) {
-      deliveries.push_back(std::move(*delivery));
-    } else {
-      damaged.push_back(delivery.error());
-    }
-  }
-  if (const Result<void> read = cursor->status(); !read) return read.error();
-  return deliveries;
-}
 
 // Reads one queue's rows on from a mark, message by message.
 class QueueLoader {
@@ -155,60 +125,6 @@ class QueueLoader {
   std::vector<Delivery> deliveries_;
 };
 
-bool is_address_match(const std::string& wanted, std::string_view address) {
-  if (wanted.empty()) return true;
-  if (!wanted.starts_with("*@")) return base::equals_ignoring_case(wanted, address);
-  const std::size_t at = address.rfind('@');
-  return at != std::string_view::npos &&
-         base::equals_ignoring_case(std::string_view(wanted).substr(2), address.substr(at + 1));
-}
-
-bool contains_ignoring_case(std::string_view text, const std::string& part) {
-  return part.empty() || base::lower_case(text).find(base::lower_case(part)) != std::string::npos;
-}
-
-bool is_match(const QueueFilter& filter, const Message& message) {
-  if (filter.accepted_before && message.accepted >= *filter.accepted_before) return false;
-  return is_address_match(filter.sender, message.sender);
-}
-
-bool is_match(const QueueFilter& filter, const Delivery& delivery) {
-  if (filter.delivery && filter.delivery->number != delivery.number) return false;
-  if (filter.state && *filter.state != delivery.state) return false;
-  if (!filter.destination.empty() &&
-      !base::equals_ignoring_case(filter.destination, delivery.destination)) {
-    return false;
-  }
-  return is_address_match(filter.recipient, delivery.recipient) &&
-         (contains_ignoring_case(delivery.last.reply, filter.reason) ||
-          contains_ignoring_case(delivery.hold_reason, filter.reason));
-}
-
-// Adds the message to the page if it and one of its deliveries match.
-Result<void> list_one(const RowView& view, const QueueFilter& filter,
-                      std::shared_ptr<Message> message, Damaged& damaged, ListedPage& page) {
-  if (!is_match(filter, *message)) return {};
-  Result<std::vector<Delivery>> deliveries = read_deliveries(view, message->id, damaged);
-  if (!deliveries) return deliveries.error();
-  std::erase_if(*deliveries, [&](const Delivery& delivery) { return !is_match(filter, delivery); });
-  if (deliveries->empty()) return {};
-  std::string().swap(message->header_block);
-  page.messages.push_back({std::move(message), std::move(*deliveries)});
-  return {};
-}
-
-Result<ListedPage> list_message(const RowView& view, const QueueFilter& filter, MessageId id,
-                                Damaged& damaged) {
-  ListedPage page;
-  Result<std::shared_ptr<Message>> message = read_message(view, id, damaged);
-  if (!message) return message.error();
-  if (*message == nullptr) return page;
-  if (Result<void> listed = list_one(view, filter, std::move(*message), damaged, page); !listed) {
-    return listed.error();
-  }
-  return page;
-}
-
 Result<void> read_history(const RowView& view, MessageId id, Damaged& damaged, MessageView& seen) {
   const std::unique_ptr<RowCursor> cursor = view.cursor(Family::History, message_key(id));
   std::uint32_t number = 0;
@@ -231,6 +147,48 @@ Result<void> read_history(const RowView& view, MessageId id, Damaged& damaged, M
 }
 
 }  // namespace
+
+Result<std::shared_ptr<Message>> read_message(const RowView& view, MessageId id, Damaged& damaged) {
+  const Result<std::optional<std::string>> row = view.get(Family::Messages, message_key(id));
+  if (!row) return row.error();
+  if (!row->has_value()) return std::shared_ptr<Message>();
+  Result<Message> message = decode_message(id, **row);
+  if (!message) {
+    damaged.push_back(message.error());
+    return std::shared_ptr<Message>();
+  }
+  return std::make_shared<Message>(std::move(*message));
+}
+
+Result<std::vector<Delivery>> read_deliveries(const RowView& view, MessageId id, Damaged& damaged) {
+  std::vector<Delivery> deliveries;
+  const std::unique_ptr<RowCursor> cursor = view.cursor(Family::Deliveries, message_key(id));
+  for (cursor->seek(delivery_key({id, 1})); cursor->is_valid(); cursor->next()) {
+    const std::optional<DeliveryId> place = parse_delivery_key(cursor->key());
+    if (!place) continue;
+    Result<Delivery> delivery = decode_delivery(*place, cursor->value());
+    if (delivery) {
+      deliveries.push_back(std::move(*delivery));
+    } else {
+      damaged.push_back(delivery.error());
+    }
+  }
+  if (const Result<void> read = cursor->status(); !read) return read.error();
+  return deliveries;
+}
+
+Result<std::optional<Delivery>> read_delivery(const RowView& view, DeliveryId id,
+                                              Damaged& damaged) {
+  const Result<std::optional<std::string>> row = view.get(Family::Deliveries, delivery_key(id));
+  if (!row) return row.error();
+  if (!row->has_value()) return std::optional<Delivery>();
+  Result<Delivery> delivery = decode_delivery(id, **row);
+  if (!delivery) {
+    damaged.push_back(delivery.error());
+    return std::optional<Delivery>();
+  }
+  return std::optional<Delivery>(*std::move(delivery));
+}
 
 unsigned home_loop(std::string_view destination, unsigned loops) {
   std::uint64_t hash = 0xCBF29CE484222325ULL;
@@ -275,75 +233,6 @@ Result<std::vector<FoundQueue>> find_queues(const Rows& rows, unsigned loop, uns
   }
   if (const Result<void> read = row->status(); !read) return read.error();
   return found;
-}
-
-Result<ListedPage> list(const Rows& rows, const ListRequest& request, Damaged& damaged) {
-  const std::unique_ptr<RowView> view = rows.view();
-  const QueueFilter& filter = request.filter;
-  if (filter.delivery) return list_message(*view, filter, filter.delivery->message, damaged);
-  if (filter.message) return list_message(*view, filter, *filter.message, damaged);
-  ListedPage page;
-  const std::unique_ptr<RowCursor> row = view->cursor(Family::Messages, {});
-  Key start;
-  if (request.after) {
-    start = message_key(*request.after);
-    start.push_back('\0');
-  }
-  std::uint32_t scanned = 0;
-  MessageId reached;
-  for (row->seek(start); row->is_valid(); row->next()) {
-    if (scanned >= request.scanned_max || page.messages.size() >= request.messages_max) {
-      page.more_after = reached;
-      return page;
-    }
-    const std::optional<MessageId> id = parse_message_key(row->key());
-    if (!id) continue;
-    reached = *id;
-    ++scanned;
-    Result<Message> message = decode_message(*id, row->value());
-    if (!message) {
-      damaged.push_back(message.error());
-      continue;
-    }
-    if (Result<void> listed =
-            list_one(*view, filter, std::make_shared<Message>(std::move(*message)), damaged, page);
-        !listed) {
-      return listed.error();
-    }
-  }
-  if (const Result<void> read = row->status(); !read) return read.error();
-  return page;
-}
-
-Result<QueueSummary> summarise(const Rows& rows) {
-  const std::unique_ptr<RowView> view = rows.view();
-  const std::unique_ptr<RowCursor> row = view->cursor(Family::Waiting, {});
-  std::map<std::pair<DeliveryState, std::string>, QueueSummary::Line> lines;
-  QueueSummary::Line* line = nullptr;
-  for (row->seek({}); row->is_valid(); row->next()) {
-    std::optional<WaitingKey> key = parse_waiting_key(row->key());
-    if (!key) continue;
-    if (line == nullptr || line->state != key->state ||
-        line->destination != key->queue.destination) {
-      line = &lines[{key->state, key->queue.destination}];
-    }
-    // The id says when the message came: no row of `messages` has to be read.
-    const WallTime accepted = key->delivery.message.made_at();
-    if (line->deliveries == 0) {
-      line->state = key->state;
-      line->destination = std::move(key->queue.destination);
-      line->earliest_due = key->due;
-      line->oldest = accepted;
-    }
-    ++line->deliveries;
-    line->earliest_due = std::min(line->earliest_due, key->due);
-    line->oldest = std::min(line->oldest, accepted);
-  }
-  if (const Result<void> read = row->status(); !read) return read.error();
-  QueueSummary summary;
-  summary.lines.reserve(lines.size());
-  for (auto& [name, found] : lines) summary.lines.push_back(std::move(found));
-  return summary;
 }
 
 Result<MessageView> view_message(const Rows& rows, MessageId id, Damaged& damaged) {

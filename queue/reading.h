@@ -23,7 +23,9 @@ using Damaged = std::vector<Error>;
                                                           unsigned loops);
 [[nodiscard]] Result<ListedPage> list(const Rows& rows, const ListRequest& request,
                                       Damaged& damaged);
-[[nodiscard]] Result<QueueSummary> summarise(const Rows& rows);
+[[nodiscard]] Result<SelectedPage> select_deliveries(const Rows& rows, const SelectRequest& request,
+                                                     Damaged& damaged);
+[[nodiscard]] Result<QueueSummary> summarise(const Rows& rows, const SummaryRequest& request);
 [[nodiscard]] Result<MessageView> view_message(const Rows& rows, MessageId id, Damaged& damaged);
 [[nodiscard]] Result<ReportState> read_report_state(const Rows& rows, MessageId id);
 [[nodiscard]] Result<std::vector<NotedRow>> read_notes(const Rows& rows, std::string_view kind);

@@ -6,6 +6,7 @@
 // May be called from any loop's thread. A `done` is destroyed unrun if its loop ends first.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "mta/base/loop.h"
 #include "mta/base/result.h"
 #include "queue/change.h"
+#include "queue/filter.h"
 #include "queue/types.h"
 
 namespace rockdove::queue {
@@ -63,40 +65,72 @@ struct FoundQueue {
   WallTime earliest;
 };
 
-struct QueueFilter {
-  std::optional<base::MessageId> message;
-  std::optional<DeliveryId> delivery;
-  std::optional<DeliveryState> state;
-  std::string
-      sender;  // these match whole, case ignored; "" matches all; "*@example.com" matches a domain
-  std::string recipient;
-  std::string destination;
-  std::string reason;  // substring of the last reply or hold reason, case ignored
-  std::optional<WallTime> accepted_before;
-};
-
 struct ListRequest {
   QueueFilter filter;
-  std::optional<MessageId> after;  // go on behind this message
+  std::string after;  // go on behind this place, a page's `more_after`; "": from the start
   std::uint32_t messages_max = 100;
   std::uint32_t scanned_max = 10'000;  // messages looked at in one call; bounds a call's time
 };
 
+// Messages in the order of their ids, or, where the filter names a destination, of their rows
+// there. Each page looks anew, so that nothing is kept from being collected meanwhile: what moves
+// between two pages may be missed, or come twice, where the filter names a destination.
 struct ListedPage {
   std::vector<MessageWithDeliveries> messages;  // without header blocks and bodies
-  std::optional<MessageId> more_after;          // call again with this; none: that was all
+  std::string more_after;                       // call again with this; "": that was all
 };
+
+struct SelectRequest {
+  QueueFilter filter;
+  std::string after;  // as in ListRequest
+  std::uint32_t deliveries_max = 1'000;
+  std::uint32_t scanned_max = 50'000;  // rows looked at in one call
+};
+
+// A delivery that a filter means, as its row in `waiting` tells it.
+struct Selected {
+  DeliveryId id;
+  DeliveryState state = DeliveryState::Waiting;
+  QueueName queue;
+  WallTime due;
+  WaitingNote note;  // without octets: an older version wrote the row
+};
+
+// In the order of the rows: state, destination, tenant, priority, due time.
+struct SelectedPage {
+  std::vector<Selected> deliveries;
+  std::string more_after;  // call again with this; "": that was all
+};
+
+// What the lines of a summary are about.
+enum class SummaryBy : std::uint8_t { Destination, Sender, User, Reason };
+
+struct SummaryRequest {
+  WallTime now;  // for the ages
+  SummaryBy by = SummaryBy::Destination;
+  std::uint32_t lines_max = 0;  // those with the most deliveries; 0: all
+};
+
+// Upper bounds of the age buckets in minutes, as qshape has them; the last bucket is what is older.
+inline constexpr std::array<std::uint32_t, 9> kAgeBucketMinutes{5,   10,  20,  40,  80,
+                                                                160, 320, 640, 1280};
 
 struct QueueSummary {
   struct Line {
     DeliveryState state = DeliveryState::Waiting;
-    std::string destination;
+    std::string name;  // the destination, sender, user or reason
     std::uint64_t deliveries = 0;
+    std::uint64_t octets = 0;  // of their messages
     WallTime earliest_due;
     WallTime oldest;  // acceptance of the oldest message
+    // By the time since acceptance, at the time of asking.
+    std::array<std::uint64_t, kAgeBucketMinutes.size() + 1> by_age{};
   };
 
-  std::vector<Line> lines;  // by state and destination
+  // By state and name, or, with a lines_max, the most deliveries first.
+  std::vector<Line> lines;
+  std::uint64_t lines_left_out = 0;
+  std::uint64_t deliveries = 0;  // in all lines, those left out included
 };
 
 struct HistoryStep {
@@ -154,7 +188,8 @@ class Store {
   virtual void find_queues(base::Loop& loop, unsigned loops,
                            Done<std::vector<FoundQueue>> done) = 0;
   virtual void list(base::Loop& loop, ListRequest request, Done<ListedPage> done) = 0;
-  virtual void summarise(base::Loop& loop, Done<QueueSummary> done) = 0;
+  virtual void select(base::Loop& loop, SelectRequest request, Done<SelectedPage> done) = 0;
+  virtual void summarise(base::Loop& loop, SummaryRequest request, Done<QueueSummary> done) = 0;
   // With all deliveries and up to 1,000 steps of history.
   virtual void view(base::Loop& loop, MessageId id, Done<MessageView> done) = 0;
   virtual void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) = 0;

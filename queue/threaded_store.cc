@@ -155,9 +155,17 @@ void ThreadedStore::list(base::Loop& loop, ListRequest request, Done<ListedPage>
                    });
 }
 
-void ThreadedStore::summarise(base::Loop& loop, Done<QueueSummary> done) {
-  read<QueueSummary>(loop, std::move(done),
-                     [](const Rows& rows, Damaged&) { return queue::summarise(rows); });
+void ThreadedStore::select(base::Loop& loop, SelectRequest request, Done<SelectedPage> done) {
+  read<SelectedPage>(loop, std::move(done),
+                     [request = std::move(request)](const Rows& rows, Damaged& damaged) {
+                       return select_deliveries(rows, request, damaged);
+                     });
+}
+
+void ThreadedStore::summarise(base::Loop& loop, SummaryRequest request, Done<QueueSummary> done) {
+  read<QueueSummary>(loop, std::move(done), [request](const Rows& rows, Damaged&) {
+    return queue::summarise(rows, request);
+  });
 }
 
 void ThreadedStore::view(base::Loop& loop, MessageId id, Done<MessageView> done) {

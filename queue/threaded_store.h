@@ -57,7 +57,8 @@ class ThreadedStore final : public Store {
   void load(base::Loop& loop, LoadRequest request, Done<LoadedQueue> done) override;
   void find_queues(base::Loop& loop, unsigned loops, Done<std::vector<FoundQueue>> done) override;
   void list(base::Loop& loop, ListRequest request, Done<ListedPage> done) override;
-  void summarise(base::Loop& loop, Done<QueueSummary> done) override;
+  void select(base::Loop& loop, SelectRequest request, Done<SelectedPage> done) override;
+  void summarise(base::Loop& loop, SummaryRequest request, Done<QueueSummary> done) override;
   void view(base::Loop& loop, MessageId id, Done<MessageView> done) override;
   void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) override;
   void read_notes(base::Loop& loop, std::string kind, Done<std::vector<NotedRow>> done) override;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mta/base/ids.h"
@@ -112,6 +113,22 @@ struct Delivery {
   std::string final_status;
   Ending ending = Ending::Failed;  // what it came to; without a final_status it means nothing
 };
+
+// What a look at a whole queue says of a delivery without reading more than its row in `waiting`.
+struct WaitingNote {
+  std::string sender;        // as in Message
+  std::uint64_t octets = 0;  // of the message; 0: not known, an older version wrote the row
+  std::string user;          // as in Client
+  std::string reason;        // as reason_class()
+};
+
+inline constexpr std::size_t kReasonClassOctets = 80;
+// Why a delivery is where it is, so that those with the same cause have the same text: the first
+// line of the last reply without what differs from mail to mail (addresses, numbers of over three
+// digits), or the reason of a hold; "" before the first attempt. At most kReasonClassOctets.
+[[nodiscard]] std::string reason_class(const Delivery& delivery);
+
+[[nodiscard]] WaitingNote note_of(const Message& message, const Delivery& delivery);
 
 // The queue a waiting delivery stands in: what the directory knows and fairness is about.
 struct QueueName {

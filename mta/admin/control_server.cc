@@ -11,15 +11,25 @@ namespace rockdove::admin {
 
 using base::Result;
 
+namespace {
+
+// "/v2/queue": somebody who speaks another version of the protocol.
+bool is_versioned(std::string_view path) {
+  return path.size() > 2 && path.starts_with("/v") && path[2] >= '0' && path[2] <= '9';
+}
+
+}  // namespace
+
 const ControlServer::Route ControlServer::kRoutes[] = {
-    {"GET", "/alive", &ControlServer::say_alive},
-    {"GET", "/queue", &ControlServer::list},
-    {"GET", "/queue/summary", &ControlServer::summarise},
-    {"GET", "/queue/message", &ControlServer::show_message},
-    {"GET", "/queue/content", &ControlServer::send_content},
-    {"POST", "/queue/retry", &ControlServer::retry},
-    {"POST", "/queue/delete", &ControlServer::remove},
-    {"GET", "/route", &ControlServer::explain_route},
+    {"GET", "/v1/alive", &ControlServer::say_alive},
+    {"GET", "/v1/queue", &ControlServer::list},
+    {"GET", "/v1/queue/count", &ControlServer::count},
+    {"GET", "/v1/queue/summary", &ControlServer::summarise},
+    {"GET", "/v1/queue/message", &ControlServer::show_message},
+    {"GET", "/v1/queue/content", &ControlServer::send_content},
+    {"POST", "/v1/queue/retry", &ControlServer::retry},
+    {"POST", "/v1/queue/delete", &ControlServer::remove},
+    {"GET", "/v1/route", &ControlServer::explain_route},
     {"GET", "/metrics", &ControlServer::show_metrics, Reach::Anyone},
     {"GET", "/healthz", &ControlServer::show_health, Reach::Anyone},
 };
@@ -70,17 +80,25 @@ void ControlServer::handle(const std::shared_ptr<Exchange>& exchange) {
     exchange->answer(405, format_error("this path takes " + std::string(allowed)), allowed);
     return;
   }
+  if (is_versioned(exchange->target().path) &&
+      !exchange->target().path.starts_with(std::string(kProtocolPath) + '/')) {
+    exchange->refuse(404, "this rockdove speaks version 1 of the control protocol, below /v1/");
+    return;
+  }
   exchange->refuse(404, "there is nothing at this path");
 }
 
 void ControlServer::list(const std::shared_ptr<Exchange>& exchange) {
+  Result<ListQuery> query = parse_list(exchange->target().parameters, loop().now().wall);
+  if (!query) return exchange->refuse(400, query.error().text());
+  start_listing(services_.loop, services_.store, exchange, *std::move(query));
+}
+
+void ControlServer::count(const std::shared_ptr<Exchange>& exchange) {
   Result<queue::QueueFilter> filter =
       parse_filter(exchange->target().parameters, loop().now().wall);
-  if (!filter) {
-    exchange->refuse(400, filter.error().text());
-    return;
-  }
-  start_listing(services_.loop, services_.store, exchange, *std::move(filter));
+  if (!filter) return exchange->refuse(400, filter.error().text());
+  start_count(services_.loop, services_.store, exchange, *std::move(filter));
 }
 
 void ControlServer::say_alive(const std::shared_ptr<Exchange>& exchange) {
@@ -88,7 +106,10 @@ void ControlServer::say_alive(const std::shared_ptr<Exchange>& exchange) {
 }
 
 void ControlServer::summarise(const std::shared_ptr<Exchange>& exchange) {
-  start_summary(services_.loop, services_.store, exchange);
+  const Result<queue::SummaryRequest> request =
+      parse_summary(exchange->target().parameters, loop().now().wall);
+  if (!request) return exchange->refuse(400, request.error().text());
+  start_summary(services_.loop, services_.store, exchange, *request);
 }
 
 void ControlServer::show_message(const std::shared_ptr<Exchange>& exchange) {

@@ -2,19 +2,9 @@
 // from the store, acts go to the owners of deliveries, and each act is logged with the user who
 // asked for it.
 //
-//   GET  /queue?FILTER              a line a message, as long as it takes
-//   GET  /queue/summary             a line for each state and destination
-//   GET  /queue/message?id=ID       one message with its history
-//   GET  /queue/content?id=ID       its octets, as they will be sent
-//   POST /queue/retry, /queue/delete   {"ids": [ID, …]} or {"filter": {FILTER}, "dry_run": true}
-//   GET  /route?address=ADDRESS     where mail to it would go
-//   GET  /metrics                   counts in Prometheus' text format
-//   GET  /healthz                   200 "ok", or 503 with the reasons
-//
-// The last two are also answered on a TCP listener (admin.http), where nothing else is: there
-// nobody has shown who he is.
-//
-// FILTER is as parse_filter() says. An answer in lines that is not whole has no last chunk.
+// What is below /v1 is the control protocol: contrib/doc/control.md has its paths, kRoutes serves
+// them. GET /metrics and GET /healthz are also answered on a TCP listener (admin.http), where
+// nothing else is: there nobody has shown who he is.
 #pragma once
 
 #include <cstdint>
@@ -90,6 +80,7 @@ class ControlServer {
   }
 
   void list(const std::shared_ptr<Exchange>& exchange);
+  void count(const std::shared_ptr<Exchange>& exchange);
   void say_alive(const std::shared_ptr<Exchange>& exchange);
   void summarise(const std::shared_ptr<Exchange>& exchange);
   void show_message(const std::shared_ptr<Exchange>& exchange);

@@ -18,6 +18,10 @@ namespace rockdove::admin {
 
 class ControlConnection;
 
+// All paths of the control protocol begin with it; a version that cannot be spoken with the old one
+// gets another. Keys may be added to answers within a version.
+inline constexpr std::string_view kProtocolPath = "/v1";
+
 // How a request came to us.
 enum class Reach : std::uint8_t {
   ControlSocket,  // from somebody whom the socket's mode lets in

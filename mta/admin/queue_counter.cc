@@ -19,9 +19,9 @@ void QueueCounter::ask(Done done) {
   waiting_.push_back(std::move(done));
   if (is_counting_) return;
   is_counting_ = true;
-  store_.summarise(loop_, [this, now](base::Result<queue::QueueSummary> summary) {
-    counted(now, std::move(summary));
-  });
+  store_.summarise(
+      loop_, {loop_.now().wall},
+      [this, now](base::Result<queue::QueueSummary> summary) { counted(now, std::move(summary)); });
 }
 
 void QueueCounter::counted(base::Instant begun, base::Result<queue::QueueSummary> summary) {

@@ -1,6 +1,8 @@
 #include "mta/admin/queue_jobs.h"
 
+#include <algorithm>
 #include <deque>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -29,13 +31,15 @@ constexpr std::size_t kActsAtOnce = 16;
 class Listing : public std::enable_shared_from_this<Listing> {
  public:
   Listing(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
-          queue::QueueFilter filter)
+          ListQuery query)
       : loop_(loop), store_(store), exchange_(std::move(exchange)) {
-    request_.filter = std::move(filter);
-    request_.messages_max = kMessagesAPage;
+    request_.filter = std::move(query.filter);
+    left_ = query.limit == 0 ? std::numeric_limits<std::uint64_t>::max() : query.limit;
   }
 
   void next_page() {
+    request_.messages_max =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(left_, kMessagesAPage));
     store_.list(loop_, request_, [self = shared_from_this()](Result<queue::ListedPage> page) {
       self->on_page(std::move(page));
     });
@@ -57,8 +61,9 @@ class Listing : public std::enable_shared_from_this<Listing> {
     for (const queue::MessageWithDeliveries& message : page->messages) {
       exchange_->line(format_listed(message, now));
     }
+    left_ -= page->messages.size();
     request_.after = page->more_after;
-    if (!request_.after) {
+    if (request_.after.empty() || left_ == 0) {
       exchange_->end();
       return;
     }
@@ -69,19 +74,51 @@ class Listing : public std::enable_shared_from_this<Listing> {
   queue::Store& store_;
   const std::shared_ptr<Exchange> exchange_;
   queue::ListRequest request_;
+  std::uint64_t left_;  // messages that may still be listed
   bool started_ = false;
+};
+
+// Counts what a filter means, page by page.
+class Counting : public std::enable_shared_from_this<Counting> {
+ public:
+  Counting(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+           queue::QueueFilter filter)
+      : loop_(loop), store_(store), exchange_(std::move(exchange)) {
+    request_.filter = std::move(filter);
+  }
+
+  void next_page() {
+    store_.select(loop_, request_, [self = shared_from_this()](Result<queue::SelectedPage> page) {
+      self->on_page(page);
+    });
+  }
+
+ private:
+  void on_page(const Result<queue::SelectedPage>& page) {
+    if (exchange_->is_gone()) return;
+    if (!page) return exchange_->refuse(500, page.error().text());
+    deliveries_ += page->deliveries.size();
+    request_.after = page->more_after;
+    if (!request_.after.empty()) return next_page();
+    exchange_->answer(200, Json{{"deliveries", deliveries_}}.dump());
+  }
+
+  base::Loop& loop_;
+  queue::Store& store_;
+  const std::shared_ptr<Exchange> exchange_;
+  queue::SelectRequest request_;
+  std::uint64_t deliveries_ = 0;
 };
 
 class Summary : public std::enable_shared_from_this<Summary> {
  public:
-  Summary(std::shared_ptr<Exchange> exchange, queue::QueueSummary summary)
-      : exchange_(std::move(exchange)), summary_(std::move(summary)) {}
+  Summary(std::shared_ptr<Exchange> exchange, std::vector<std::string> lines)
+      : exchange_(std::move(exchange)), lines_(std::move(lines)) {}
 
   void write() {
-    const std::size_t end = std::min(summary_.lines.size(), written_ + kSummaryLinesAStep);
-    for (; written_ < end; ++written_)
-      exchange_->line(format_summary_line(summary_.lines[written_]));
-    if (written_ == summary_.lines.size()) {
+    const std::size_t end = std::min(lines_.size(), written_ + kSummaryLinesAStep);
+    for (; written_ < end; ++written_) exchange_->line(lines_[written_]);
+    if (written_ == lines_.size()) {
       exchange_->end();
       return;
     }
@@ -90,7 +127,7 @@ class Summary : public std::enable_shared_from_this<Summary> {
 
  private:
   const std::shared_ptr<Exchange> exchange_;
-  const queue::QueueSummary summary_;
+  const std::vector<std::string> lines_;
   std::size_t written_ = 0;
 };
 
@@ -250,7 +287,7 @@ class ActJob : public std::enable_shared_from_this<ActJob> {
       }
     }
     listed_until_ = page->more_after;
-    all_listed_ = !page->more_after.has_value();
+    all_listed_ = page->more_after.empty();
     step();
   }
 
@@ -346,7 +383,7 @@ class ActJob : public std::enable_shared_from_this<ActJob> {
   bool started_ = false;
   bool all_listed_ = false;
   bool ended_ = false;
-  std::optional<MessageId> listed_until_;
+  std::string listed_until_;
   std::uint64_t messages_ = 0;
   std::uint64_t deliveries_ = 0;
   std::uint64_t counts_[3] = {};
@@ -356,19 +393,24 @@ class ActJob : public std::enable_shared_from_this<ActJob> {
 }  // namespace
 
 void start_listing(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
-                   queue::QueueFilter filter) {
-  std::make_shared<Listing>(loop, store, std::move(exchange), std::move(filter))->next_page();
+                   ListQuery query) {
+  std::make_shared<Listing>(loop, store, std::move(exchange), std::move(query))->next_page();
 }
 
-void start_summary(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange) {
-  store.summarise(loop, [exchange = std::move(exchange)](Result<queue::QueueSummary> summary) {
-    if (!summary) {
-      exchange->refuse(500, summary.error().text());
-      return;
-    }
-    exchange->start();
-    std::make_shared<Summary>(exchange, *std::move(summary))->write();
-  });
+void start_count(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+                 queue::QueueFilter filter) {
+  std::make_shared<Counting>(loop, store, std::move(exchange), std::move(filter))->next_page();
+}
+
+void start_summary(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+                   const queue::SummaryRequest& request) {
+  store.summarise(loop, request,
+                  [exchange = std::move(exchange),
+                   by = request.by](const Result<queue::QueueSummary>& summary) {
+                    if (!summary) return exchange->refuse(500, summary.error().text());
+                    exchange->start();
+                    std::make_shared<Summary>(exchange, format_summary(*summary, by))->write();
+                  });
 }
 
 void start_acts(const ActServices& services, std::shared_ptr<Exchange> exchange, Act act) {

@@ -7,6 +7,7 @@
 
 #include "mta/admin/acts.h"
 #include "mta/admin/exchange.h"
+#include "mta/admin/queue_text.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
 #include "queue/store.h"
@@ -14,8 +15,12 @@
 namespace rockdove::admin {
 
 void start_listing(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
-                   queue::QueueFilter filter);
-void start_summary(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange);
+                   ListQuery query);
+// Answers {"deliveries": N}.
+void start_count(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+                 queue::QueueFilter filter);
+void start_summary(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+                   const queue::SummaryRequest& request);
 
 struct ActServices {
   base::Loop& loop;

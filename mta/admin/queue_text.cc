@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <ctime>
+#include <limits>
 #include <set>
 
 #include <nlohmann/json.hpp>
 
 #include "mta/base/assert.h"
+#include "mta/base/quantity.h"
 #include "mta/base/text.h"
 #include "mta/mail/idna.h"
 #include "mta/mail/shown_header.h"
@@ -167,12 +170,141 @@ Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs,
   return json;
 }
 
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 Result<DeliveryState> parse_state(std::string_view text) {
   for (const DeliveryState state :
        {DeliveryState::Waiting, DeliveryState::Held, DeliveryState::Deleted}) {
     if (text == state_name(state)) return state;
   }
-  return Error("state is waiting, held or deleted, not " + base::printable(text, 40));
+  return Error("waiting, held or deleted, not " + base::printable(text, 40));
+}
+
+Result<void> take_pattern(std::string& pattern, const std::string& value) {
+  Result<std::string> ascii = mail::to_ascii_pattern(value);
+  if (!ascii) return ascii.error();
+  pattern = *std::move(ascii);
+  return {};
+}
+
+Result<void> take_destination(queue::QueueFilter& filter, const std::string& value, WallTime) {
+  // Behind a domain there may be a port or a route's name, which are ASCII.
+  const std::size_t end = std::min(value.find_first_of(":/"), value.size());
+  Result<std::string> ascii = mail::to_ascii_pattern(value.substr(0, end));
+  if (!ascii) return ascii.error();
+  filter.destination = base::lower_case(ascii->append(value.substr(end)));
+  return {};
+}
+
+Result<void> take_client(queue::QueueFilter& filter, const std::string& value, WallTime) {
+  Result<base::IpNetwork> network = base::parse_ip_network(value);
+  if (!network) return network.error();
+  filter.client = *std::move(network);
+  return {};
+}
+
+Result<WallTime> before_now(const std::string& value, WallTime now) {
+  const Result<base::Duration> age = base::parse_duration(value);
+  if (!age) return age.error();
+  return now - *age;
+}
+
+template <std::string queue::QueueFilter::*kMember>
+Result<void> take_text(queue::QueueFilter& filter, const std::string& value, WallTime) {
+  filter.*kMember = value;
+  return {};
+}
+
+struct FilterKey {
+  FilterName name;
+  Result<void> (*take)(queue::QueueFilter&, const std::string&, WallTime);
+};
+
+constexpr FilterKey kFilterKeys[] = {
+    {{"sender", "The envelope sender, as \"*@example.com\"; \"<>\" is the null sender"},
+     [](queue::QueueFilter& filter, const std::string& value, WallTime) {
+       return take_pattern(filter.sender, value);
+     }},
+    {{"recipient", "A recipient, as \"*@example.com\""},
+     [](queue::QueueFilter& filter, const std::string& value, WallTime) {
+       return take_pattern(filter.recipient, value);
+     }},
+    {{"destination", "A domain, or route:NAME"}, take_destination},
+    {{"site", "The host of the last attempt, as \"*.protection.outlook.com*\""},
+     take_text<&queue::QueueFilter::site>},
+    {{"user", "The account that handed it in"}, take_text<&queue::QueueFilter::user>},
+    {{"client", "The address, or network, that handed it in"}, take_client},
+    {{"reason", "Part of the last reply, or of why it is on hold"},
+     take_text<&queue::QueueFilter::reason>},
+    {{"state", "waiting, held or deleted"},
+     [](queue::QueueFilter& filter, const std::string& value, WallTime) -> Result<void> {
+       const Result<DeliveryState> state = parse_state(value);
+       if (!state) return state.error();
+       filter.state = *state;
+       return {};
+     }},
+    {{"older_than", "Accepted longer ago than this, as 4h or 2d"},
+     [](queue::QueueFilter& filter, const std::string& value, WallTime now) -> Result<void> {
+       const Result<WallTime> time = before_now(value, now);
+       if (!time) return time.error();
+       filter.accepted_before = *time;
+       return {};
+     }},
+    {{"younger_than", "Accepted within this time"},
+     [](queue::QueueFilter& filter, const std::string& value, WallTime now) -> Result<void> {
+       const Result<WallTime> time = before_now(value, now);
+       if (!time) return time.error();
+       filter.accepted_after = *time;
+       return {};
+     }},
+    {{"larger_than", "Messages of more than this, as 1M"},
+     [](queue::QueueFilter& filter, const std::string& value, WallTime) -> Result<void> {
+       const Result<std::uint64_t> octets = base::parse_size(value);
+       if (!octets) return octets.error();
+       filter.larger_than = *octets;
+       return {};
+     }},
+    {{"subject", "Part of the Subject, decoded"}, take_text<&queue::QueueFilter::subject>},
+    {{"message_id", "The Message-ID"}, take_text<&queue::QueueFilter::message_id>},
+    {{"attempts", "Tried at least so often"},
+     [](queue::QueueFilter& filter, const std::string& value, WallTime) -> Result<void> {
+       const std::optional<std::uint64_t> number = parse_number(value);
+       if (!number || *number > std::numeric_limits<std::uint32_t>::max()) {
+         return Error("a number of attempts, as 3, not " + base::printable(value, 40));
+       }
+       filter.attempts_min = static_cast<std::uint32_t>(*number);
+       return {};
+     }},
+};
+
+constexpr std::uint32_t kSummaryLines = 100;
+
+struct SummaryName {
+  std::string_view name;
+  queue::SummaryBy by;
+};
+
+constexpr SummaryName kSummaryNames[] = {{"destination", queue::SummaryBy::Destination},
+                                         {"sender", queue::SummaryBy::Sender},
+                                         {"user", queue::SummaryBy::User},
+                                         {"reason", queue::SummaryBy::Reason}};
+
+// Takes `limit` out; 0: there is none.
+Result<std::uint64_t> take_limit(Parameters& parameters) {
+  const auto given = std::find_if(parameters.begin(), parameters.end(),
+                                  [](const auto& one) { return one.first == "limit"; });
+  if (given == parameters.end()) return std::uint64_t{0};
+  const std::optional<std::uint64_t> number = parse_number(given->second);
+  if (!number || *number == 0 || *number > std::numeric_limits<std::uint32_t>::max()) {
+    return Error("limit must be a number from 1, not " + base::printable(given->second, 40));
+  }
+  parameters.erase(given);
+  return *number;
 }
 
 }  // namespace
@@ -232,48 +364,87 @@ std::string explain(const Delivery& delivery, WallTime now) {
   return {};
 }
 
+std::vector<FilterName> filter_names() {
+  std::vector<FilterName> names;
+  for (const FilterKey& key : kFilterKeys) names.push_back(key.name);
+  return names;
+}
+
 Result<queue::QueueFilter> parse_filter(const Parameters& parameters, WallTime now) {
   queue::QueueFilter filter;
   std::set<std::string_view> seen;
   for (const auto& [name, value] : parameters) {
     if (!seen.insert(name).second) return Error(base::printable(name, 40) + " is given twice");
-    if (name == "sender" || name == "recipient") {
-      Result<std::string> ascii = mail::to_ascii_pattern(value);
-      if (!ascii) return ascii.error().in(name);
-      (name == "sender" ? filter.sender : filter.recipient) = *std::move(ascii);
-    } else if (name == "destination") {
-      // Behind a domain there may be a port or a route's name, which are ASCII.
-      const std::size_t end = std::min(value.find_first_of(":/"), value.size());
-      Result<std::string> ascii = mail::to_ascii_pattern(value.substr(0, end));
-      if (!ascii) return ascii.error().in(name);
-      filter.destination = base::lower_case(ascii->append(value.substr(end)));
-    } else if (name == "reason") {
-      filter.reason = value;
-    } else if (name == "state") {
-      Result<DeliveryState> state = parse_state(value);
-      if (!state) return state.error();
-      filter.state = *state;
-    } else if (name == "older_than") {
-      const Result<base::Duration> age = base::parse_duration(value);
-      if (!age) return age.error().in("older_than");
-      filter.accepted_before = now - *age;
-    } else {
+    const auto known =
+        std::find_if(std::begin(kFilterKeys), std::end(kFilterKeys),
+                     [&name = name](const auto& key) { return key.name.name == name; });
+    if (known == std::end(kFilterKeys)) {
       return Error("there is no filter " + base::printable(name, 40));
     }
+    if (value.empty()) return Error(name + " is empty");
+    const Result<void> taken = known->take(filter, value, now);
+    if (!taken) return taken.error().in(name);
   }
   return filter;
+}
+
+Result<ListQuery> parse_list(Parameters parameters, WallTime now) {
+  ListQuery query;
+  const Result<std::uint64_t> limit = take_limit(parameters);
+  if (!limit) return limit.error();
+  query.limit = *limit;
+  Result<queue::QueueFilter> filter = parse_filter(parameters, now);
+  if (!filter) return filter.error();
+  query.filter = *std::move(filter);
+  return query;
+}
+
+Result<queue::SummaryRequest> parse_summary(const Parameters& parameters, WallTime now) {
+  Parameters rest = parameters;
+  const Result<std::uint64_t> limit = take_limit(rest);
+  if (!limit) return limit.error();
+  queue::SummaryRequest request;
+  request.now = now;
+  for (const auto& [name, value] : rest) {
+    if (name != "by") return Error("a summary has no " + base::printable(name, 40));
+    const auto known = std::find_if(std::begin(kSummaryNames), std::end(kSummaryNames),
+                                    [&value = value](const auto& by) { return by.name == value; });
+    if (known == std::end(kSummaryNames)) {
+      return Error("by is destination, sender, user or reason, not " + base::printable(value, 40));
+    }
+    request.by = known->by;
+  }
+  if (request.by != queue::SummaryBy::Destination) request.lines_max = kSummaryLines;
+  if (*limit > 0) request.lines_max = static_cast<std::uint32_t>(*limit);
+  return request;
 }
 
 std::string format_listed(const queue::MessageWithDeliveries& message, WallTime now) {
   return to_line(listed_json(*message.message, message.deliveries, now));
 }
 
-std::string format_summary_line(const queue::QueueSummary::Line& line) {
-  return to_line(Json{{"state", state_name(line.state)},
-                      {"destination", line.destination},
-                      {"deliveries", line.deliveries},
-                      {"earliest_due", base::format_timestamp(line.earliest_due)},
-                      {"oldest", base::format_timestamp(line.oldest)}});
+std::vector<std::string> format_summary(const queue::QueueSummary& summary, queue::SummaryBy by) {
+  const auto name =
+      std::find_if(std::begin(kSummaryNames), std::end(kSummaryNames), [by](const auto& known) {
+        return known.by == by;
+      })->name;
+  std::vector<std::string> lines;
+  lines.reserve(summary.lines.size() + 1);
+  for (const queue::QueueSummary::Line& line : summary.lines) {
+    Json json{{"state", state_name(line.state)}};
+    json[std::string(name)] = line.name;
+    json["deliveries"] = line.deliveries;
+    json["octets"] = line.octets;
+    json["earliest_due"] = base::format_timestamp(line.earliest_due);
+    json["oldest"] = base::format_timestamp(line.oldest);
+    json["by_age"] = line.by_age;
+    lines.push_back(to_line(json));
+  }
+  if (summary.lines_left_out > 0) {
+    lines.push_back(to_line(Json{{"lines_left_out", summary.lines_left_out},
+                                 {"deliveries_in_all", summary.deliveries}}));
+  }
+  return lines;
 }
 
 std::string format_view(const queue::MessageView& view, WallTime now) {

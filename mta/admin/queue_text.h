@@ -3,6 +3,7 @@
 // that looks at a queue without a daemon makes the very same lines.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,16 +25,39 @@ namespace rockdove::admin {
 [[nodiscard]] std::string_view state_name(queue::DeliveryState state);
 
 using Parameters = std::vector<std::pair<std::string, std::string>>;
-// sender, recipient, destination, state, older_than, reason; each at most once, all optional.
-// Domains may have U-labels. An error names what is unknown or unreadable.
+
+// What a filter may say (queue/filter.h), with the words of `--help`.
+struct FilterName {
+  std::string_view name;  // as in JSON and targets, "older_than"; the option is "--older-than"
+  std::string_view help;
+};
+
+[[nodiscard]] std::vector<FilterName> filter_names();
+// Each of filter_names() at most once, all optional. Domains may have U-labels. An error names what
+// is unknown or unreadable.
 [[nodiscard]] base::Result<queue::QueueFilter> parse_filter(const Parameters& parameters,
                                                             base::WallTime now);
+
+struct ListQuery {
+  queue::QueueFilter filter;
+  std::uint64_t limit = 0;  // messages; 0: all
+};
+
+// A filter and `limit`.
+[[nodiscard]] base::Result<ListQuery> parse_list(Parameters parameters, base::WallTime now);
+// `by` (destination, sender, user or reason) and `limit` of lines: by default all destinations, and
+// the largest 100 of the others.
+[[nodiscard]] base::Result<queue::SummaryRequest> parse_summary(const Parameters& parameters,
+                                                                base::WallTime now);
 
 // The keys of Postfix's `postqueue -j` (queue_name, queue_id, arrival_time, message_size,
 // forced_expire, sender, recipients with address and delay_reason), and more of our own.
 [[nodiscard]] std::string format_listed(const queue::MessageWithDeliveries& message,
                                         base::WallTime now);
-[[nodiscard]] std::string format_summary_line(const queue::QueueSummary::Line& line);
+// A line a state and name, and a last one {"lines_left_out": …, "deliveries_in_all": …} when some
+// were left out.
+[[nodiscard]] std::vector<std::string> format_summary(const queue::QueueSummary& summary,
+                                                      queue::SummaryBy by);
 // {"message": as format_listed(), and body_size and header: […], its fields decoded; or null,
 // "history": […]}.
 [[nodiscard]] std::string format_view(const queue::MessageView& view, base::WallTime now);

@@ -54,4 +54,27 @@ void append_printable(std::string& out, std::string_view text, std::size_t octet
   if (text.size() > octets_max) out += "…";
 }
 
+bool matches_pattern(std::string_view pattern, std::string_view text) {
+  // The usual two-finger walk: on a mismatch the last "*" takes one character more.
+  std::size_t p = 0;
+  std::size_t t = 0;
+  std::size_t star = std::string_view::npos;
+  std::size_t star_text = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_text = t;
+    } else if (p < pattern.size() && to_lower(pattern[p]) == to_lower(text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++star_text;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
 }  // namespace rockdove::base

@@ -126,23 +126,113 @@ Ended act_on_filter(QueueSource& source, admin::Act act, const admin::Parameters
   return print_totals(act, totals, output);
 }
 
+struct SortKey {
+  std::string_view name;
+  // What stands first when sorted upwards.
+  std::pair<std::int64_t, std::string> (*place)(const Json& message);
+};
+
+std::int64_t signed_in(const Json& json, const char* name) {
+  return static_cast<std::int64_t>(number_in(json, name));
+}
+
+// The first recipient's, or the largest number of any.
+std::string destination_in(const Json& message) {
+  const auto recipients = message.find("recipients");
+  if (recipients == message.end() || !recipients->is_array() || recipients->empty()) return {};
+  const Json& first = recipients->front();
+  return first.is_object() ? first.value("destination", "") : "";
+}
+
+std::int64_t attempts_in(const Json& message) {
+  std::int64_t most = 0;
+  const auto recipients = message.find("recipients");
+  if (recipients == message.end() || !recipients->is_array()) return 0;
+  for (const Json& recipient : *recipients) {
+    if (recipient.is_object()) most = std::max(most, signed_in(recipient, "attempts"));
+  }
+  return most;
+}
+
+using Place = std::pair<std::int64_t, std::string>;
+
+constexpr SortKey kSortKeys[] = {
+    {"age", [](const Json& json) { return Place(signed_in(json, "arrival_time"), ""); }},
+    {"size", [](const Json& json) { return Place(-signed_in(json, "message_size"), ""); }},
+    {"attempts", [](const Json& json) { return Place(-attempts_in(json), ""); }},
+    {"sender", [](const Json& json) { return Place(0, json.value("sender", "")); }},
+    {"destination", [](const Json& json) { return Place(0, destination_in(json)); }},
+};
+
+// Keeps the first lines in the order that is asked for.
+class Sorted {
+ public:
+  Sorted(const std::string& sort, std::uint64_t limit)
+      : kept_max_(limit == 0 ? kSortedMax : std::min(limit, kSortedMax)) {
+    for (const SortKey& key : kSortKeys) {
+      if (key.name == sort) key_ = &key;
+    }
+  }
+
+  void add(std::string_view line) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || key_ == nullptr) return;
+    kept_.emplace(key_->place(json), line);
+    if (kept_.size() <= kept_max_) return;
+    kept_.erase(std::prev(kept_.end()));
+    ++left_out_;
+  }
+
+  [[nodiscard]] std::vector<std::string> take() {
+    std::vector<std::string> lines;
+    for (auto& [place, line] : kept_) lines.push_back(std::move(line));
+    return lines;
+  }
+
+  [[nodiscard]] std::uint64_t left_out() const { return left_out_; }
+
+ private:
+  const std::uint64_t kept_max_;
+  const SortKey* key_ = nullptr;
+  std::multimap<Place, std::string> kept_;
+  std::uint64_t left_out_ = 0;
+};
+
+Ended count_only(QueueSource& source, const admin::Parameters& filter, const Output& output) {
+  const Result<void> counted = source.count(filter, [&](std::string_view line) {
+    if (output.show == Show::Json) {
+      output.out << line << '\n';
+      return;
+    }
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    output.out << number_in(json, "deliveries") << " deliveries\n";
+  });
+  return counted ? Ended::Done : fail(output, counted.error());
+}
+
 }  // namespace
 
 admin::Parameters FilterOptions::parameters() const {
   admin::Parameters parameters;
-  for (const auto& [name, value] :
-       {std::pair("sender", &sender), std::pair("recipient", &recipient),
-        std::pair("destination", &destination), std::pair("state", &state),
-        std::pair("older_than", &older_than), std::pair("reason", &reason)}) {
-    if (!value->empty()) parameters.emplace_back(name, *value);
+  for (const auto& [name, value] : given) {
+    if (!value.empty()) parameters.emplace_back(name, value);
   }
   return parameters;
 }
 
-Ended run_queue_list(QueueSource& source, const FilterOptions& filter, const Output& output) {
+std::vector<std::string> sort_names() {
+  std::vector<std::string> names;
+  for (const SortKey& key : kSortKeys) names.emplace_back(key.name);
+  return names;
+}
+
+Ended run_queue_list(QueueSource& source, const FilterOptions& filter, const ListOptions& options,
+                     const Output& output) {
+  admin::Parameters query = filter.parameters();
+  if (options.is_count_only) return count_only(source, query, output);
+  const bool is_filtered = !query.empty();
   std::uint64_t messages = 0;
-  const admin::Parameters parameters = filter.parameters();
-  const Result<void> listed = source.list(parameters, [&](std::string_view line) {
+  const auto print = [&](std::string_view line) {
     if (output.show == Show::Json) {
       output.out << line << '\n';
     } else {
@@ -150,30 +240,48 @@ Ended run_queue_list(QueueSource& source, const FilterOptions& filter, const Out
       output.out << list_entry(line, output.now);
     }
     ++messages;
+  };
+  if (options.sort.empty() && options.limit > 0) {
+    query.emplace_back("limit", std::to_string(options.limit));
+  }
+  Sorted sorted(options.sort, options.limit);
+  const Result<void> listed = source.list(query, [&](std::string_view line) {
+    if (options.sort.empty()) return print(line);
+    sorted.add(line);
   });
   if (!listed) return fail(output, listed.error());
-  if (output.show == Show::Table) {
-    if (messages > 0) {
-      output.out << messages << (messages == 1 ? " message\n" : " messages\n");
-    } else {
-      output.out << (parameters.empty() ? "The queue is empty\n"
-                                        : "Nothing in the queue matches\n");
-    }
+  for (const std::string& line : sorted.take()) print(line);
+  if (output.show == Show::Json) return Ended::Done;
+  if (messages == 0) {
+    output.out << (is_filtered ? "Nothing in the queue matches\n" : "The queue is empty\n");
+    return Ended::Done;
   }
+  output.out << messages << (messages == 1 ? " message\n" : " messages\n");
+  if (sorted.left_out() > 0) output.out << sorted.left_out() << " more were left out\n";
   return Ended::Done;
 }
 
-Ended run_queue_summary(QueueSource& source, const Output& output) {
+Ended run_queue_summary(QueueSource& source, const SummaryOptions& options, const Output& output) {
+  admin::Parameters query;
+  if (!options.by.empty()) query.emplace_back("by", options.by);
+  if (!options.limit.empty()) query.emplace_back("limit", options.limit);
+  const std::string name = options.by.empty() ? "destination" : options.by;
+  const Ages ages = options.has_ages ? Ages::Shown : Ages::Hidden;
   std::uint64_t deliveries = 0;
   bool any = false;
-  const Result<void> summarised = source.summarise([&](std::string_view line) {
+  const Result<void> summarised = source.summarise(query, [&](std::string_view line) {
     if (output.show == Show::Json) {
       output.out << line << '\n';
       return;
     }
-    if (!std::exchange(any, true)) output.out << summary_header();
-    output.out << summary_entry(line, output.now);
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (const std::uint64_t left_out = number_in(json, "lines_left_out"); left_out > 0) {
+      deliveries = number_in(json, "deliveries_in_all");
+      output.out << left_out << " smaller lines were left out\n";
+      return;
+    }
+    if (!std::exchange(any, true)) output.out << summary_header(name, ages);
+    output.out << summary_entry(line, name, ages, output.now);
     deliveries += number_in(json, "deliveries");
   });
   if (!summarised) return fail(output, summarised.error());

@@ -1,5 +1,6 @@
 #include "mta/cli/queue_options.h"
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <unistd.h>
@@ -22,6 +23,8 @@ struct QueueOptions {
   FilterOptions filter;
   std::vector<std::string> ids;
   std::string address;
+  ListOptions listing;
+  SummaryOptions summing;
   bool json = false;
   bool dry_run = false;
   bool yes = false;
@@ -42,12 +45,32 @@ struct QueueOptions {
 };
 
 void add_filters(CLI::App& app, FilterOptions& filter) {
-  app.add_option("--sender", filter.sender, "The envelope sender; \"*@example.com\" is a domain");
-  app.add_option("--recipient", filter.recipient, "A recipient; \"*@example.com\" is a domain");
-  app.add_option("--destination", filter.destination, "A domain, or route:NAME");
-  app.add_option("--state", filter.state, "waiting, held or deleted");
-  app.add_option("--older-than", filter.older_than, "Accepted longer ago than this, as 4h or 2d");
-  app.add_option("--reason", filter.reason, "Part of the last reply, or of why it is on hold");
+  for (const admin::FilterName& name : admin::filter_names()) {
+    std::string option(name.name);
+    std::replace(option.begin(), option.end(), '_', '-');
+    app.add_option("--" + option, filter.given[std::string(name.name)], std::string(name.help));
+  }
+}
+
+void add_list_options(CLI::App& app, QueueOptions& options) {
+  add_filters(app, options.filter);
+  CLI::Option* limit = app.add_option("--limit", options.listing.limit, "At most so many messages");
+  limit->check(CLI::PositiveNumber);
+  CLI::Option* sort = app.add_option("--sort", options.listing.sort,
+                                     "By age, size, attempts, sender or destination");
+  sort->check(CLI::IsMember(sort_names()));
+  app.add_flag("--count", options.listing.is_count_only, "Only how many deliveries match")
+      ->excludes(limit)
+      ->excludes(sort);
+}
+
+void add_summary_options(CLI::App& app, QueueOptions& options) {
+  app.add_option("--by", options.summing.by, "destination (the default), sender, user or reason")
+      ->check(CLI::IsMember({"destination", "sender", "user", "reason"}));
+  app.add_option("--limit", options.summing.limit,
+                 "The largest so many lines; by default all destinations, 100 of the others")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--ages", options.summing.has_ages, "By minutes since acceptance, as qshape does");
 }
 
 using Run = std::function<Ended(QueueSource&, const QueueOptions&, const Output&)>;
@@ -98,19 +121,21 @@ std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environme
   const auto options = std::make_shared<QueueOptions>();
   std::vector<std::pair<CLI::App*, Run>> commands;
   CLI::App* list = app.add_subcommand("list", "Each message, its recipients and why they wait");
-  add_filters(*list, options->filter);
+  add_list_options(*list, *options);
   commands.emplace_back(list, [](QueueSource& source, const QueueOptions& given, const Output& to) {
-    return run_queue_list(source, given.filter, to);
+    return run_queue_list(source, given.filter, given.listing, to);
   });
   CLI::App* show = app.add_subcommand("show", "All that is known about messages");
   add_show_options(*show, *options);
   commands.emplace_back(show, [](QueueSource& source, const QueueOptions& given, const Output& to) {
     return run_queue_show(source, given.ids, given.what(), to);
   });
-  CLI::App* summary = app.add_subcommand("summary", "Counts by state and destination");
-  commands.emplace_back(summary, [](QueueSource& source, const QueueOptions&, const Output& to) {
-    return run_queue_summary(source, to);
-  });
+  CLI::App* summary = app.add_subcommand("summary", "Counts by state and destination, with ages");
+  add_summary_options(*summary, *options);
+  commands.emplace_back(summary,
+                        [](QueueSource& source, const QueueOptions& given, const Output& to) {
+                          return run_queue_summary(source, given.summing, to);
+                        });
   CLI::App* retry = app.add_subcommand("retry", "Try again now, by id or by filter");
   add_act_options(*retry, *options);
   commands.emplace_back(retry,

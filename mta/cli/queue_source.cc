@@ -33,20 +33,24 @@ class DaemonSource : public QueueSource {
   DaemonSource(std::unique_ptr<ControlClient> client, std::string state_dir)
       : client_(std::move(client)), state_dir_(std::move(state_dir)) {}
 
-  Result<void> list(const admin::Parameters& filter, const LineSink& sink) override {
-    return get({"/queue", filter}, sink, kCountWithin);
+  Result<void> list(const admin::Parameters& query, const LineSink& sink) override {
+    return get({"/v1/queue", query}, sink, kCountWithin);
   }
 
-  Result<void> summarise(const LineSink& sink) override {
-    return get({"/queue/summary", {}}, sink, kCountWithin);
+  Result<void> count(const admin::Parameters& filter, const LineSink& sink) override {
+    return get({"/v1/queue/count", filter}, sink, kCountWithin);
+  }
+
+  Result<void> summarise(const admin::Parameters& query, const LineSink& sink) override {
+    return get({"/v1/queue/summary", query}, sink, kCountWithin);
   }
 
   Result<void> show(const std::string& id, const LineSink& sink) override {
-    return get({"/queue/message", {{"id", id}}}, sink, kAnswerWithin);
+    return get({"/v1/queue/message", {{"id", id}}}, sink, kAnswerWithin);
   }
 
   Result<void> content(const ContentWanted& wanted, const OctetSink& sink) override {
-    http::Target target{"/queue/content", {{"id", wanted.id}}};
+    http::Target target{"/v1/queue/content", {{"id", wanted.id}}};
     if (wanted.part != ContentWanted::Part::All) {
       const bool is_header = wanted.part == ContentWanted::Part::Header;
       target.parameters.emplace_back("part", is_header ? "header" : "body");
@@ -73,7 +77,7 @@ class DaemonSource : public QueueSource {
   }
 
   Result<void> explain_route(const std::string& address, const LineSink& sink) override {
-    return get({"/route", {{"address", address}}}, sink, kRouteWithin);
+    return get({"/v1/route", {{"address", address}}}, sink, kRouteWithin);
   }
 
  private:
@@ -85,7 +89,7 @@ class DaemonSource : public QueueSource {
 
   // What may take long is asked only of a daemon that is known to answer at all.
   Result<void> look_for_life() {
-    return client_->ask({"GET", "/alive", {}, ""}, [](std::string_view) {});
+    return client_->ask({"GET", "/v1/alive", {}, ""}, [](std::string_view) {});
   }
 
   Result<void> get(const http::Target& target, const LineSink& sink, base::Duration patience) {
@@ -98,7 +102,7 @@ class DaemonSource : public QueueSource {
         body.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
     if (const Result<void> alive = look_for_life(); !alive) return explained(alive);
     return explained(client_->ask({"POST",
-                                   "/queue/" + std::string(admin::act_name(act)),
+                                   "/v1/queue/" + std::string(admin::act_name(act)),
                                    {{"Content-Type", "application/json"}},
                                    text},
                                   sink, kCountWithin));
@@ -123,28 +127,50 @@ class RowsSource : public QueueSource {
   RowsSource(std::unique_ptr<daemon::StateLock> lock, std::unique_ptr<queue::Rows> rows)
       : lock_(std::move(lock)), rows_(std::move(rows)) {}
 
-  Result<void> list(const admin::Parameters& filter, const LineSink& sink) override {
+  Result<void> list(const admin::Parameters& query, const LineSink& sink) override {
     const base::WallTime now = base::read_clocks().wall;
-    queue::ListRequest request;
-    Result<queue::QueueFilter> parsed = admin::parse_filter(filter, now);
+    Result<admin::ListQuery> parsed = admin::parse_list(query, now);
     if (!parsed) return parsed.error();
-    request.filter = *std::move(parsed);
+    queue::ListRequest request;
+    request.filter = std::move(parsed->filter);
+    std::uint64_t listed = 0;
     do {
       queue::Damaged damaged;
       Result<queue::ListedPage> page = queue::list(*rows_, request, damaged);
       if (!page) return page.error();
       for (const queue::MessageWithDeliveries& message : page->messages) {
         sink(admin::format_listed(message, now));
+        if (++listed == parsed->limit) return {};
       }
       request.after = page->more_after;
-    } while (request.after);
+    } while (!request.after.empty());
     return {};
   }
 
-  Result<void> summarise(const LineSink& sink) override {
-    const Result<queue::QueueSummary> summary = queue::summarise(*rows_);
+  Result<void> count(const admin::Parameters& filter, const LineSink& sink) override {
+    Result<queue::QueueFilter> parsed = admin::parse_filter(filter, base::read_clocks().wall);
+    if (!parsed) return parsed.error();
+    queue::SelectRequest request;
+    request.filter = *std::move(parsed);
+    std::uint64_t deliveries = 0;
+    do {
+      queue::Damaged damaged;
+      Result<queue::SelectedPage> page = queue::select_deliveries(*rows_, request, damaged);
+      if (!page) return page.error();
+      deliveries += page->deliveries.size();
+      request.after = page->more_after;
+    } while (!request.after.empty());
+    sink(Json{{"deliveries", deliveries}}.dump());
+    return {};
+  }
+
+  Result<void> summarise(const admin::Parameters& query, const LineSink& sink) override {
+    const Result<queue::SummaryRequest> request =
+        admin::parse_summary(query, base::read_clocks().wall);
+    if (!request) return request.error();
+    const Result<queue::QueueSummary> summary = queue::summarise(*rows_, *request);
     if (!summary) return summary.error();
-    for (const auto& line : summary->lines) sink(admin::format_summary_line(line));
+    for (const std::string& line : admin::format_summary(*summary, request->by)) sink(line);
     return {};
   }
 

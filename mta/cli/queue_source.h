@@ -30,9 +30,15 @@ class QueueSource {
  public:
   virtual ~QueueSource() = default;
 
-  [[nodiscard]] virtual base::Result<void> list(const admin::Parameters& filter,
+  // A filter, and perhaps `limit`.
+  [[nodiscard]] virtual base::Result<void> list(const admin::Parameters& query,
                                                 const LineSink& sink) = 0;
-  [[nodiscard]] virtual base::Result<void> summarise(const LineSink& sink) = 0;
+  // One line, {"deliveries": N}.
+  [[nodiscard]] virtual base::Result<void> count(const admin::Parameters& filter,
+                                                 const LineSink& sink) = 0;
+  // As admin::parse_summary().
+  [[nodiscard]] virtual base::Result<void> summarise(const admin::Parameters& query,
+                                                     const LineSink& sink) = 0;
   // One line. An error when there is no such message.
   [[nodiscard]] virtual base::Result<void> show(const std::string& id, const LineSink& sink) = 0;
   // The octets of a message that is in the queue, as they will be sent. An error behind some of

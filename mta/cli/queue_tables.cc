@@ -7,6 +7,7 @@
 
 #include "mta/cli/json_text.h"
 #include "mta/cli/safe_text.h"
+#include "queue/store.h"
 
 namespace rockdove::cli {
 
@@ -63,12 +64,23 @@ std::string list_entry(std::string_view line, base::WallTime now) {
   return out;
 }
 
-std::string summary_header() {
-  return fmt::format("{:<8}  {:>10}  {:>8}  {:>8}  {}\n", "STATE", "DELIVERIES", "OLDEST",
-                     "NEXT IN", "DESTINATION");
+std::string summary_header(std::string_view by, Ages ages) {
+  std::string out = fmt::format("{:<8}  {:>10}  {:>7}  {:>8}  {:>8}", "STATE", "DELIVERIES",
+                                "OCTETS", "OLDEST", "NEXT IN");
+  if (ages == Ages::Shown) {
+    for (const std::uint32_t minutes : queue::kAgeBucketMinutes) {
+      out += fmt::format(" {:>6}", fmt::format("<{}m", minutes));
+    }
+    out += fmt::format(" {:>6}", "older");
+  }
+  std::string name(by);
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return static_cast<char>(c - 'a' + 'A'); });
+  return out + "  " + name + "\n";
 }
 
-std::string summary_entry(std::string_view line, base::WallTime now) {
+std::string summary_entry(std::string_view line, std::string_view by, Ages ages,
+                          base::WallTime now) {
   const Json json = parsed_line(line);
   const std::string state = text_of(json, "state");
   const std::uint64_t due = unix_seconds_of(text_of(json, "earliest_due"));
@@ -78,11 +90,17 @@ std::string summary_entry(std::string_view line, base::WallTime now) {
     next =
         due <= now_seconds ? "now" : base::format_duration(std::chrono::seconds(due - now_seconds));
   }
-  return cut(fmt::format("{:<8}  {:>10}  {:>8}  {:>8}  {}", state, number_of(json, "deliveries"),
-                         age(unix_seconds_of(text_of(json, "oldest")), now), next,
-                         text_of(json, "destination")),
-             kColumnsMax) +
-         "\n";
+  std::string out =
+      fmt::format("{:<8}  {:>10}  {:>7}  {:>8}  {:>8}", state, number_of(json, "deliveries"),
+                  plain_size(number_of(json, "octets")),
+                  age(unix_seconds_of(text_of(json, "oldest")), now), next);
+  if (ages == Ages::Shown) {
+    for (const Json& bucket : list_of(json, "by_age")) {
+      out += fmt::format(" {:>6}", bucket.is_number_unsigned() ? bucket.get<std::uint64_t>() : 0);
+    }
+  }
+  const std::string name = text_of(json, std::string(by).c_str());
+  return out + "  " + cut(name.empty() ? "-" : name, kColumnsMax) + "\n";
 }
 
 std::string route_page(std::string_view line) {

@@ -16,8 +16,12 @@ inline constexpr std::size_t kColumnsMax = 96;
 [[nodiscard]] std::string list_header();
 // One message with its recipients and why they wait; several lines, each with its end.
 [[nodiscard]] std::string list_entry(std::string_view line, base::WallTime now);
-[[nodiscard]] std::string summary_header();
-[[nodiscard]] std::string summary_entry(std::string_view line, base::WallTime now);
+// `by` is the key that the lines are about, as "destination". Ages as qshape has them: how many
+// came up to so many minutes ago, and before.
+enum class Ages : std::uint8_t { Hidden, Shown };
+[[nodiscard]] std::string summary_header(std::string_view by, Ages ages);
+[[nodiscard]] std::string summary_entry(std::string_view line, std::string_view by, Ages ages,
+                                        base::WallTime now);
 // A recipient of a message and why it waits; lines, each with its end.
 [[nodiscard]] std::string recipient_lines(const nlohmann::ordered_json& recipient);
 [[nodiscard]] std::string route_page(std::string_view line);

@@ -57,11 +57,12 @@ std::string dns_name_of(std::string_view domain) {
 }
 
 bool holds(const Route& route, const RoutedMail& mail) {
-  if (!route.recipient.empty() && !matches_pattern(route.recipient, mail.recipient)) return false;
+  if (!route.recipient.empty() && !base::matches_pattern(route.recipient, mail.recipient))
+    return false;
   const std::string_view sender = mail.sender.empty() ? std::string_view("<>") : mail.sender;
-  if (!route.sender.empty() && !matches_pattern(route.sender, sender)) return false;
+  if (!route.sender.empty() && !base::matches_pattern(route.sender, sender)) return false;
   if (!route.listener.empty() && route.listener != mail.listener) return false;
-  if (!route.user.empty() && !matches_pattern(route.user, mail.user)) return false;
+  if (!route.user.empty() && !base::matches_pattern(route.user, mail.user)) return false;
   return route.client.empty() || std::any_of(route.client.begin(), route.client.end(),
                                              [&mail](const base::IpNetwork& network) {
                                                return network.contains(mail.client);
@@ -155,29 +156,6 @@ std::string_view level_name(TlsLevel level) {
       return "verify";
   }
   MTA_ASSERT(false);
-}
-
-bool matches_pattern(std::string_view pattern, std::string_view text) {
-  // The usual two-finger walk: on a mismatch the last "*" takes one character more.
-  std::size_t p = 0;
-  std::size_t t = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t star_text = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      star_text = t;
-    } else if (p < pattern.size() && base::to_lower(pattern[p]) == base::to_lower(text[t])) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++star_text;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
 const Route* find_route(const OutboundSettings& settings, const RoutedMail& mail) {

@@ -36,9 +36,6 @@ struct RoutedMail {
   std::string_view user{};  // the account that handed it in; "" without AUTH
 };
 
-// Whether `text` in any case matches `pattern`, in which "*" stands for any run of characters.
-[[nodiscard]] bool matches_pattern(std::string_view pattern, std::string_view text);
-
 // The first route whose conditions all hold; null: none does.
 [[nodiscard]] const Route* find_route(const OutboundSettings& settings, const RoutedMail& mail);
 [[nodiscard]] std::string destination_of(const OutboundSettings& settings, const RoutedMail& mail);

@@ -261,13 +261,15 @@ void look(const std::string& directory) {
   std::printf("found %zu queues in %.3f s\n", found, seconds_since(start));
   start = Clock::now();
   std::promise<std::uint64_t> deliveries;
-  store->summarise(loop, [&](queue::Result<queue::QueueSummary> summary) {
-    std::uint64_t count = 0;
-    if (summary) {
-      for (const queue::QueueSummary::Line& line : summary->lines) count += line.deliveries;
-    }
-    deliveries.set_value(count);
-  });
+  store->summarise(loop, {base::read_clocks().wall},
+                   [&](queue::Result<queue::QueueSummary> summary) {
+                     std::uint64_t count = 0;
+                     if (summary) {
+                       for (const queue::QueueSummary::Line& line : summary->lines)
+                         count += line.deliveries;
+                     }
+                     deliveries.set_value(count);
+                   });
   const std::uint64_t counted = deliveries.get_future().get();
   std::printf("summarised %llu deliveries in %.3f s, peak memory %ld MiB\n",
               static_cast<unsigned long long>(counted), seconds_since(start),

@@ -247,10 +247,10 @@ class Health(Base):
             self.assertEqual(curl(where, "/metrics", "--data", "x")[0], 413 if where == self.http else 405)
             self.assertEqual(curl(where, "/metrics", "-X", "DELETE")[0], 405)
             self.assertEqual(curl(where, "/")[0], 404)
-        for path in ("/queue", "/queue/summary", "/alive", "/route?address=a@example.net"):
+        for path in ("/v1/queue", "/v1/queue/summary", "/v1/alive", "/v1/route?address=a@example.net"):
             self.assertEqual(curl(self.http, path)[0], 403, path)
             self.assertEqual(curl(self.control, path)[0], 200, path)
-        for path in ("/queue/delete", "/queue/retry"):
+        for path in ("/v1/queue/delete", "/v1/queue/retry"):
             self.assertEqual(curl(self.http, path, "-X", "POST")[0], 403, path)
 
     def test_while_it_drains_it_says_so(self):

@@ -293,8 +293,18 @@ void SimStore::list(base::Loop& loop, queue::ListRequest request,
   });
 }
 
-void SimStore::summarise(base::Loop& loop, queue::Done<queue::QueueSummary> done) {
-  read(loop, std::move(done), [](const queue::Rows& rows) { return queue::summarise(rows); });
+void SimStore::select(base::Loop& loop, queue::SelectRequest request,
+                      queue::Done<queue::SelectedPage> done) {
+  read(loop, std::move(done), [request = std::move(request)](const queue::Rows& rows) {
+    queue::Damaged damaged;
+    return queue::select_deliveries(rows, request, damaged);
+  });
+}
+
+void SimStore::summarise(base::Loop& loop, queue::SummaryRequest request,
+                         queue::Done<queue::QueueSummary> done) {
+  read(loop, std::move(done),
+       [request](const queue::Rows& rows) { return queue::summarise(rows, request); });
 }
 
 void SimStore::view(base::Loop& loop, queue::MessageId id, queue::Done<queue::MessageView> done) {

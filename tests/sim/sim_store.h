@@ -76,7 +76,10 @@ class SimStore final : public queue::Store {
                    queue::Done<std::vector<queue::FoundQueue>> done) override;
   void list(base::Loop& loop, queue::ListRequest request,
             queue::Done<queue::ListedPage> done) override;
-  void summarise(base::Loop& loop, queue::Done<queue::QueueSummary> done) override;
+  void select(base::Loop& loop, queue::SelectRequest request,
+              queue::Done<queue::SelectedPage> done) override;
+  void summarise(base::Loop& loop, queue::SummaryRequest request,
+                 queue::Done<queue::QueueSummary> done) override;
   void view(base::Loop& loop, queue::MessageId id, queue::Done<queue::MessageView> done) override;
   void read_report_state(base::Loop& loop, queue::MessageId id,
                          queue::Done<queue::ReportState> done) override;

@@ -59,7 +59,11 @@ class HandStore final : public queue::Store {
   void list(base::Loop& /*loop*/, queue::ListRequest /*request*/,
             queue::Done<queue::ListedPage> /*done*/) override {}
 
-  void summarise(base::Loop& /*loop*/, queue::Done<queue::QueueSummary> /*done*/) override {}
+  void select(base::Loop& /*loop*/, queue::SelectRequest /*request*/,
+              queue::Done<queue::SelectedPage> /*done*/) override {}
+
+  void summarise(base::Loop& /*loop*/, queue::SummaryRequest /*request*/,
+                 queue::Done<queue::QueueSummary> /*done*/) override {}
 
   void view(base::Loop& /*loop*/, base::MessageId /*id*/,
             queue::Done<queue::MessageView> /*done*/) override {}

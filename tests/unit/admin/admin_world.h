@@ -92,9 +92,9 @@ class ListedStore : public queue::Store {
       }
       queue::ListedPage page;
       for (const auto& [id, message] : messages) {
-        if (request.after && id <= *request.after) continue;
+        if (!request.after.empty() && base::format_id(id) <= request.after) continue;
         if (page.messages.size() == request.messages_max) {
-          page.more_after = page.messages.back().message->id;
+          page.more_after = base::format_id(page.messages.back().message->id);
           break;
         }
         if (!request.filter.sender.empty() && request.filter.sender != message.message->sender) {
@@ -106,7 +106,10 @@ class ListedStore : public queue::Store {
     });
   }
 
-  void summarise(base::Loop& loop, queue::Done<queue::QueueSummary> done) override {
+  void select(base::Loop&, queue::SelectRequest, queue::Done<queue::SelectedPage>) override {}
+
+  void summarise(base::Loop& loop, queue::SummaryRequest,
+                 queue::Done<queue::QueueSummary> done) override {
     loop.post([this, done = std::move(done)]() mutable { done(summary); });
   }
 

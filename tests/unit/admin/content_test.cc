@@ -20,7 +20,7 @@ base::MessageId add_large(World& world, std::size_t chunks) {
 }
 
 std::string target(base::MessageId id, const std::string& more = "") {
-  return "/queue/content?id=" + base::format_id(id) + more;
+  return "/v1/queue/content?id=" + base::format_id(id) + more;
 }
 
 }  // namespace
@@ -51,13 +51,13 @@ TEST_CASE("admin: content that is not there, or is asked for wrongly, says so") 
   World world;
   Client client(world);
   const base::MessageId id = add_large(world, 1);
-  client.ask({"GET", "/queue/content?id=" + base::format_id(base::MessageId{77}), {}, ""});
+  client.ask({"GET", "/v1/queue/content?id=" + base::format_id(base::MessageId{77}), {}, ""});
   CHECK(client.status() == 404);
   for (const char* more : {"&part=middle", "&octets=many", "&octets=-1", "&octets="}) {
     client.ask({"GET", target(id, more), {}, ""});
     CHECK(client.status() == 400);
   }
-  client.ask({"GET", "/queue/content", {}, ""});
+  client.ask({"GET", "/v1/queue/content", {}, ""});
   CHECK(client.status() == 400);
 }
 

@@ -32,7 +32,7 @@ TEST_CASE("control: lists the queue in Postfix's keys, one object a message") {
   tried.due = test::kStart + std::chrono::seconds(270);
   tried.last = {test::kStart, "mx.example.net[192.0.2.1]:25", "451 try later"};
   Client client(world);
-  client.ask(get("/queue"));
+  client.ask(get("/v1/queue"));
   CHECK(client.status() == 200);
   CHECK(client.conversation.is_done());
   const auto lines = client.lines();
@@ -56,7 +56,7 @@ TEST_CASE("control: a long listing streams, waits for its reader, and holds one 
   for (int i = 0; i < 1000; ++i) world.store.add("a@here.example", {"b@example.net"});
   Client client(world);
   client.takes_output = false;
-  client.ask(get("/queue"));
+  client.ask(get("/v1/queue"));
   CHECK(world.store.lists < 5);  // 64 KiB and a page, then it waits
   CHECK(client.protocol->output().size() < 200'000);
   client.takes_output = true;
@@ -72,13 +72,13 @@ TEST_CASE("control: a listing that fails half way is seen to be not whole") {
   Client client(world);
   SECTION("at once") {
     world.store.fails_after_lists = 0;
-    client.ask(get("/queue"));
+    client.ask(get("/v1/queue"));
     CHECK(client.status() == 500);
     CHECK(client.lines()[0]["error"] == "reading the queue: Input/output error");
   }
   SECTION("half way") {
     world.store.fails_after_lists = 1;
-    client.ask(get("/queue"));
+    client.ask(get("/v1/queue"));
     CHECK(client.status() == 200);
     CHECK(client.lines().size() == 100);
     CHECK_FALSE(client.conversation.is_done());
@@ -95,24 +95,24 @@ TEST_CASE("control: wrong paths, methods, parameters and bodies are refused by n
     return std::to_string(client.status()) + " " + client.lines().at(0)["error"].get<std::string>();
   };
   CHECK(refused(get("/elsewhere")) == "404 there is nothing at this path");
-  CHECK(refused(get("/queue/delete")) == "405 this path takes POST");
-  CHECK(refused(get("/queue?sneder=a")) == "400 there is no filter sneder");
-  CHECK(refused(get("/queue?state=gone")) == "400 state is waiting, held or deleted, not gone");
-  CHECK(refused(get("/queue?older_than=5")).starts_with("400 older_than: "));
-  CHECK(refused(get("/queue?sender=a&sender=b")) == "400 sender is given twice");
-  CHECK(refused(get("/queue/message?id=x")).starts_with("400 id= must be"));
-  CHECK(refused(get("/queue/message?id=000000000001")).starts_with("404 "));
-  CHECK(refused(get("/route")) == "400 address= must be a mail address");
-  CHECK(refused({"POST", "/queue/retry", {}, "{"}).starts_with("400 the body must be"));
-  CHECK(refused(post("/queue/retry", Json::object())) ==
+  CHECK(refused(get("/v1/queue/delete")) == "405 this path takes POST");
+  CHECK(refused(get("/v1/queue?sneder=a")) == "400 there is no filter sneder");
+  CHECK(refused(get("/v1/queue?state=gone")) == "400 state: waiting, held or deleted, not gone");
+  CHECK(refused(get("/v1/queue?older_than=5")).starts_with("400 older_than: "));
+  CHECK(refused(get("/v1/queue?sender=a&sender=b")) == "400 sender is given twice");
+  CHECK(refused(get("/v1/queue/message?id=x")).starts_with("400 id= must be"));
+  CHECK(refused(get("/v1/queue/message?id=000000000001")).starts_with("404 "));
+  CHECK(refused(get("/v1/route")) == "400 address= must be a mail address");
+  CHECK(refused({"POST", "/v1/queue/retry", {}, "{"}).starts_with("400 the body must be"));
+  CHECK(refused(post("/v1/queue/retry", Json::object())) ==
         "400 the body must have either ids or filter");
-  CHECK(refused(post("/queue/retry", {{"ids", {"a b"}}})) ==
+  CHECK(refused(post("/v1/queue/retry", {{"ids", {"a b"}}})) ==
         "400 \"a b\" is no id of a message or delivery");
-  CHECK(refused(post("/queue/delete", {{"filter", Json::object()}})) ==
+  CHECK(refused(post("/v1/queue/delete", {{"filter", Json::object()}})) ==
         "400 a filter without a condition would meet everything");
-  CHECK(refused(post("/queue/delete", {{"filter", {{"sender", 1}}}})) ==
+  CHECK(refused(post("/v1/queue/delete", {{"filter", {{"sender", 1}}}})) ==
         "400 filter.sender must be a string");
-  CHECK(refused(post("/queue/delete", {{"ids", Json::array()}, {"force", true}})) ==
+  CHECK(refused(post("/v1/queue/delete", {{"ids", Json::array()}, {"force", true}})) ==
         "400 there is no force here");
   CHECK(world.acts.asked.empty());
 }
@@ -125,10 +125,10 @@ TEST_CASE("control: acts on ids, tells each outcome, and logs who asked") {
   world.acts.being_sent.insert({second, 1});
   const base::MessageId missing{12345};
   Client client(world);
-  client.ask(
-      post("/queue/delete", {{"ids",
-                              {base::format_id(first), base::format_id(base::DeliveryId{second, 1}),
-                               base::format_id(missing)}}}));
+  client.ask(post("/v1/queue/delete",
+                  {{"ids",
+                    {base::format_id(first), base::format_id(base::DeliveryId{second, 1}),
+                     base::format_id(missing)}}}));
   const auto lines = client.lines();
   REQUIRE(lines.size() == 5);
   CHECK(lines[0]["id"] == base::format_id(base::DeliveryId{first, 1}));
@@ -151,11 +151,11 @@ TEST_CASE("control: a filter is counted by a dry run and then acted on, a few at
   world.store.add("other@here.example", {"b@example.net"});
   Client client(world);
   const Json filter = {{"sender", "a@here.example"}};
-  client.ask(post("/queue/retry", {{"filter", filter}, {"dry_run", true}}));
+  client.ask(post("/v1/queue/retry", {{"filter", filter}, {"dry_run", true}}));
   CHECK(client.lines().at(0) == Json{{"messages", 250}, {"deliveries", 500}});
   CHECK(world.acts.asked.empty());
   CHECK(world.logged().empty());
-  client.ask(post("/queue/retry", {{"filter", filter}}));
+  client.ask(post("/v1/queue/retry", {{"filter", filter}}));
   CHECK(client.lines().size() == 501);
   CHECK(client.lines().back()["done"] == 500);
   CHECK(world.acts.asked.size() == 500);
@@ -167,7 +167,7 @@ TEST_CASE("control: a client that goes away ends its request, and the log says h
   for (int i = 0; i < 2000; ++i) world.store.add("a@here.example", {"b@example.net"});
   auto client = std::make_unique<Client>(world);
   client->takes_output = false;
-  client->ask(post("/queue/delete", {{"filter", {{"sender", "a@here.example"}}}}));
+  client->ask(post("/v1/queue/delete", {{"filter", {{"sender", "a@here.example"}}}}));
   CHECK(world.server.requests() == 1);
   client->protocol->lost({net::Loss::How::Broken, 0}, world.loop.now());
   client.reset();
@@ -184,12 +184,12 @@ TEST_CASE("control: the 33rd request at once is turned away, and a place is free
   std::vector<std::unique_ptr<Client>> clients;
   for (std::uint32_t i = 0; i < admin::kRequestsMax; ++i) {
     clients.push_back(std::make_unique<Client>(world));
-    clients.back()->ask(get("/route?address=a+b@example.net"));
+    clients.back()->ask(get("/v1/route?address=a+b@example.net"));
     CHECK(clients.back()->status() == 0);
   }
   CHECK(world.routes.last == "a+b@example.net");
   Client late(world);
-  late.ask(get("/queue"));
+  late.ask(get("/v1/queue"));
   CHECK(late.status() == 503);
   world.routes.explanation.conclusion = "it would go to mx.example.net";
   world.routes.answer_all();
@@ -197,7 +197,7 @@ TEST_CASE("control: the 33rd request at once is turned away, and a place is free
     client->run();
     CHECK(client->lines().at(0)["conclusion"] == "it would go to mx.example.net");
   }
-  late.ask(get("/queue"));
+  late.ask(get("/v1/queue"));
   CHECK(late.status() == 200);
 }
 
@@ -218,7 +218,7 @@ TEST_CASE("control: an answer that comes when the client has gone harms nobody")
   world.routes.answers_at_once = false;
   {
     Client client(world);
-    client.ask(get("/route?address=a@example.net"));
+    client.ask(get("/v1/route?address=a@example.net"));
     client.protocol->peer_closed(world.loop.now());
     CHECK_FALSE(client.protocol->is_over());  // it may still read
     client.protocol->lost({}, world.loop.now());
@@ -240,7 +240,7 @@ TEST_CASE("control: a message is shown with its history, by its own or a deliver
                                  "",
                                  ""});
   Client client(world);
-  client.ask(get("/queue/message?id=" + base::format_id(base::DeliveryId{id, 1})));
+  client.ask(get("/v1/queue/message?id=" + base::format_id(base::DeliveryId{id, 1})));
   const Json view = client.lines().at(0);
   CHECK(view["message"]["queue_id"] == base::format_id(id));
   CHECK(view["history"][0]["what"] == "deferred");
@@ -251,12 +251,16 @@ TEST_CASE("control: the summary of 20,000 destinations streams") {
   World world;
   for (int i = 0; i < 20'000; ++i) {
     world.store.summary.lines.push_back({queue::DeliveryState::Waiting,
-                                         "d" + std::to_string(i) + ".example", 3, test::kStart,
-                                         test::kStart});
+                                         "d" + std::to_string(i) + ".example",
+                                         3,
+                                         0,
+                                         test::kStart,
+                                         test::kStart,
+                                         {}});
   }
   Client client(world);
   client.takes_output = false;
-  client.ask(get("/queue/summary"));
+  client.ask(get("/v1/queue/summary"));
   CHECK(client.protocol->output().size() < 200'000);
   client.takes_output = true;
   client.run();

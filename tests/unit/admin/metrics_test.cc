@@ -111,8 +111,13 @@ TEST_CASE("metrics: counts, gauges and histograms are in Prometheus' text format
 TEST_CASE("metrics: the queue is counted by state, and the oldest is one that waits") {
   queue::QueueSummary summary;
   const auto add = [&summary](queue::DeliveryState state, std::uint64_t deliveries, int minutes) {
-    summary.lines.push_back({state, "x.example", deliveries, test::kStart,
-                             test::kStart - std::chrono::minutes(minutes)});
+    summary.lines.push_back({state,
+                             "x.example",
+                             deliveries,
+                             0,
+                             test::kStart,
+                             test::kStart - std::chrono::minutes(minutes),
+                             {}});
   };
   add(queue::DeliveryState::Waiting, 10, 5);
   add(queue::DeliveryState::Waiting, 20, 7);
@@ -160,8 +165,9 @@ TEST_CASE("metrics: over TCP there are /metrics and /healthz and nothing else") 
   it.monitored.told.is_stopping = true;
   CHECK_THAT(ask(it.world, it.server, "/healthz"),
              Contains("HTTP/1.1 503") && Contains("the relay is stopping\n"));
-  for (const std::string path : {"/queue", "/queue/summary", "/queue/message?id=x", "/alive",
-                                 "/route?address=a@b.example", "/queue/delete"}) {
+  for (const std::string path :
+       {"/v1/queue", "/v1/queue/summary", "/v1/queue/message?id=x", "/v1/alive",
+        "/v1/route?address=a@b.example", "/v1/queue/delete"}) {
     CHECK_THAT(ask(it.world, it.server, path), Contains("HTTP/1.1 403"));
     CHECK_THAT(ask(it.world, it.server, path, admin::Reach::ControlSocket),
                !Contains("HTTP/1.1 403"));
@@ -184,7 +190,7 @@ TEST_CASE("metrics: HEAD is answered as GET is, without the text; nothing else i
       }
     }
   }
-  CHECK_THAT(ask(it.world, it.server, "/alive", admin::Reach::ControlSocket, "HEAD"),
+  CHECK_THAT(ask(it.world, it.server, "/v1/alive", admin::Reach::ControlSocket, "HEAD"),
              Contains("HTTP/1.1 405") && Contains("Allow: GET\r\n"));
 }
 
@@ -266,7 +272,7 @@ TEST_CASE("metrics: the queue is counted at most every ten seconds") {
     return at == answer.npos ? "none" : answer.substr(at + name.size(), 1);
   };
   it.world.store.summary.lines = {
-      {queue::DeliveryState::Waiting, "x.example", 1, test::kStart, test::kStart}};
+      {queue::DeliveryState::Waiting, "x.example", 1, 0, test::kStart, test::kStart, {}}};
   CHECK(waiting() == "1");
   it.world.store.summary.lines[0].deliveries = 2;
   it.world.loop.passed += std::chrono::seconds(9);

@@ -33,7 +33,14 @@ class ToldSource : public QueueSource {
     return answer(sink);
   }
 
-  Result<void> summarise(const LineSink& sink) override { return answer(sink); }
+  Result<void> count(const admin::Parameters&, const LineSink& sink) override {
+    return answer(sink);
+  }
+
+  Result<void> summarise(const admin::Parameters& query, const LineSink& sink) override {
+    asked = query;
+    return answer(sink);
+  }
 
   Result<void> show(const std::string&, const LineSink& sink) override { return answer(sink); }
 
@@ -117,7 +124,7 @@ class CannedDaemon {
         const ssize_t got = ::recv(client, octets, sizeof(octets), 0);
         if (got <= 0) break;
         request.append(octets, static_cast<std::size_t>(got));
-        if (!request.starts_with("GET /alive ") || !request.ends_with("\r\n\r\n")) continue;
+        if (!request.starts_with("GET /v1/alive ") || !request.ends_with("\r\n\r\n")) continue;
         constexpr std::string_view kAlive = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         static_cast<void>(::send(client, kAlive.data(), kAlive.size(), MSG_NOSIGNAL));
         request.clear();
@@ -171,10 +178,10 @@ TEST_CASE("queue list: prints a table that fits the columns, or the lines as the
   source.lines = {kListed};
   Printed table;
   FilterOptions filter;
-  filter.sender = "a@here.example";
-  filter.older_than = "1h";
-  CHECK(run_queue_list(source, filter, table.output) == Ended::Done);
-  CHECK(source.asked == admin::Parameters{{"sender", "a@here.example"}, {"older_than", "1h"}});
+  filter.given["sender"] = "a@here.example";
+  filter.given["older_than"] = "1h";
+  CHECK(run_queue_list(source, filter, {}, table.output) == Ended::Done);
+  CHECK(source.asked == admin::Parameters{{"older_than", "1h"}, {"sender", "a@here.example"}});
   CHECK(table.out.str() ==
         "ID                 AGE     SIZE  SENDER AND RECIPIENTS\n"
         "3ZzBCDFGHJKL     1m40s   123.5K  a@here.example\n"
@@ -184,23 +191,23 @@ TEST_CASE("queue list: prints a table that fits the columns, or the lines as the
         "       again later, we are busy\", attempt 3\n"
         "1 message\n");
   Printed json(Show::Json);
-  CHECK(run_queue_list(source, {}, json.output) == Ended::Done);
+  CHECK(run_queue_list(source, {}, {}, json.output) == Ended::Done);
   CHECK(json.out.str() == kListed + "\n");
 }
 
 TEST_CASE("queue list: an empty queue, no match and a failure are told apart") {
   ToldSource source;
   Printed empty;
-  CHECK(run_queue_list(source, {}, empty.output) == Ended::Done);
+  CHECK(run_queue_list(source, {}, {}, empty.output) == Ended::Done);
   CHECK(empty.out.str() == "The queue is empty\n");
   Printed unmatched;
   FilterOptions filter;
-  filter.state = "held";
-  CHECK(run_queue_list(source, filter, unmatched.output) == Ended::Done);
+  filter.given["state"] = "held";
+  CHECK(run_queue_list(source, filter, {}, unmatched.output) == Ended::Done);
   CHECK(unmatched.out.str() == "Nothing in the queue matches\n");
   source.error = base::Error("the answer was cut short");
   Printed failed;
-  CHECK(run_queue_list(source, {}, failed.output) == Ended::Failed);
+  CHECK(run_queue_list(source, {}, {}, failed.output) == Ended::Failed);
   CHECK(failed.error.str() == "rockdove: the answer was cut short\n");
 }
 
@@ -212,7 +219,7 @@ TEST_CASE("queue tables: strangers' control characters and broken lines reach no
   CHECK(entry.find("\xc2\x9b") == std::string::npos);
   CHECK_FALSE(list_entry("no json", kNow).empty());
   CHECK_FALSE(message_page("[1]", kNow).empty());
-  CHECK_FALSE(summary_entry("{}", kNow).empty());
+  CHECK_FALSE(summary_entry("{}", "destination", Ages::Shown, kNow).empty());
   CHECK_FALSE(route_page("{}").empty());
 }
 
@@ -231,24 +238,68 @@ TEST_CASE("queue tables: sizes are plain, and long words are broken") {
 TEST_CASE("queue summary: sums up, with ages and the next time") {
   ToldSource source;
   source.lines = {
-      R"({"state":"waiting","destination":"example.net","deliveries":12,)"
+      R"({"state":"waiting","destination":"example.net","deliveries":12,"octets":1234567,)"
       R"("earliest_due":"2026-11-21T21:20:00.000Z","oldest":"2026-11-21T20:15:00.000Z"})",
       R"({"state":"held","destination":"example.org","deliveries":1,)"
       R"("earliest_due":"2026-11-21T21:20:00.000Z","oldest":"2026-11-21T20:15:00.000Z"})"};
   Printed printed;
-  CHECK(run_queue_summary(source, printed.output) == Ended::Done);
+  CHECK(run_queue_summary(source, {}, printed.output) == Ended::Done);
   CHECK(printed.out.str() ==
-        "STATE     DELIVERIES    OLDEST   NEXT IN  DESTINATION\n"
-        "waiting           12        1h        5m  example.net\n"
-        "held               1        1h         -  example.org\n"
+        "STATE     DELIVERIES   OCTETS    OLDEST   NEXT IN  DESTINATION\n"
+        "waiting           12     1.2M        1h        5m  example.net\n"
+        "held               1        0        1h         -  example.org\n"
         "13 deliveries\n");
+}
+
+TEST_CASE("queue summary: of senders, with the ages, and what was left out") {
+  ToldSource source;
+  source.lines = {
+      R"({"state":"waiting","sender":"","deliveries":3,"octets":10,)"
+      R"("earliest_due":"2026-11-21T21:15:00.000Z","oldest":"2026-11-21T21:05:00.000Z",)"
+      R"("by_age":[0,1,2,0,0,0,0,0,0,0]})",
+      R"({"lines_left_out":7,"deliveries_in_all":40})"};
+  Printed printed;
+  CHECK(run_queue_summary(source, {"sender", "1", true}, printed.output) == Ended::Done);
+  const std::string text = printed.out.str();
+  CHECK_THAT(text, Catch::Matchers::Contains("    <5m   <10m   <20m") &&
+                       Catch::Matchers::Contains("  older  SENDER\n") &&
+                       Catch::Matchers::Contains("      0      1      2      0") &&
+                       Catch::Matchers::Contains("0  -\n"));
+  CHECK_THAT(text, Catch::Matchers::EndsWith("7 smaller lines were left out\n40 deliveries\n"));
+  CHECK(source.asked == admin::Parameters{{"by", "sender"}, {"limit", "1"}});
+}
+
+TEST_CASE("queue list: sorted, the first so many are kept; counted, nothing is listed") {
+  ToldSource source;
+  const auto message = [](const char* id, int size, int attempts) {
+    return R"({"queue_id":")" + std::string(id) + R"(","arrival_time":1795295600,"message_size":)" +
+           std::to_string(size) + R"(,"sender":"a@here.example","recipients":[{"address":"b@x",)" +
+           R"("attempts":)" + std::to_string(attempts) + "}]}";
+  };
+  source.lines = {message("one", 10, 3), message("two", 30, 1), message("three", 20, 9)};
+  Printed by_size(Show::Json);
+  CHECK(run_queue_list(source, {}, {2, "size", false}, by_size.output) == Ended::Done);
+  CHECK(by_size.out.str() == source.lines[1] + "\n" + source.lines[2] + "\n");
+  CHECK(source.asked.empty());  // the limit is ours, behind the sorting
+  Printed by_attempts;
+  CHECK(run_queue_list(source, {}, {1, "attempts", false}, by_attempts.output) == Ended::Done);
+  CHECK_THAT(by_attempts.out.str(), Catch::Matchers::Contains("three") &&
+                                        !Catch::Matchers::Contains("one") &&
+                                        Catch::Matchers::EndsWith("2 more were left out\n"));
+  Printed limited(Show::Json);
+  CHECK(run_queue_list(source, {}, {2, "", false}, limited.output) == Ended::Done);
+  CHECK(source.asked == admin::Parameters{{"limit", "2"}});
+  source.lines = {R"({"deliveries":12})"};
+  Printed counted;
+  CHECK(run_queue_list(source, {}, {0, "", true}, counted.output) == Ended::Done);
+  CHECK(counted.out.str() == "12 deliveries\n");
 }
 
 TEST_CASE("queue delete: a filter prints its counts first and needs a yes") {
   ToldSource source;
   source.lines = {R"({"done":2,"being_sent":0,"not_found":0,"failed":0})"};
   FilterOptions filter;
-  filter.destination = "example.net";
+  filter.given["destination"] = "example.net";
   Printed unsure;
   CHECK(run_queue_act(source, admin::Act::Delete, {}, filter, Confirmation::Missing,
                       unsure.output) == Ended::Usage);
@@ -278,7 +329,7 @@ TEST_CASE("queue retry: what did not go as asked is named and fails the command"
   CHECK(run_queue_act(source, admin::Act::Retry, {}, {}, Confirmation::Yes, printed.output) ==
         Ended::Usage);
   FilterOptions filter;
-  filter.sender = "a";
+  filter.given["sender"] = "a";
   CHECK(run_queue_act(source, admin::Act::Retry, {"x"}, filter, Confirmation::Yes,
                       printed.output) == Ended::Usage);
 }
@@ -425,7 +476,7 @@ TEST_CASE("queue source: asks the daemon in its paths and parameters") {
   auto source = open_queue_source({directory.path(), directory.path()}, no_rows);
   REQUIRE(source);
   CHECK(source.value()->list({{"sender", "a+b@x"}}, [](std::string_view) {}));
-  CHECK(daemon.request.starts_with("GET /queue?sender=a%2Bb%40x HTTP/1.1\r\n"));
+  CHECK(daemon.request.starts_with("GET /v1/queue?sender=a%2Bb%40x HTTP/1.1\r\n"));
 }
 
 TEST_CASE("queue options: filters, ids and confirmations are read from the command line") {
@@ -439,7 +490,7 @@ TEST_CASE("queue options: filters, ids and confirmations are read from the comma
                         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     app.parse("list --state held --older-than 4h --json");
     CHECK(run() == 0);
-    CHECK(daemon.request.starts_with("GET /queue?state=held&older_than=4h HTTP/1.1\r\n"));
+    CHECK(daemon.request.starts_with("GET /v1/queue?older_than=4h&state=held HTTP/1.1\r\n"));
   }
   SECTION("no daemon and no queue") {
     app.parse("summary");

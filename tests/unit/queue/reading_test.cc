@@ -217,7 +217,7 @@ TEST_CASE("list: filters, and pages go on where the last one ended") {
     }
     request.after = page->more_after;
     ++pages;
-  } while (request.after);
+  } while (!request.after.empty());
   CHECK(messages == 5);
   CHECK(pages == 3);
 
@@ -247,10 +247,11 @@ TEST_CASE("summarise: counts by state and destination") {
   held.state = DeliveryState::Held;
   held.hold_reason = "operator";
   queue.apply(moved(first, waiting, held, std::nullopt));
-  const Result<QueueSummary> summary = summarise(queue.rows());
+  const Result<QueueSummary> summary =
+      summarise(queue.rows(), {kSampleTime + std::chrono::minutes(7)});
   REQUIRE(summary);
   REQUIRE(summary->lines.size() == 3);
-  CHECK(summary->lines[0].destination == "a.example");
+  CHECK(summary->lines[0].name == "a.example");
   CHECK(summary->lines[0].state == DeliveryState::Waiting);
   CHECK(summary->lines[0].deliveries == 1);
   CHECK(summary->lines[0].oldest == kSampleTime + std::chrono::milliseconds(2));
@@ -259,6 +260,156 @@ TEST_CASE("summarise: counts by state and destination") {
   request.filter.reason = "OPER";
   Damaged damaged;
   CHECK(list(queue.rows(), request, damaged)->messages.size() == 1);
+}
+
+TEST_CASE("summarise: by sender, user and reason, the largest first, with ages") {
+  Queue queue;
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    Message message = sample_message(i);
+    message.sender = i <= 3 ? "many@here.example" : "few" + std::to_string(i) + "@here.example";
+    message.client.user = i % 2 == 0 ? "bob" : "";
+    const Delivery before = sample_delivery(message, 1);
+    queue.apply(accepted(message, std::vector<Delivery>{before}));
+    Delivery after = before;
+    after.attempts = 1;
+    after.last.reply = "450 4.2.1 <u" + std::to_string(i) + "@example.net> try again, id 1234" +
+                       std::to_string(i) + "\r\nmore";
+    queue.apply(moved(message, before, after, std::nullopt));
+  }
+  const WallTime now = kSampleTime + std::chrono::minutes(25);
+  const Result<QueueSummary> senders = summarise(queue.rows(), {now, SummaryBy::Sender, 1});
+  REQUIRE(senders);
+  REQUIRE(senders->lines.size() == 1);
+  CHECK(senders->lines[0].name == "many@here.example");
+  CHECK(senders->lines[0].deliveries == 3);
+  CHECK(senders->lines[0].octets == 3 * (sample_message(1).header_block.size() + 7));
+  CHECK(senders->lines[0].by_age[3] == 3);  // up to 40 minutes
+  CHECK(senders->lines_left_out == 2);
+  CHECK(senders->deliveries == 5);
+  const Result<QueueSummary> users = summarise(queue.rows(), {now, SummaryBy::User});
+  REQUIRE(users->lines.size() == 2);
+  CHECK(users->lines[1].name == "bob");
+  CHECK(users->lines[1].deliveries == 2);
+  const Result<QueueSummary> reasons = summarise(queue.rows(), {now, SummaryBy::Reason});
+  REQUIRE(reasons->lines.size() == 1);
+  CHECK(reasons->lines[0].name == "450 4.2.1 * try again, id *");
+  CHECK(reasons->lines[0].deliveries == 5);
+}
+
+TEST_CASE("summarise and select: rows of an older version say it by their messages") {
+  Queue queue;
+  const Message message = queue.accept(1, {"a.example"});
+  RowOperations old;
+  old.put(Family::Waiting, waiting_key(message.id, sample_delivery(message, 1, "a.example")), {});
+  const RowOperations* const batch[] = {&old};
+  REQUIRE(queue.rows().write(batch, Sync::Yes));
+  const Result<QueueSummary> summary = summarise(queue.rows(), {kSampleTime, SummaryBy::Sender});
+  REQUIRE(summary->lines.size() == 1);
+  CHECK(summary->lines[0].name == "alice@here.example");
+  SelectRequest request;
+  request.filter.sender = "alice@*";
+  Damaged damaged;
+  CHECK(select_deliveries(queue.rows(), request, damaged)->deliveries.size() == 1);
+  request.filter.sender = "bob@*";
+  CHECK(select_deliveries(queue.rows(), request, damaged)->deliveries.empty());
+}
+
+TEST_CASE("select: each condition, alone and in pages") {
+  Queue queue;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    queue.accept(i, {"d" + std::to_string(i % 4) + ".example", "both.example"});
+  }
+  Message other = sample_message(100, 1, "a longer body, so that its size tells\r\n");
+  other.sender.clear();
+  other.client = {base::IpAddress::v4({198, 51, 100, 9}), "other", "lan", "carol"};
+  other.header_block = "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= an alle\r\nMessage-ID: <x@y>\r\n\r\n";
+  const Delivery before = sample_delivery(other, 1, "d0.example");
+  queue.apply(accepted(other, std::vector<Delivery>{before}));
+  Delivery held = before;
+  held.state = DeliveryState::Held;
+  held.hold_reason = "spam run";
+  held.attempts = 4;
+  held.last.host = "mx1.d0.example[192.0.2.3]:25";
+  held.last.reply = "451 4.7.1 greylisted";
+  queue.apply(moved(other, before, held, std::nullopt));
+
+  const auto count = [&](const QueueFilter& filter) {
+    SelectRequest request;
+    request.filter = filter;
+    request.deliveries_max = 3;
+    std::size_t found = 0;
+    do {
+      const Result<SelectedPage> page = select_deliveries(queue.rows(), request, queue.damaged_);
+      REQUIRE(page);
+      CHECK(page->deliveries.size() <= 3);
+      found += page->deliveries.size();
+      request.after = page->more_after;
+    } while (!request.after.empty());
+    return found;
+  };
+  const auto with = [](auto set) {
+    QueueFilter filter;
+    set(filter);
+    return filter;
+  };
+  CHECK(count({}) == 41);
+  CHECK(count(with([](auto& f) { f.destination = "both.example"; })) == 20);
+  CHECK(count(with([](auto& f) { f.destination = "D0.example"; })) == 6);
+  CHECK(count(with([](auto& f) { f.destination = "d*.example"; })) == 21);
+  CHECK(count(with([](auto& f) { f.state = DeliveryState::Held; })) == 1);
+  CHECK(count(with([](auto& f) { f.sender = "<>"; })) == 1);
+  CHECK(count(with([](auto& f) { f.sender = "ALICE@*"; })) == 40);
+  CHECK(count(with([](auto& f) { f.recipient = "bob2@*"; })) == 20);
+  CHECK(count(with([](auto& f) { f.user = "car*"; })) == 1);
+  CHECK(count(with([](auto& f) { f.client = *base::parse_ip_network("198.51.100.0/24"); })) == 1);
+  CHECK(count(with([](auto& f) { f.site = "*.d0.example[*"; })) == 1);
+  CHECK(count(with([](auto& f) { f.reason = "GREYLIST"; })) == 1);
+  CHECK(count(with([](auto& f) { f.reason = "spam"; })) == 1);
+  CHECK(count(with([](auto& f) { f.reason = "spam*"; })) == 1);
+  CHECK(count(with([](auto& f) { f.reason = "*spam"; })) == 0);
+  CHECK(count(with([](auto& f) { f.attempts_min = 4; })) == 1);
+  CHECK(count(with([](auto& f) { f.subject = "grüße"; })) == 1);
+  CHECK(count(with([](auto& f) { f.subject = "hi"; })) == 40);
+  CHECK(count(with([](auto& f) { f.message_id = "<x@y>"; })) == 1);
+  CHECK(count(with([](auto& f) { f.message_id = "X@*"; })) == 1);
+  CHECK(count(with([](auto& f) { f.larger_than = 70; })) == 1);
+  CHECK(count(with([](auto& f) { f.accepted_after = sample_id(100).made_at(); })) == 1);
+  CHECK(count(with([](auto& f) { f.accepted_before = sample_id(10).made_at(); })) == 20);
+  CHECK(count(with([](auto& f) { f.message = sample_id(3); })) == 2);
+  CHECK(count(with([](auto& f) { f.delivery = DeliveryId{sample_id(3), 2}; })) == 1);
+  CHECK(count(with([](auto& f) {
+          f.destination = "d0.example";
+          f.sender = "<>";
+          f.subject = "alle";
+        })) == 1);
+  CHECK(queue.damaged_.empty());
+}
+
+TEST_CASE("list: of a destination each message comes once, though it has several rows there") {
+  Queue queue;
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    const Message message = queue.accept(i, {"a.example", "b.example", "a.example"});
+    const Delivery before = sample_delivery(message, 3, "a.example");
+    Delivery after = before;
+    after.due = message.accepted + std::chrono::hours(1);
+    queue.apply(moved(message, before, after, std::nullopt));
+  }
+  ListRequest request;
+  request.filter.destination = "A.example";
+  request.messages_max = 2;
+  std::vector<MessageId> seen;
+  do {
+    Damaged damaged;
+    const Result<ListedPage> page = list(queue.rows(), request, damaged);
+    REQUIRE(page);
+    for (const MessageWithDeliveries& one : page->messages) {
+      seen.push_back(one.message->id);
+      CHECK(one.deliveries.size() == 2);
+    }
+    request.after = page->more_after;
+  } while (!request.after.empty());
+  CHECK(seen == std::vector<MessageId>{sample_id(0), sample_id(1), sample_id(2), sample_id(3),
+                                       sample_id(4)});
 }
 
 TEST_CASE("notes: what was noted of a kind is read back, an empty value removes") {

@@ -199,7 +199,7 @@ TEST_CASE("store: several loops commit at once, each hears of its own on its own
   await(answered);
   CHECK(strangers == 0);
   auto [done, summary] = expect<QueueSummary>();
-  store->summarise(first, std::move(done));
+  store->summarise(first, {kSampleTime}, std::move(done));
   CHECK(await(summary)->lines.empty());
 }
 
