@@ -11,6 +11,9 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "mta/base/result.h"
+#include "mta/cli/queue_source.h"
+
 namespace rockdove::cli {
 
 // Exit statuses.
@@ -33,8 +36,18 @@ struct Command {
 // --config FILE; empty: not given (see daemon::configuration_path).
 void add_config_option(CLI::App& app, std::string& path);
 
-// Each in the file of its name.
+// Where the configuration at `path` has the queue; "" for the path: see add_config_option().
+[[nodiscard]] base::Result<QueuePaths> find_queue_paths(const std::string& path);
+// For reading, with no daemon there.
+[[nodiscard]] base::Result<std::unique_ptr<queue::Rows>> open_queue_rows(
+    const std::string& state_dir);
+
+// Each in the file of its name; those of Postfix's names in postfix_names.cc.
 Action add_check(CLI::App& app);
+Action add_mailq(CLI::App& app);
+Action add_postcat(CLI::App& app);
+Action add_postqueue(CLI::App& app);
+Action add_postsuper(CLI::App& app);
 Action add_queue(CLI::App& app);
 Action add_route(CLI::App& app);
 Action add_send(CLI::App& app);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "mta/cli/commands.h"
+#include "mta/cli/postfix_names.h"
 
 namespace rockdove::cli {
 namespace {
@@ -15,6 +16,11 @@ constexpr std::array kCommands = {
     Command{"queue", "Look at the queue and act on it", add_queue},
     Command{"route", "Explain where mail to an address would go", add_route},
     Command{"user", "Accounts that clients log in with", add_user},
+    Command{"mailq", "The queue, as Postfix's command of this name shows it", add_mailq},
+    Command{"postqueue", "The queue, with the options of Postfix's postqueue", add_postqueue},
+    Command{"postsuper", "Acts on the queue, with the options of Postfix's postsuper",
+            add_postsuper},
+    Command{"postcat", "A queued message, with the options of Postfix's postcat", add_postcat},
     Command{"version", "Print the version", add_version},
 };
 
@@ -70,5 +76,11 @@ int run(int count, char** arguments) {
 }  // namespace rockdove::cli
 
 int main(int count, char** arguments) {
+  // A link with the name of one of Postfix's commands behaves as that command.
+  const std::string_view path = count > 0 ? arguments[0] : "";
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  const std::vector<std::string> rest(arguments + (count > 0 ? 1 : 0), arguments + count);
+  if (const std::optional<int> status = rockdove::cli::run_postfix_command(name, rest))
+    return *status;
   return rockdove::cli::run(count, arguments);
 }

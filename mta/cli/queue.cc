@@ -5,9 +5,8 @@
 #include "queue/rocks_rows.h"
 
 namespace rockdove::cli {
-namespace {
 
-base::Result<QueuePaths> find_paths(const std::string& path) {
+base::Result<QueuePaths> find_queue_paths(const std::string& path) {
   const daemon::ParsedConfiguration parsed =
       daemon::load_configuration_keys(daemon::configuration_path(path));
   if (!parsed.configuration) {
@@ -17,14 +16,17 @@ base::Result<QueuePaths> find_paths(const std::string& path) {
   return QueuePaths{parsed.configuration->runtime_dir, parsed.configuration->state_dir};
 }
 
+base::Result<std::unique_ptr<queue::Rows>> open_queue_rows(const std::string& state_dir) {
+  return queue::open_rocks_rows_read_only({state_dir + "/queue", {}});
+}
+
+namespace {
+
 QueueEnvironment environment(CLI::App& app) {
   auto path = std::make_shared<std::string>();
   add_config_option(app, *path);
   app.fallthrough();  // --config may stand behind `list` as well
-  return {[path] { return find_paths(*path); },
-          [](const std::string& state_dir) {
-            return queue::open_rocks_rows_read_only({state_dir + "/queue", {}});
-          }};
+  return {[path] { return find_queue_paths(*path); }, open_queue_rows};
 }
 
 }  // namespace

@@ -127,6 +127,8 @@ class RowsSource : public QueueSource {
   RowsSource(std::unique_ptr<daemon::StateLock> lock, std::unique_ptr<queue::Rows> rows)
       : lock_(std::move(lock)), rows_(std::move(rows)) {}
 
+  [[nodiscard]] bool is_running() const override { return false; }
+
   Result<void> list(const admin::Parameters& query, const LineSink& sink) override {
     const base::WallTime now = base::read_clocks().wall;
     Result<admin::ListQuery> parsed = admin::parse_list(query, now);

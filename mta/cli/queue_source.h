@@ -30,6 +30,9 @@ class QueueSource {
  public:
   virtual ~QueueSource() = default;
 
+  // Whether the daemon answers: without it the queue can only be looked at.
+  [[nodiscard]] virtual bool is_running() const { return true; }
+
   // A filter, and perhaps `limit`.
   [[nodiscard]] virtual base::Result<void> list(const admin::Parameters& query,
                                                 const LineSink& sink) = 0;

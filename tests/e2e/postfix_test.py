@@ -1,6 +1,7 @@
-"""Programs that read Postfix's log, unchanged, on the log of a relay with log.format = "postfix": Debian's pflogsumm and
-fail2ban-regex."""
+"""Scripts and programs written for Postfix, unchanged, on Rockdove: its commands under Postfix's names, and its log
+with log.format = "postfix". The programs are Debian's: check_mailq, pflogsumm, fail2ban-regex."""
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from main import run_tests  # noqa: E402
 from relay import Relay, until  # noqa: E402
 from sinks import Sink  # noqa: E402
 
+NAMES = ("mailq", "postqueue", "postsuper", "postcat")
+CHECK_MAILQ = "/usr/lib/nagios/plugins/check_mailq"
 FILTER = "/etc/fail2ban/filter.d/postfix.conf"
 
 
@@ -22,6 +25,155 @@ class Base(unittest.TestCase):
     def start(self, thing):
         self.addCleanup(thing.__exit__, None, None, None)
         return thing.__enter__()
+
+    def links(self, relay):
+        """A folder with the commands under their names, and an environment that finds them and this relay."""
+        folder = os.path.join(relay.folder, "bin")
+        os.makedirs(folder, exist_ok=True)
+        for name in NAMES:
+            os.symlink(relay_module.ROCKDOVE, os.path.join(folder, name))
+        self.environment = {**os.environ, "PATH": folder + ":" + os.environ["PATH"], "ROCKDOVE_CONFIG": relay.configuration}
+
+    def sh(self, script, expect=0, **options):
+        """A line of shell, as a script has it."""
+        done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, timeout=60, env=self.environment,
+                              **options)
+        self.assertEqual(done.returncode, expect, script + "\n" + done.stdout + done.stderr)
+        return done
+
+
+class Commands(Base):
+    def setUp(self):
+        self.sink = self.start(Sink("rcpt:later*@*=451 4.7.1 greylisted, come back"))
+        self.relay = self.start(Relay(to=self.sink.url, retry=["1h"]))
+        self.links(self.relay)
+        self.one = self.relay.submit("a@one.example", ["later1@x.example"])
+        self.two = self.relay.submit("b@two.example", ["later2@y.example", "later3@y.example"],
+                                     b"Subject: two\r\n\r\nfirst\r\n.second\r\n" + b"x" * 2000 + b"\r\n")
+        self.relay.wait_for("deferred", 3)
+        until(lambda: self.attempts() == [1, 1, 1], "three attempts")
+
+    def attempts(self):
+        return [r["attempts"] for e in self.relay.queue("list") for r in e["recipients"]]
+
+    def json(self):
+        return {entry["queue_id"]: entry for entry in map(json.loads, self.sh("postqueue -j").stdout.splitlines())}
+
+    def test_mailq_is_the_table_that_scripts_parse(self):
+        for command in ("mailq", "postqueue -p", "postqueue -c /etc/postfix -v -p", relay_module.ROCKDOVE + " postqueue -p"):
+            lines = self.sh(command).stdout.splitlines()
+            self.assertEqual(lines[0], "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------")
+            self.assertRegex(lines[1], r"^%s +\d+ [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d  a@one\.example$" % self.one)
+            self.assertEqual(lines[1].index("a@one"), 41)
+            self.assertRegex(lines[2], r"^ *\(host .* said: 451 4\.7\.1 greylisted, come back\)$")
+            self.assertEqual(lines[3], " " * 41 + "later1@x.example")
+            self.assertEqual(lines[4], "")
+            self.assertEqual([line.strip() for line in lines[7:9]], ["later2@y.example", "later3@y.example"])
+            self.assertRegex(lines[-1], r"^-- \d+ Kbytes in 2 Requests\.$")
+
+    def test_the_idioms_of_the_manual_page_and_of_scripts(self):
+        self.assertEqual(self.sh("mailq | tail -n 1 | awk '{print $5}'").stdout, "2\n")
+        self.assertEqual(self.sh("mailq | grep -c '^[0-9A-Za-z]'").stdout, "2\n")
+        self.assertEqual(self.sh("postqueue -j | jq -r 'select(.recipients[0].address == \"later1@x.example\")"
+                                 " | select(.recipients[1].address == null) | .queue_id'").stdout, self.one + "\n")
+        self.assertEqual(self.sh("postqueue -j | jq -s 'map(.recipients | length) | add'").stdout, "3\n")
+        done = self.sh("""mailq | tail -n +2 | grep -v '^ *(' | awk 'BEGIN { RS = "" }
+                              { if ($7 == "b@two.example") print $1 }' | tr -d '*!' | postsuper -d -""")
+        self.assertEqual(done.stderr, "postsuper: %s: removed\npostsuper: Deleted: 1 message\n" % self.two)
+        self.assertEqual(list(self.json()), [self.one])
+        self.sh("mailq | grep -E '^[0-9A-Za-z]{10,}[*!]? ' | cut -d' ' -f1 | postsuper -d -")
+        self.assertEqual(self.sh("mailq").stdout, "Mail queue is empty\n")
+        self.assertEqual(self.sh("postqueue -j").stdout, "")
+
+    def test_postqueue_j_has_postfixs_keys_and_no_others(self):
+        entry = self.json()[self.two]
+        self.assertEqual(list(entry), ["queue_name", "queue_id", "arrival_time", "message_size", "forced_expire", "sender",
+                                       "recipients"])
+        self.assertEqual((entry["queue_name"], entry["sender"], entry["forced_expire"]), ("deferred", "b@two.example", False))
+        self.assertEqual([list(r) for r in entry["recipients"]], [["address", "delay_reason"]] * 2)
+        self.assertGreater(entry["message_size"], 2000)
+        self.assertEqual(self.sh("postqueue -j | grep -c '\"queue_id\": \"%s\"'" % self.one).stdout, "1\n")
+
+    def test_postqueue_tries_again(self):
+        self.sh("postqueue -i " + self.one)
+        until(lambda: self.attempts() == [2, 1, 1], "one more attempt")
+        self.sh("postqueue -s y.example")
+        until(lambda: self.attempts() == [2, 2, 2], "two more attempts")
+        self.sh("postqueue -f")
+        until(lambda: self.attempts() == [3, 3, 3], "three more attempts")
+
+    def test_postsuper_requeues_and_deletes(self):
+        self.assertEqual(self.sh("postsuper -r " + self.one).stderr,
+                         "postsuper: %s: requeued\npostsuper: Requeued: 1 message\n" % self.one)
+        until(lambda: self.attempts() == [2, 1, 1], "an attempt")
+        self.assertIn("Requeued: 2 messages\n", self.sh("postsuper -r ALL").stderr)
+        until(lambda: self.attempts() == [3, 2, 2], "three attempts")
+        self.assertIn("Deleted: 0 messages\n", self.sh("postsuper -d ALL hold").stderr)
+        self.assertIn("Deleted: 0 messages\n", self.sh("postsuper -d %s hold" % self.one).stderr)
+        self.assertIn("Deleted: 0 messages\n", self.sh("postsuper -d ALL active").stderr)
+        self.assertEqual(self.sh("postsuper -d ALL deferred").stderr, "postsuper: Deleted: 2 messages\n")
+        self.assertEqual(self.sh("mailq").stdout, "Mail queue is empty\n")
+
+    def test_what_is_wrong_ends_as_with_postfix(self):
+        self.assertIn("usage: postqueue -f", self.sh("postqueue", expect=69).stderr)
+        self.assertIn("invalid option -- 'x'", self.sh("postqueue -x", expect=69).stderr)
+        self.assertIn('invalid name: "a.b"', self.sh("postqueue -i a.b", expect=69).stderr)
+        self.assertIn("invalid destination", self.sh("postqueue -s 'a b'", expect=69).stderr)
+        self.sh("postqueue -p -f", expect=69)
+        self.assertIn("fatal: usage: postsuper", self.sh("postsuper -x", expect=1).stderr)
+        self.assertIn("invalid directory name: nosuch", self.sh("postsuper -d ALL nosuch", expect=1).stderr)
+        done = self.sh("postsuper -d ABC/D -d 3AAAAAAAAAAA -d all")
+        self.assertEqual(done.stderr, "postsuper: warning: invalid mail queue id: ABC/D\npostsuper: Deleted: 0 messages\n")
+        self.assertIn("has no -h", self.sh("postsuper -h ALL", expect=1).stderr)
+        self.assertEqual(self.sh("postsuper; postsuper -p; postsuper -s").stderr, "")
+        self.assertIn("No such file", self.sh("postcat -q 3AAAAAAAAAAA", expect=1).stderr)
+        for name in NAMES:
+            self.assertIn(name, self.sh(name + " --help").stdout)
+        self.relay.stop()
+        done = self.sh("mailq")
+        self.assertIn("Mail system is down", done.stderr)
+        self.assertIn("in 2 Requests", done.stdout)
+        for option in ("-f", "-i " + self.one, "-s x.example"):
+            self.assertIn("fatal: Cannot flush mail queue - mail system is down", self.sh("postqueue " + option, expect=69).stderr)
+        self.assertIn("fatal: ", self.sh("postsuper -d ALL", expect=1).stderr)
+        self.assertIn("Subject: two", self.sh("postcat -q " + self.two).stdout)
+
+    def test_postcat_shows_envelope_header_and_body(self):
+        text = self.sh("postcat -q " + self.two).stdout
+        self.assertTrue(text.startswith("*** ENVELOPE RECORDS deferred/%s ***\nmessage_size: " % self.two), text)
+        envelope, rest = text.split("*** MESSAGE CONTENTS deferred/%s ***\n" % self.two)
+        for line in ("sender: b@two.example", "recipient: later2@y.example", "recipient: later3@y.example",
+                     "named_attribute: client_address=127.0.0.1", "named_attribute: helo_name=client.example"):
+            self.assertIn(line + "\n", envelope)
+        self.assertRegex(envelope, r"(?m)^message_arrival_time: [A-Z]\w\w [A-Z]\w\w [ \d]\d [\d:]{8} \d{4}$")
+        content, end = rest.split("*** HEADER EXTRACTED deferred/%s ***\n" % self.two)
+        self.assertEqual(end, "*** MESSAGE FILE END deferred/%s ***\n" % self.two)
+        self.assertTrue(content.endswith("Subject: two\n" + content.split("Subject: two\n")[1]))
+        self.assertTrue(content.split("\n\n", 1)[1] == "first\n.second\n" + "x" * 2000 + "\n")
+        self.assertEqual(self.sh("postcat -hq " + self.two).stdout + self.sh("postcat -bq " + self.two).stdout, content)
+        self.assertEqual(self.sh("postcat -bh -q " + self.two).stdout, content)
+        self.assertNotIn("\r", content)
+        self.assertIn("sender: ", self.sh("postcat -eq " + self.two).stdout)
+        self.assertNotIn("Subject", self.sh("postcat -eq " + self.two).stdout)
+
+    def test_check_mailq_counts(self):
+        if not os.path.exists(CHECK_MAILQ) or not os.path.exists("/usr/bin/mailq"):
+            self.skipTest("check_mailq (monitoring-plugins-standard) or a /usr/bin/mailq is not installed")
+        # The plugin knows no other path than /usr/bin/mailq: in a namespace of its own, that is ours.
+        inside = "mount --bind %s /usr/bin/mailq && exec %s -M postfix" % (relay_module.ROCKDOVE, CHECK_MAILQ)
+        done = subprocess.run(["unshare", "-m", "sh", "-c", "mount --bind %s /usr/bin/mailq" % relay_module.ROCKDOVE],
+                              capture_output=True)
+        if done.returncode != 0:
+            self.skipTest("this machine allows no mount in a namespace")
+
+        def check(warning, critical, expect):
+            script = "unshare -m sh -c '%s -w %d -c %d'" % (inside, warning, critical)
+            return self.sh(script, expect=expect).stdout
+        self.assertEqual(check(10, 20, 0), "OK: postfix mailq (2) is below threshold (10/20)|unsent=2;10;20;0\n")
+        self.assertIn("WARNING: postfix mailq is 2", check(2, 20, 1))
+        self.assertIn("CRITICAL: postfix mailq is 2", check(1, 2, 2))
+        self.sh("postsuper -d ALL")
+        self.assertIn("OK: postfix mailq reports queue is empty|unsent=0", check(1, 2, 0))
 
 
 class PostfixLog(Base):
