@@ -148,4 +148,10 @@ Change noted(std::string_view kind, std::string_view name, std::string_view valu
   return builder.take();
 }
 
+Change noted_if_accepted(std::string_view kind, std::string_view name, std::string_view value) {
+  ChangeBuilder builder(Change::Kind::Acceptance);
+  builder.rows().put(Family::Sites, site_key(kind, name), value);
+  return builder.take();
+}
+
 }  // namespace rockdove::queue

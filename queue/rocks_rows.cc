@@ -437,7 +437,7 @@ Result<std::unique_ptr<Rows>> open_rocks_rows(const RocksSettings& settings) {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   // RocksDB would make it as well, but complain in the log that it was not there.
-  if (mkdir(settings.directory.c_str(), 0750) != 0 && errno != EEXIST) {
+  if (mkdir(settings.directory.c_str(), 0700) != 0 && errno != EEXIST) {
     return Error::system("making the directory " + settings.directory, errno);
   }
   const rocksdb::Status status = rocksdb::DB::Open(

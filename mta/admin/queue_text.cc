@@ -145,7 +145,10 @@ Json listed_json(const queue::Message& message, const std::vector<Delivery>& del
   json["kind"] = kind_name(message.kind);
   json["recipients_at_acceptance"] = message.recipients;
   if (!message.client.listener.empty()) {
-    json["client"] = base::format_ip_address(message.client.address);
+    // Users of this machine have no address; `user` says who it was.
+    json["client"] = message.client.address.is_unspecified()
+                         ? "local"
+                         : base::format_ip_address(message.client.address);
     json["helo"] = message.client.helo;
     json["listener"] = message.client.listener;
   }

@@ -51,6 +51,7 @@ Action add_postsuper(CLI::App& app);
 Action add_queue(CLI::App& app);
 Action add_route(CLI::App& app);
 Action add_send(CLI::App& app);
+Action add_sendmail(CLI::App& app);
 Action add_serve(CLI::App& app);
 Action add_sink(CLI::App& app);
 Action add_user(CLI::App& app);

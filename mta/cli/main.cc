@@ -4,6 +4,7 @@
 
 #include "mta/cli/commands.h"
 #include "mta/cli/postfix_names.h"
+#include "mta/cli/sendmail.h"
 
 namespace rockdove::cli {
 namespace {
@@ -12,6 +13,8 @@ constexpr std::array kCommands = {
     Command{"serve", "Run the relay in the foreground", add_serve},
     Command{"check", "Validate the configuration and print what it means", add_check},
     Command{"send", "Submit one message to any server, as a test", add_send},
+    Command{"sendmail", "Take a message as sendmail(1) does, from any user of this machine",
+            add_sendmail},
     Command{"sink", "Accept all mail into a directory, for tests and staging", add_sink},
     Command{"queue", "Look at the queue and act on it", add_queue},
     Command{"route", "Explain where mail to an address would go", add_route},
@@ -81,6 +84,8 @@ int main(int count, char** arguments) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
   const std::vector<std::string> rest(arguments + (count > 0 ? 1 : 0), arguments + count);
   if (const std::optional<int> status = rockdove::cli::run_postfix_command(name, rest))
+    return *status;
+  if (const std::optional<int> status = rockdove::cli::run_sendmail_command(name, rest))
     return *status;
   return rockdove::cli::run(count, arguments);
 }

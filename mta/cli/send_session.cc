@@ -182,6 +182,7 @@ void SendSession::on(const smtp::SessionFailed& failed) {
   // What goes wrong after the message was answered, as a QUIT without reply, changes nothing.
   if (!outcome_.ended) {
     outcome_.failure = describe(failed);
+    outcome_.reply = failed.reply;
     if (is_tls_failure(failed, tls_state(), plan_)) {
       const bool is_about_server = !loss_ || loss_->how == net::Loss::How::PeerClosed;
       outcome_.failure =

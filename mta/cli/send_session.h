@@ -30,6 +30,7 @@ struct SendOutcome {
   bool ended = false;                          // the transaction came to its end
   std::vector<smtp::RecipientResult> results;  // one a recipient, when there was a transaction
   std::string failure;                         // what else went wrong; "": nothing
+  std::optional<smtp::Reply> reply{};          // that ended the session before its transaction
   std::string tls;                             // as net::describe(TlsInfo); "": none
 };
 

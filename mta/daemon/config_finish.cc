@@ -126,7 +126,7 @@ void check_route(const RouteDraft& draft, const Draft& all, Problems& problems) 
     problems.error(draft.order_at, "`order` wants a list in `to`");
   if (!draft.route.listener.empty()) {
     std::vector<std::string_view> names;
-    bool found = false;
+    bool found = draft.route.listener == all.configuration.inbound.submission.listener.name;
     for (const ListenerDraft& listener : all.listeners) {
       names.push_back(listener.settings.name);
       found = found || listener.settings.name == draft.route.listener;

@@ -39,6 +39,10 @@ inbound::ListenerSettings& listener(Draft& draft) {
   return draft.listeners.back().settings;
 }
 
+inbound::ListenerSettings& submission(Draft& draft) {
+  return draft.configuration.inbound.submission.listener;
+}
+
 outbound::Route& route(Draft& draft) {
   return draft.routes.back().route;
 }
@@ -203,7 +207,7 @@ void read_servers(Value& value, Draft& draft) {
   }
 }
 
-constexpr std::array<Section, 13> kSections = {{
+constexpr std::array<Section, 14> kSections = {{
     {"", SectionKind::Top, "Keys before any section."},
     {"log", SectionKind::Table, "One line for each thing that happens to a message."},
     {"limits", SectionKind::Table, "What the daemon may use."},
@@ -215,6 +219,8 @@ constexpr std::array<Section, 13> kSections = {{
      "all."},
     {"relay", SectionKind::Table, "Mail that is accepted from anyone and passed on."},
     {"local", SectionKind::Table, "Mail for this machine itself: `root`, cron's reports."},
+    {"sendmail", SectionKind::Table,
+     "Mail of the users of this machine, by the command `sendmail`: see sendmail.md."},
     {"auth", SectionKind::Table, "Accounts of clients that log in."},
     {"route", SectionKind::List,
      "Where mail goes. The first route whose conditions all hold wins; without one, mail goes by "
@@ -388,6 +394,33 @@ constexpr std::
                     "files and `:include:` are not supported. Need not exist unless it is named "
                     "here.",
                     read_aliases},
+
+                Key{"sendmail", "users", "list of user names or numbers", "[]",
+                    "Who may send mail. Empty: everybody.",
+                    [](Value& value, Draft& draft) {
+                      std::vector<std::string>& users = draft.configuration.inbound.submission.users;
+                      users.clear();
+                      for (Value& item : value.texts()) read_name(item, users.emplace_back());
+                    }},
+                Key{"sendmail", "max_message_size", "size", "\"50M\"",
+                    "Larger messages are refused.",
+                    [](Value& value, Draft& draft) {
+                      value.size(submission(draft).max_message_size, {64'000, 2 * kGiga});
+                    }},
+                Key{"sendmail", "max_recipients", "whole number", "1000",
+                    "Of one message; for more, `sendmail` sends it again to the others.",
+                    [](Value& value, Draft& draft) {
+                      value.whole_number(submission(draft).max_recipients, {100, 100'000});
+                    }},
+                Key{"sendmail", "rate", "rate", "\"600/min\"",
+                    "Messages of one user; what is more waits in `state_dir`/incoming. `\"off\"`: "
+                    "no limit.",
+                    [](Value& value, Draft& draft) { value.rate(submission(draft).rate); }},
+                Key{"sendmail", "connections", "whole number", "50",
+                    "At once, of one user.",
+                    [](Value& value, Draft& draft) {
+                      value.whole_number(submission(draft).connections, {1, kMany});
+                    }},
 
                 Key{"auth", "users", "path", "\"/etc/rockdove/users\"",
                     "The accounts, as `rockdove user` writes them. Need not exist.", read_users},

@@ -15,6 +15,7 @@
 #include "mta/daemon/config_document.h"
 #include "mta/daemon/config_finish.h"
 #include "mta/daemon/config_table.h"
+#include "mta/daemon/machine_name.h"
 #include "mta/daemon/privileges.h"
 #include "mta/daemon/read_file.h"
 
@@ -172,23 +173,6 @@ bool others_may_read(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IROTH) != 0;
 }
 
-// The full name that the machine gives itself; it may have to ask DNS.
-std::string machine_name() {
-  constexpr std::size_t kNameOctetsMax = 256;
-  std::array<char, kNameOctetsMax> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "";
-  const std::string short_name = name.data();
-  if (short_name.find('.') != std::string::npos) return short_name;
-  addrinfo hints = {};
-  hints.ai_flags = AI_CANONNAME;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(short_name.c_str(), nullptr, &hints, &found) != 0) return short_name;
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  const std::string full_name = found->ai_canonname == nullptr ? short_name : found->ai_canonname;
-  return full_name == "localhost" ? short_name : full_name;
-}
-
 enum class Extent : std::uint8_t { Keys, Whole };
 
 ParsedConfiguration parse(std::string_view text, Surroundings& surroundings, Extent extent) {
@@ -235,6 +219,22 @@ ParsedConfiguration load(const std::string& path, Extent extent) {
 }
 
 }  // namespace
+
+std::string machine_name() {
+  constexpr std::size_t kNameOctetsMax = 256;
+  std::array<char, kNameOctetsMax> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "";
+  const std::string short_name = name.data();
+  if (short_name.find('.') != std::string::npos) return short_name;
+  addrinfo hints = {};
+  hints.ai_flags = AI_CANONNAME;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(short_name.c_str(), nullptr, &hints, &found) != 0) return short_name;
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+  const std::string full_name = found->ai_canonname == nullptr ? short_name : found->ai_canonname;
+  return full_name == "localhost" ? short_name : full_name;
+}
 
 ParsedConfiguration parse_configuration(std::string_view text, Surroundings surroundings) {
   return parse(text, surroundings, Extent::Whole);

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "mta/inbound/local_user.h"
 #include "queue/change.h"
 
 namespace rockdove::daemon {
@@ -102,7 +103,7 @@ void count_clients(const CountingPointer& counting, const std::vector<queue::Not
         .line(base::Level::Error,
               "the process failed three times in this client's sessions; it is answered 421 for a "
               "day")
-        .field("client", row.name);
+        .field("client", inbound::describe_client(*client));
     counting->held_clients.insert(*client);
   }
   for (const base::IpAddress& client : counting->crashed_clients) {

@@ -17,6 +17,7 @@ std::shared_ptr<const PreparedSettings> prepare(RelaySettings settings) {
   const auto inbound = std::make_shared<const inbound::InboundSettings>(settings.inbound);
   for (std::size_t number = 0; number < inbound->listeners.size(); ++number)
     prepared->listeners.push_back(inbound::make_listener_context(inbound, number));
+  prepared->submission = inbound::make_submission_context(inbound);
   prepared->settings = std::move(settings);
   return prepared;
 }
@@ -121,6 +122,10 @@ void Relay::use_authenticator(inbound::Authenticator& authenticator) {
   for (const auto& shard : shards_) shard->reception.authenticator = &authenticator;
 }
 
+void Relay::use_user_names(std::function<std::string(std::uint32_t user)> name_of_user) {
+  for (const auto& shard : shards_) shard->reception.name_of_user = name_of_user;
+}
+
 void Relay::find_queues(unsigned loop) {
   shards_[loop]->dispatcher.find_queues();
 }
@@ -147,6 +152,19 @@ std::unique_ptr<net::Protocol> Relay::accept(unsigned loop, std::size_t listener
     return inbound::make_receiver(shard.reception, context, client);
   };
   return net::make_proxied(std::move(handlers));
+}
+
+std::unique_ptr<net::Protocol> Relay::accept_local(unsigned loop, const net::ConnectionInfo& info) {
+  if (!info.credentials) return nullptr;  // the kernel did not say who it is
+  Shard& shard = *shards_[loop];
+  return inbound::make_receiver(shard.reception, shard.current->submission, info);
+}
+
+std::unique_ptr<inbound::Submission> Relay::submit(unsigned loop, inbound::SubmittedFile file,
+                                                   inbound::Submission::Handlers handlers) {
+  Shard& shard = *shards_[loop];
+  return std::make_unique<inbound::Submission>(shard.reception, shard.current->submission,
+                                               std::move(file), std::move(handlers));
 }
 
 void Relay::use(unsigned loop, std::shared_ptr<const PreparedSettings> settings) {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -19,6 +20,7 @@
 #include "mta/base/loop.h"
 #include "mta/inbound/reception.h"
 #include "mta/inbound/settings.h"
+#include "mta/inbound/submission.h"
 #include "mta/net/network.h"
 #include "mta/outbound/router.h"
 #include "mta/outbound/settings.h"
@@ -55,6 +57,7 @@ struct RelaySettings {
 struct PreparedSettings {
   RelaySettings settings;
   std::vector<std::shared_ptr<const inbound::ListenerContext>> listeners;  // by their number
+  std::shared_ptr<const inbound::ListenerContext> submission;              // of submit.sock
 };
 
 [[nodiscard]] std::shared_ptr<const PreparedSettings> prepare(RelaySettings settings);
@@ -74,6 +77,9 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
   // Before the loops run: who checks the logins of clients. Without, AUTH is not offered.
   void use_authenticator(inbound::Authenticator& authenticator);
 
+  // Before the loops run: how the users of this machine are called, from any thread.
+  void use_user_names(std::function<std::string(std::uint32_t user)> name_of_user);
+
   // These on the thread of the loop with this index.
   // Looks into the store for what waits there; also after it was reopened.
   void find_queues(unsigned loop);
@@ -83,6 +89,13 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
   // The protocol for a connection to listener number `listener` of the settings; never null.
   [[nodiscard]] std::unique_ptr<net::Protocol> accept(unsigned loop, std::size_t listener,
                                                       const net::ConnectionInfo& info);
+  // The same for users of this machine: a connection to submit.sock, and a file that `sendmail`
+  // left.
+  [[nodiscard]] std::unique_ptr<net::Protocol> accept_local(unsigned loop,
+                                                            const net::ConnectionInfo& info);
+  [[nodiscard]] std::unique_ptr<inbound::Submission> submit(unsigned loop,
+                                                            inbound::SubmittedFile file,
+                                                            inbound::Submission::Handlers handlers);
   // Ends in order: no new messages in, nothing new starts out, what is under way goes on.
   void stop(unsigned loop);
   // Nothing is being sent from this loop any more.

@@ -28,6 +28,7 @@
 #include "mta/daemon/crashes.h"
 #include "mta/daemon/free_memory.h"
 #include "mta/daemon/listening.h"
+#include "mta/daemon/local_mail.h"
 #include "mta/daemon/lock.h"
 #include "mta/daemon/monitor.h"
 #include "mta/daemon/notify.h"
@@ -168,6 +169,7 @@ class Server {
   std::unique_ptr<LoopListeners> admin_listeners_;  // of the first loop
   std::unique_ptr<Relay> relay_;
   std::unique_ptr<inbound::Accounts> accounts_;
+  LocalMail local_mail_;
   std::unique_ptr<Monitor> monitor_;
   std::unique_ptr<admin::ControlServer> control_;
   // Ends first of these: what it still answers is posted to the loops and counted in the relay.
@@ -185,7 +187,7 @@ Result<void> Server::start() {
   const unsigned loops =
       std::min(configuration_.threads == 0 ? processors : configuration_.threads, base::kLoopsMax);
   // What needs root comes first: folders below /var and /run, and ports below 1024.
-  for (const auto& [path, mode] : {std::pair{configuration_.state_dir, mode_t{0750}},
+  for (const auto& [path, mode] : {std::pair{configuration_.state_dir, mode_t{0711}},
                                    std::pair{configuration_.runtime_dir, mode_t{0755}}}) {
     if (Result<void> made = make_directory(path, mode); !made) return made;
     if (Result<void> given = give_to_user(path, configuration_.user); !given) return given;
@@ -238,6 +240,7 @@ Result<void> Server::open_sockets(unsigned loops) {
   Result<std::shared_ptr<ListenerChange>> admin =
       admin_addresses_.prepare(admin_listeners(configuration_));
   if (!admin) return admin.error().in("admin.http");
+  if (Result<void> opened = local_mail_.open_socket(configuration_); !opened) return opened;
   first_admin_listeners_ = std::move(*admin);
   admin_addresses_.changed(*first_admin_listeners_);
   return give_to_user(path, configuration_.user);
@@ -325,6 +328,13 @@ void Server::make_relay() {
   admin_listeners_ = std::make_unique<LoopListeners>(
       first.network, 0,
       [this](std::size_t, const net::ConnectionInfo& info) { return control_->accept_http(info); });
+  if (const Result<void> attached = local_mail_.attach(
+          {first.loop, first.network, *store_, *relay_, first.log}, configuration_);
+      !attached) {
+    log_->line(base::Level::Warning, "while the relay is stopped, sendmail can leave no mail")
+        .field("error", attached.error().text());
+    log_->flush();
+  }
   store_->on_reopened([this] {
     for (const auto& world : worlds_) {
       world->loop.post([this, index = world->loop.index()] { relay_->find_queues(index); });
@@ -393,6 +403,7 @@ void Server::listen(unsigned loop) {
   world.network.listen(std::move(*control_socket_),
                        [this](const net::ConnectionInfo& info) { return control_->accept(info); });
   admin_listeners_->apply(*first_admin_listeners_);
+  local_mail_.begin();
   world.log.line(base::Level::Info, "ready")
       .field("version", ROCKDOVE_VERSION)
       .field("hostname", configuration_.hostname)
@@ -498,6 +509,7 @@ Result<void> Server::replace_configuration() {
       admin_listeners_->apply(admin_change);
     }
     relay_->use(world.loop.index(), settings);
+    if (world.loop.index() == 0) local_mail_.settings_replaced(configuration_);
     world.listeners->apply(change);
   });
   for (const std::string& key : kept) {
@@ -541,6 +553,7 @@ void Server::stop() {
     world->loop.post([this, &world = *world] {
       world.stopping = true;
       world.listeners->end();  // whoever asks how we are is still answered
+      if (world.loop.index() == 0) local_mail_.stop();
       relay_->stop(world.loop.index());
       world.network.turn_all();  // so that idle sessions hear of it
     });
@@ -560,6 +573,7 @@ void Server::stop() {
   static_cast<void>(is_quiet());
   for (const auto& world : worlds_) world->loop.stop();
   for (const auto& world : worlds_) world->thread.join();
+  local_mail_.end();
   workers_.reset();  // a result that comes now has no loop any more
   store_.reset();    // writes what was handed over
   control_.reset();

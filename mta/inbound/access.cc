@@ -18,10 +18,6 @@ std::optional<std::vector<std::string>> local_addresses(const InboundSettings& s
   return std::nullopt;
 }
 
-bool is_local(const InboundSettings& settings, const mail::Address& address) {
-  return address.domain.empty() || settings.local.domains.contains(address.domain);
-}
-
 NotTaken no_such_user(const InboundSettings& settings, const mail::Address& address) {
   if (mail::is_postmaster(address)) {
     return {smtp::make_reply(
@@ -69,6 +65,10 @@ RecipientDecision decide_relay_domain(const InboundSettings& settings,
 }
 
 }  // namespace
+
+bool is_local(const InboundSettings& settings, const mail::Address& address) {
+  return address.domain.empty() || settings.local.domains.contains(address.domain);
+}
 
 bool may_relay(const ListenerSettings& listener, const base::IpAddress& client) {
   return std::any_of(

@@ -37,6 +37,9 @@ using RecipientDecision = std::variant<Taken, AskNextHop, NotTaken>;
                                                  const mail::Address& recipient,
                                                  bool client_may_relay);
 
+// Whether it is an address of this machine: without a domain, or at one of [local]'s.
+[[nodiscard]] bool is_local(const InboundSettings& settings, const mail::Address& address);
+
 // The addresses that mail for `address` goes to, when we send it ourselves (reports): itself, or,
 // for a local one, what it is an alias for. Empty: a local address that nobody has.
 [[nodiscard]] std::vector<std::string> expand_address(const InboundSettings& settings,

@@ -65,6 +65,15 @@ void Incoming::add_recipient(const smtp::RecipientOffered& offered,
   account();
 }
 
+void Incoming::add_refused(const smtp::RecipientOffered& offered, const smtp::Reply& reply) {
+  if (offered_++ == 0) first_offered_ = offered.recipient;
+  refused_.push_back(
+      {{mail::format_address(offered.recipient), offered.notify, offered.original_recipient},
+       reply});
+  recipient_octets_ += sizeof(Refused) + reply.text.size() + offered.original_recipient.size();
+  account();
+}
+
 void Incoming::add_content(std::string_view octets) {
   if (is_forgotten_) return;
   if (!eight_bit_) eight_bit_ = !base::is_ascii(octets);

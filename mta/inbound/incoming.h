@@ -29,6 +29,11 @@ class Incoming {
     std::string original{};  // ORCPT, as queue::Delivery has it
   };
 
+  struct Refused {
+    Recipient recipient;
+    smtp::Reply reply;
+  };
+
   Incoming(const smtp::SenderOffered& offered, queue::MemoryBudget& memory);
   ~Incoming();
   Incoming(const Incoming&) = delete;
@@ -38,6 +43,9 @@ class Incoming {
   // recipient, who wants the reports that any of the two wants.
   void add_recipient(const smtp::RecipientOffered& offered,
                      const std::vector<std::string>& addresses);
+
+  // One that nobody has, of a message whose sender is not there to hear it: he gets a report.
+  void add_refused(const smtp::RecipientOffered& offered, const smtp::Reply& reply);
 
   void add_content(std::string_view octets);
   // Lets go of what it has of the content, and takes no more of it: it will not be accepted.
@@ -64,6 +72,8 @@ class Incoming {
   // Aliases of several addresses whose sender asked to hear of success (RFC 3461 §5.2.7.3): he
   // hears that they were expanded, and nothing of success from the addresses.
   [[nodiscard]] const std::vector<Recipient>& expanded() const { return expanded_; }
+
+  [[nodiscard]] const std::vector<Refused>& refused() const { return refused_; }
 
   [[nodiscard]] const std::string& envelope_id() const { return envelope_id_; }
 
@@ -100,6 +110,7 @@ class Incoming {
   std::uint32_t offered_ = 0;
   std::vector<Recipient> recipients_;
   std::vector<Recipient> expanded_;
+  std::vector<Refused> refused_;
   std::uint64_t recipient_octets_ = 0;  // of memory, roughly
   // Where each stands in recipients_; filled from the second recipient on.
   std::unordered_map<std::string, std::size_t> known_;

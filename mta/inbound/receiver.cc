@@ -8,6 +8,7 @@
 #include "mta/base/working.h"
 #include "mta/inbound/access.h"
 #include "mta/inbound/counting.h"
+#include "mta/inbound/local_user.h"
 
 namespace rockdove::inbound {
 namespace {
@@ -31,10 +32,11 @@ smtp::Reply storage_reply(queue::Readiness readiness) {
 
 }  // namespace
 
-std::shared_ptr<const ListenerContext> make_listener_context(
-    std::shared_ptr<const InboundSettings> settings, std::size_t number) {
+namespace {
+
+std::shared_ptr<ListenerContext> make_context(std::shared_ptr<const InboundSettings> settings,
+                                              const ListenerSettings& listener) {
   auto context = std::make_shared<ListenerContext>();
-  const ListenerSettings& listener = settings->listeners.at(number);
   context->settings = &listener;
   context->limits.recipients_max = listener.max_recipients;
   context->limits.message_octets_max = listener.max_message_size;
@@ -44,17 +46,43 @@ std::shared_ptr<const ListenerContext> make_listener_context(
   return context;
 }
 
+}  // namespace
+
+std::shared_ptr<const ListenerContext> make_listener_context(
+    std::shared_ptr<const InboundSettings> settings, std::size_t number) {
+  const ListenerSettings& listener = settings->listeners.at(number);
+  return make_context(std::move(settings), listener);
+}
+
+std::shared_ptr<const ListenerContext> make_submission_context(
+    std::shared_ptr<const InboundSettings> settings) {
+  const ListenerSettings& listener = settings->submission.listener;
+  std::shared_ptr<ListenerContext> context = make_context(std::move(settings), listener);
+  context->clients = Clients::LocalUsers;
+  return context;
+}
+
 std::unique_ptr<net::Protocol> make_receiver(Reception& reception,
                                              std::shared_ptr<const ListenerContext> listener,
                                              const net::ConnectionInfo& info) {
   return std::make_unique<Receiver>(reception, std::move(listener), info);
 }
 
+std::unique_ptr<net::Protocol> make_receiver_of_file(
+    Reception& reception, std::shared_ptr<const ListenerContext> listener,
+    const net::ConnectionInfo& info, std::string file_name) {
+  MTA_ASSERT(listener->clients == Clients::LocalUsers && !file_name.empty());
+  return std::make_unique<Receiver>(reception, std::move(listener), info, std::move(file_name));
+}
+
 namespace {
 
-smtp::ServerOffers offers_of(const ListenerSettings& listener, const InboundSettings& settings,
-                             const Authenticator* authenticator, const base::IpAddress& client) {
+smtp::ServerOffers offers_of(const ListenerContext& context, const Authenticator* authenticator,
+                             const base::IpAddress& client) {
+  const ListenerSettings& listener = *context.settings;
+  const InboundSettings& settings = *context.all;
   smtp::ServerOffers offers;
+  if (context.clients == Clients::LocalUsers) offers.addresses = smtp::AddressForm::OrUser;
   switch (listener.tls) {
     case ListenerTls::Off:
     case ListenerTls::Implicit:
@@ -93,28 +121,50 @@ smtp::Reply reply_of(LoginVerdict verdict) {
 
 }  // namespace
 
+namespace {
+
+std::string name_local_user(const Reception& reception, const net::ConnectionInfo& info) {
+  const std::uint32_t user = info.credentials.value().user;
+  return describe_local_user(user,
+                             reception.name_of_user ? reception.name_of_user(user) : std::string());
+}
+
+}  // namespace
+
 Receiver::Receiver(Reception& reception, std::shared_ptr<const ListenerContext> listener,
-                   const net::ConnectionInfo& info)
+                   const net::ConnectionInfo& info, std::string file_name)
     : reception_(reception),
       context_(std::move(listener)),
       listener_(*context_),
       settings_(*context_->all),
       info_(info),
-      may_relay_(inbound::may_relay(*listener_.settings, info.peer.ip)),
+      client_(is_local_user() ? key_of_local_user(info.credentials.value().user) : info.peer.ip),
+      local_user_(is_local_user() ? name_local_user(reception, info) : std::string()),
+      file_name_(std::move(file_name)),
+      may_relay_(is_local_user() || inbound::may_relay(*listener_.settings, info.peer.ip)),
       number_(std::uint64_t{++reception.sessions} * base::kLoopsMax + reception.loop.index()),
       session_(listener_.limits, listener_.greeting, reception.loop.now().instant,
-               offers_of(*listener_.settings, settings_, reception.authenticator, info.peer.ip)),
+               offers_of(listener_, reception.authenticator, info.peer.ip)),
       self_(std::make_shared<Receiver*>(this)) {}
 
 Receiver::~Receiver() {
   *self_ = nullptr;
   drop_message();
-  if (counted_client_) reception_.clients.disconnect(info_.peer.ip, reception_.loop.now().instant);
+  if (counted_client_) reception_.clients.disconnect(client_, reception_.loop.now().instant);
   if (counted_) reception_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
+bool Receiver::is_allowed_user() const {
+  const std::uint32_t user = info_.credentials->user;
+  return may_submit(settings_.submission, user,
+                    reception_.name_of_user ? reception_.name_of_user(user) : std::string());
+}
+
+std::string Receiver::client_text() const {
+  return is_local_user() ? "local" : base::format_ip_address(info_.peer.ip);
+}
+
 std::optional<smtp::Reply> Receiver::refuse_connection(base::Now now) {
-  const base::IpAddress& client = info_.peer.ip;
   const ListenerTls tls = listener_.settings->tls;
   if (settings_.tls == nullptr && (tls == ListenerTls::Required || tls == ListenerTls::Implicit)) {
     reception_.log
@@ -128,9 +178,14 @@ std::optional<smtp::Reply> Receiver::refuse_connection(base::Now now) {
   }
   if (reception_.stopping)
     return smtp::make_reply(421, "4.3.2", "this server is being stopped; try again later");
-  if (reception_.held_clients.contains(client)) {
+  if (reception_.held_clients.contains(client_)) {
     return smtp::make_reply(
         421, "4.3.0", "this server failed while it talked with you and needs its operator first");
+  }
+  if (is_local_user() && !is_allowed_user()) {
+    return smtp::make_reply(554, "5.7.1",
+                            "this user may not send mail here (`sendmail.users` of the "
+                            "configuration)");
   }
   const std::uint32_t before = reception_.connections.fetch_add(1, std::memory_order_relaxed);
   counted_ = true;
@@ -138,10 +193,12 @@ std::optional<smtp::Reply> Receiver::refuse_connection(base::Now now) {
     return smtp::make_reply(421, "4.3.2", "too many connections at the moment; try again later");
   }
   counted_client_ =
-      reception_.clients.try_connect(client, listener_.settings->connections, now.instant);
+      reception_.clients.try_connect(client_, listener_.settings->connections, now.instant);
   if (!counted_client_) {
     return smtp::make_reply(421, "4.7.0",
-                            "too many connections from your address; close some first");
+                            is_local_user()
+                                ? "too many connections of this user; try again in a minute"
+                                : "too many connections from your address; close some first");
   }
   return std::nullopt;
 }
@@ -149,9 +206,9 @@ std::optional<smtp::Reply> Receiver::refuse_connection(base::Now now) {
 void Receiver::connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) {
   static_cast<void>(info);
   wire_ = &wire;
-  const base::WorkingOn working(info_.peer.ip);
+  const base::WorkingOn working(client_);
   base::count(base::Counter::ConnectionsIn);
-  if (reception_.log.wants(reception_.log.detail_level())) {
+  if (!is_local_user() && reception_.log.wants(reception_.log.detail_level())) {
     reception_.log.line(reception_.log.detail_level(), "connected")
         .detail("session", number_)
         .field("client", base::format_ip_address(info_.peer.ip))
@@ -179,7 +236,7 @@ void Receiver::start_tls() {
 }
 
 void Receiver::tls_started(const net::TlsInfo& info, base::Now now) {
-  const base::WorkingOn working(info_.peer.ip);
+  const base::WorkingOn working(client_);
   tls_ = net::describe(info);
   helo_.clear();
   session_.tls_started(now.instant);
@@ -188,14 +245,14 @@ void Receiver::tls_started(const net::TlsInfo& info, base::Now now) {
 }
 
 void Receiver::receive(std::string_view bytes, base::Now now) {
-  const base::WorkingOn working(info_.peer.ip);
+  const base::WorkingOn working(client_);
   greet_at_ = base::kNever;
   session_.receive(bytes, now.instant);
   pump(now);
 }
 
 void Receiver::peer_closed(base::Now now) {
-  const base::WorkingOn working(info_.peer.ip);
+  const base::WorkingOn working(client_);
   session_.peer_closed(now.instant);
   pump(now);
 }
@@ -204,7 +261,7 @@ void Receiver::lost(const net::Loss& loss, base::Now now) {
   if (loss.how == net::Loss::How::TlsFailed) {
     reception_.log.line(base::Level::Info, "TLS failed")
         .detail("session", number_)
-        .field("client", base::format_ip_address(info_.peer.ip))
+        .field("client", client_text())
         .field("listener", listener_.settings->name)
         .field("during", tls_.empty() ? "handshake" : "session")
         .field("reason", net::describe(loss));
@@ -214,7 +271,7 @@ void Receiver::lost(const net::Loss& loss, base::Now now) {
 }
 
 void Receiver::deadline_reached(base::Now now) {
-  const base::WorkingOn working(info_.peer.ip);
+  const base::WorkingOn working(client_);
   if (greet_at_ <= now.instant) {
     greet_at_ = base::kNever;
     session_.greet(now.instant);
@@ -225,7 +282,7 @@ void Receiver::deadline_reached(base::Now now) {
 }
 
 void Receiver::turn(base::Now now) {
-  const base::WorkingOn working(info_.peer.ip);
+  const base::WorkingOn working(client_);
   pump(now);
 }
 
@@ -266,11 +323,12 @@ std::optional<smtp::Reply> Receiver::refuse_sender(const smtp::SenderOffered& ev
   if (!reception_.memory.has_room_to_accept()) {
     return smtp::make_reply(452, "4.3.1", "too much mail at once; try again in a minute");
   }
-  if (!reception_.clients.try_message(info_.peer.ip, listener_.settings->rate, now.instant)) {
-    return smtp::make_reply(450, "4.7.1",
-                            "too many messages from your address: at most " +
-                                base::format_rate(listener_.settings->rate) +
-                                " here; try again later");
+  if (!reception_.clients.try_message(client_, listener_.settings->rate, now.instant)) {
+    return smtp::make_reply(
+        450, "4.7.1",
+        std::string(is_local_user() ? "too many messages of this user: at most "
+                                    : "too many messages from your address: at most ") +
+            base::format_rate(listener_.settings->rate) + " here; try again later");
   }
   return std::nullopt;
 }
@@ -279,15 +337,35 @@ void Receiver::on(const smtp::SenderOffered& event, base::Now now) {
   if (const std::optional<smtp::Reply> refusal = refuse_sender(event, now)) {
     return refuse(*refusal, "sender", mail::format_address(event.sender), now);
   }
-  incoming_ = std::make_unique<Incoming>(event, reception_.memory);
+  if (event.sender.domain.empty() && !event.sender.is_null() && is_local_user()) {
+    smtp::SenderOffered full = event;
+    full.sender.domain = settings_.hostname;
+    incoming_ = std::make_unique<Incoming>(full, reception_.memory);
+  } else {
+    incoming_ = std::make_unique<Incoming>(event, reception_.memory);
+  }
   session_.answer(smtp::make_reply(250, "2.1.0", "sender ok"), now.instant);
 }
 
+RecipientDecision Receiver::decide(const smtp::RecipientOffered& offered) const {
+  RecipientDecision decision = decide_recipient(settings_, offered.recipient, client_may_relay());
+  // Cron's mail to a user who is in no alias is for somebody who looks after the machine.
+  const bool is_nobodys = std::holds_alternative<NotTaken>(decision) && is_local_user() &&
+                          is_local(settings_, offered.recipient);
+  if (is_nobodys && !settings_.postmaster.empty()) return Taken{{settings_.postmaster}};
+  return decision;
+}
+
 void Receiver::on(const smtp::RecipientOffered& event, base::Now now) {
-  RecipientDecision decision = decide_recipient(settings_, event.recipient, client_may_relay());
+  RecipientDecision decision = decide(event);
   if (const auto* taken = std::get_if<Taken>(&decision))
     return take_recipient(event, taken->addresses, now);
   if (const auto* not_taken = std::get_if<NotTaken>(&decision)) {
+    if (!file_name_.empty() && not_taken->reply.is_permanent()) {
+      incoming_->add_refused(event, not_taken->reply);
+      return session_.answer(smtp::make_reply(250, "2.1.5", "its sender gets a report"),
+                             now.instant);
+    }
     return refuse(not_taken->reply, "recipient", mail::format_address(event.recipient), now);
   }
   const std::string address = std::get<AskNextHop>(decision).address;
@@ -319,14 +397,15 @@ void Receiver::take_recipient(const smtp::RecipientOffered& offered,
 void Receiver::refuse(const smtp::Reply& reply, std::string_view what, std::string_view address,
                       base::Now now) {
   count_refusal(reply);
+  if (!file_name_.empty() && what == "recipient") is_incomplete_ = true;
   {
     base::LogLine line = reception_.log.line(base::Level::Info, "rejected");
     line.detail("session", number_)
         .detail("proto", session_.is_extended() ? "ESMTP" : "SMTP")
         .field("what", what)
-        .field("client", base::format_ip_address(info_.peer.ip))
+        .field("client", client_text())
         .field("helo", helo_);
-    if (!session_.user().empty()) line.field("user", session_.user());
+    if (!user().empty()) line.field("user", user());
     if (incoming_ != nullptr) line.path("from", mail::format_address(incoming_->sender()));
     if (!address.empty()) line.path(what == "sender" ? "from" : "to", address);
     line.field("listener", listener_.settings->name).field("reply", smtp::one_line(reply));
@@ -358,7 +437,7 @@ void Receiver::checked(LoginVerdict verdict, const std::string& user) {
   const smtp::Reply reply = reply_of(verdict);
   // Refusals have a line from those who judged (accounts.h).
   reception_.log.line(base::Level::Debug, "login")
-      .field("client", base::format_ip_address(info_.peer.ip))
+      .field("client", client_text())
       .field("helo", helo_)
       .field("user", user)
       .field("tls", tls_)
@@ -376,10 +455,10 @@ void Receiver::on(const smtp::TransactionReset& event, base::Now now) {
 
 void Receiver::on(const smtp::SessionOver& event, base::Now now) {
   static_cast<void>(now);
-  if (!reception_.log.wants(reception_.log.detail_level())) return;
+  if (is_local_user() || !reception_.log.wants(reception_.log.detail_level())) return;
   reception_.log.line(reception_.log.detail_level(), "session ended")
       .detail("session", number_)
-      .field("client", base::format_ip_address(info_.peer.ip))
+      .field("client", client_text())
       .field("helo", helo_)
       .field("reason", smtp::close_reason_name(event.reason))
       .field("after", session_.tally().last())

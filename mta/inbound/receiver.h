@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "mta/inbound/access.h"
 #include "mta/inbound/incoming.h"
 #include "mta/inbound/reception.h"
 #include "mta/net/protocol.h"
@@ -19,8 +20,9 @@ namespace rockdove::inbound {
 
 class Receiver final : public net::Protocol {
  public:
+  // `file_name`: of make_receiver_of_file(); "" of a connection.
   Receiver(Reception& reception, std::shared_ptr<const ListenerContext> listener,
-           const net::ConnectionInfo& info);
+           const net::ConnectionInfo& info, std::string file_name = {});
   ~Receiver() override;
 
   void connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) override;
@@ -66,6 +68,24 @@ class Receiver final : public net::Protocol {
   void start_tls();
   void checked(LoginVerdict verdict, const std::string& user);
 
+  [[nodiscard]] bool is_local_user() const { return listener_.clients == Clients::LocalUsers; }
+
+  [[nodiscard]] std::optional<std::uint32_t> local_user_number() const {
+    if (!is_local_user()) return std::nullopt;
+    return info_.credentials->user;
+  }
+
+  // Who it is, for log and queue: an address, or a user of this machine.
+  [[nodiscard]] std::string client_text() const;
+
+  // The account that has authenticated, or the user of this machine; "" for nobody known.
+  [[nodiscard]] const std::string& user() const {
+    return is_local_user() ? local_user_ : session_.user();
+  }
+
+  [[nodiscard]] bool is_allowed_user() const;
+  [[nodiscard]] RecipientDecision decide(const smtp::RecipientOffered& offered) const;
+
   // By address, or because it has authenticated.
   [[nodiscard]] bool client_may_relay() const { return may_relay_ || !session_.user().empty(); }
 
@@ -87,6 +107,9 @@ class Receiver final : public net::Protocol {
   const ListenerContext& listener_;                       // in context_
   const InboundSettings& settings_;                       // likewise
   const net::ConnectionInfo info_;
+  const base::IpAddress client_;  // what it is counted by: its address, or its user's key
+  const std::string local_user_;  // "uid 33 (www-data)"; "": it is none
+  const std::string file_name_;
   const bool may_relay_;
   const std::uint64_t number_;  // in the log, among all sessions of the process
   smtp::ServerSession session_;
@@ -102,6 +125,7 @@ class Receiver final : public net::Protocol {
   unsigned chunks_ahead_ = 0;
   std::string chunk_error_;
   bool committing_ = false;
+  bool is_incomplete_ = false;  // a file's recipient was not taken: the file is not, either
   std::shared_ptr<Receiver*> self_;
 };
 

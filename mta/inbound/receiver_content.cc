@@ -9,6 +9,7 @@
 #include "mta/mail/date.h"
 #include "mta/mail/headers.h"
 #include "mta/mail/received.h"
+#include "queue/note.h"
 
 namespace rockdove::inbound {
 namespace {
@@ -45,10 +46,12 @@ std::string name_hops(std::string_view header) {
   return names;
 }
 
-// How the message came, for Postfix's log.
+// How the message came, for the log.
 struct Arrival {
   std::uint64_t session;
   std::string_view mechanism;
+  std::string client;  // as Receiver::client_text()
+  std::optional<std::uint32_t> local_user;
 };
 
 void log_acceptance(base::Log& log, const queue::Message& message,
@@ -60,11 +63,12 @@ void log_acceptance(base::Log& log, const queue::Message& message,
       .path("from", message.sender)
       .path("to", deliveries.front().recipient)
       .field("recipients", deliveries.size())
-      .field("client", base::format_ip_address(message.client.address))
+      .field("client", arrival.client)
       .field("helo", message.client.helo)
       .field("listener", message.client.listener)
       .field("size", message.header_block.size() + message.body_octets);
   if (!message.client.user.empty()) line.field("user", message.client.user);
+  if (arrival.local_user) line.field("uid", *arrival.local_user);
   if (!message.client.tls.empty()) line.field("tls", message.client.tls);
   if (!log.wants_details()) return;
   line.detail("session", arrival.session)
@@ -76,6 +80,11 @@ void log_acceptance(base::Log& log, const queue::Message& message,
 
 void Receiver::on(const smtp::DataWanted& event, base::Now now) {
   static_cast<void>(event);
+  if (is_incomplete_) {
+    incoming_.reset();
+    return session_.answer(smtp::make_reply(452, "4.5.3", "not all recipients can be taken now"),
+                           now.instant);
+  }
   id_ = reception_.ids.next(now.wall);
   chunks_ = 0;
   chunk_error_.clear();
@@ -133,7 +142,7 @@ void Receiver::on(const smtp::BodyEnded& event, base::Now now) {
         .detail("session", number_)
         .detail("proto", session_.is_extended() ? "ESMTP" : "SMTP")
         .field("what", "content")
-        .field("client", base::format_ip_address(info_.peer.ip))
+        .field("client", client_text())
         .field("helo", helo_)
         .path("from", mail::format_address(incoming_->sender()))
         .field("listener", listener_.settings->name)
@@ -143,7 +152,7 @@ void Receiver::on(const smtp::BodyEnded& event, base::Now now) {
   if (event.fixed_line_endings > 0) {
     reception_.log.line(base::Level::Info, "line endings fixed")
         .id(id_)
-        .field("client", base::format_ip_address(info_.peer.ip))
+        .field("client", client_text())
         .field("count", event.fixed_line_endings);
   }
   incoming_->finish_content();
@@ -156,14 +165,18 @@ std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& 
   auto message = std::make_shared<queue::Message>();
   message->id = id_;
   message->sender = mail::format_address(incoming.sender());
-  message->client = {info_.peer.ip, helo_, listener_.settings->name, session_.user(), tls_};
+  message->client = {info_.peer.ip, helo_, listener_.settings->name, user(), tls_};
   message->accepted = now.wall;
   message->smtputf8 = incoming.needs_utf8();
   message->envelope_id = incoming.envelope_id();
   message->returned = incoming.returned();
   mail::ReceivedStamp stamp;
   stamp.helo = helo_;
-  stamp.client = info_.peer.ip;
+  if (is_local_user()) {
+    stamp.local_user = info_.credentials->user;
+  } else {
+    stamp.client = info_.peer.ip;
+  }
   stamp.hostname = settings_.hostname;
   stamp.protocol = session_.is_extended() ? mail::WithProtocol::Esmtp : mail::WithProtocol::Smtp;
   stamp.tls = tls_;
@@ -193,8 +206,8 @@ std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& 
   header += incoming.separator();
   message->body_octets = incoming.body_octets();
   message->eight_bit = incoming.eight_bit();
-  message->recipients =
-      static_cast<std::uint32_t>(incoming.recipients().size() + incoming.expanded().size());
+  message->recipients = static_cast<std::uint32_t>(
+      incoming.recipients().size() + incoming.expanded().size() + incoming.refused().size());
   return message;
 }
 
@@ -210,7 +223,7 @@ std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const
     delivery.original_recipient = recipient.original;
     delivery.due = now;
     delivery.destination = reception_.destination_of(
-        {recipient.address, sender, listener_.settings->name, info_.peer.ip, session_.user()});
+        {recipient.address, sender, listener_.settings->name, info_.peer.ip, user()});
   }
   for (const Incoming::Recipient& alias : incoming_->expanded()) {
     queue::Delivery& delivery = deliveries.emplace_back();
@@ -223,6 +236,19 @@ std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const
         at == std::string::npos ? settings_.hostname : alias.address.substr(at + 1);
     delivery.final_status = "2.1.5";
     delivery.ending = queue::Ending::Expanded;
+    delivery.due = now;
+  }
+  for (const Incoming::Refused& refused : incoming_->refused()) {
+    queue::Delivery& delivery = deliveries.emplace_back();
+    delivery.number = static_cast<std::uint32_t>(deliveries.size());
+    delivery.recipient = refused.recipient.address;
+    delivery.notify = refused.recipient.notify;
+    delivery.original_recipient = refused.recipient.original;
+    delivery.destination = settings_.hostname;
+    delivery.last = {now, "", smtp::one_line(refused.reply), ""};
+    delivery.final_status =
+        refused.reply.enhanced ? mail::format_enhanced_code(*refused.reply.enhanced) : "5.0.0";
+    delivery.ending = queue::Ending::Failed;
     delivery.due = now;
   }
   return deliveries;
@@ -249,9 +275,13 @@ void Receiver::commit(base::Now now) {
   committing_ = true;
   const queue::MessagePointer shared = queue::counted(std::move(message), reception_.memory);
   queue::Change change = queue::accepted(*shared, deliveries);
+  if (!file_name_.empty()) {
+    change.join(queue::noted_if_accepted(kDroppedNotes, file_name_, base::format_id(shared->id)));
+  }
   reception_.store.commit(
       reception_.loop, std::move(change),
-      [&reception = reception_, self = self_, shared, arrival = Arrival{number_, mechanism()},
+      [&reception = reception_, self = self_, shared,
+       arrival = Arrival{number_, mechanism(), client_text(), local_user_number()},
        deliveries = std::move(deliveries)](base::Result<void> result) mutable {
         Receiver* receiver = *self;
         if (receiver != nullptr) receiver->committed(result, shared->id);

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -26,10 +27,17 @@
 
 namespace rockdove::inbound {
 
+// Whose connections a listener takes.
+enum class Clients : std::uint8_t {
+  Hosts,
+  LocalUsers,  // over a socket file, or by the files that `sendmail` leaves
+};
+
 // One listener as sessions need it, made once for all of them; immutable, and shared by all loops.
 struct ListenerContext {
   std::shared_ptr<const InboundSettings> all;
-  const ListenerSettings* settings = nullptr;  // one of all->listeners
+  const ListenerSettings* settings = nullptr;  // one of all->listeners, or all->submission's
+  Clients clients = Clients::Hosts;
   smtp::ServerLimits limits;
   smtp::Greeting greeting;
 };
@@ -65,15 +73,30 @@ struct Reception {
   base::Duration greeting_pause = std::chrono::milliseconds(200);
   Authenticator* authenticator = nullptr;  // null: AUTH is not offered
   std::uint32_t sessions = 0;              // begun so far on this loop, for their numbers
+  // The name of a user of this machine, "" if there is none; must not wait. Null: they have none.
+  std::function<std::string(std::uint32_t user)> name_of_user = nullptr;
 };
 
 // Of settings.listeners[number].
 [[nodiscard]] std::shared_ptr<const ListenerContext> make_listener_context(
     std::shared_ptr<const InboundSettings> settings, std::size_t number);
 
+// Of settings.submission. Its connections have credentials.
+[[nodiscard]] std::shared_ptr<const ListenerContext> make_submission_context(
+    std::shared_ptr<const InboundSettings> settings);
+
 // The protocol for a connection that came in on this listener; never null.
 [[nodiscard]] std::unique_ptr<net::Protocol> make_receiver(
     Reception& reception, std::shared_ptr<const ListenerContext> listener,
     const net::ConnectionInfo& info);
+
+// Notes of this kind name the files that were handed in and perhaps not removed yet.
+inline constexpr std::string_view kDroppedNotes = "incoming";
+
+// Likewise, for a file of this name that `sendmail` left (submission.h). The commit that accepts it
+// notes the name, and what would be refused with 550 becomes a report, because nobody waits there.
+[[nodiscard]] std::unique_ptr<net::Protocol> make_receiver_of_file(
+    Reception& reception, std::shared_ptr<const ListenerContext> listener,
+    const net::ConnectionInfo& info, std::string file_name);
 
 }  // namespace rockdove::inbound

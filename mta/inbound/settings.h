@@ -68,10 +68,22 @@ struct LocalSettings {
   std::map<std::string, std::vector<std::string>> aliases;
 };
 
+// Mail of the users of this machine, by `sendmail`.
+struct SubmissionSettings {
+  SubmissionSettings() {
+    listener.name = "sendmail";
+    listener.line_endings = LineEndings::Fix;  // it comes from no stranger, and must not be lost
+  }
+
+  ListenerSettings listener;       // its limits count for each user; it has no addresses
+  std::vector<std::string> users;  // names or numbers of those who may; empty: all
+};
+
 struct InboundSettings {
   std::string hostname;
   std::string postmaster;  // "" : mail for <postmaster> is refused with 550 and the reason
   std::vector<ListenerSettings> listeners;
+  SubmissionSettings submission{};
   RelaySettings relay;
   LocalSettings local;
   std::uint32_t hops_max = 50;

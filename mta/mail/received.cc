@@ -105,16 +105,21 @@ std::string format_received(const ReceivedStamp& stamp) {
   std::string field;
   field.reserve(kFixedOctetsMax + stamp.helo.size() + stamp.hostname.size());
   field += "Received: ";
-  if (stamp.client || !stamp.helo.empty()) {
+  if (!stamp.local_user && (stamp.client || !stamp.helo.empty())) {
     field += "from ";
     append_helo(field, stamp.helo);
     if (stamp.client)
       field.append(" (").append(format_address_literal(*stamp.client)).append(1, ')');
     field += "\r\n\t";
   }
-  field.append("by ").append(stamp.hostname).append(" (Rockdove) with ");
-  append_protocol(field, stamp);
-  field += " id ";
+  field.append("by ").append(stamp.hostname).append(" (Rockdove");
+  if (stamp.local_user) {
+    field.append(", from userid ").append(std::to_string(*stamp.local_user)).append(")\r\n\tid ");
+  } else {
+    field += ") with ";
+    append_protocol(field, stamp);
+    field += " id ";
+  }
   base::append_id(field, stamp.id);
   if (stamp.only_recipient != nullptr) {
     field += "\r\n\tfor <";
@@ -132,7 +137,8 @@ bool is_own_received(std::string_view value, std::string_view hostname) {
   if (!base::equals_ignoring_case(take_by(words), hostname)) return false;
   const std::size_t blanks =
       std::min(words.rest().find_first_not_of(" \t\r\n"), words.rest().size());
-  return words.rest().substr(blanks).starts_with("(Rockdove)");
+  const std::string_view comment = words.rest().substr(blanks);
+  return comment.starts_with("(Rockdove)") || comment.starts_with("(Rockdove,");
 }
 
 std::string_view received_by(std::string_view value) {

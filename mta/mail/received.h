@@ -21,7 +21,10 @@ enum class WithProtocol : std::uint8_t { Smtp, Esmtp, Lmtp };
 struct ReceivedStamp {
   std::string_view helo;                    // what the client called itself: any octets at all
   std::optional<base::IpAddress> client{};  // nullopt: local, over a socket file
-  std::string_view hostname;                // ours
+  // Who is logged in on this machine handed it in: "by HOSTNAME (Rockdove, from userid 33)", as
+  // Postfix says it, without "from" and "with".
+  std::optional<std::uint32_t> local_user{};
+  std::string_view hostname;  // ours
   // How it came. With the three below it becomes a word of the registry (RFC 3848, RFC 6531 §4.3):
   // "ESMTPSA", "UTF8SMTPS", …
   WithProtocol protocol = WithProtocol::Esmtp;
@@ -37,7 +40,7 @@ struct ReceivedStamp {
 // its odd octets replaced by "?", and is cut at 255.
 [[nodiscard]] std::string format_received(const ReceivedStamp& stamp);
 
-// Whether a Received field's value says "by HOSTNAME (Rockdove)".
+// Whether a Received field's value says "by HOSTNAME (Rockdove)", or "… (Rockdove, …)".
 [[nodiscard]] bool is_own_received(std::string_view value, std::string_view hostname);
 
 // The host that a Received field's value names after "by": a view into it, empty when there is

@@ -1,6 +1,7 @@
 #include "mta/smtp/command.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -100,7 +101,28 @@ bool take_null_path(std::string_view& text) {
   return true;
 }
 
-base::Result<mail::Address> take_path(std::string_view& text, mail::PathKind kind) {
+// "<root>", or without brackets: one of this machine. Nullopt: it is none, nothing was taken.
+std::optional<mail::Address> take_user(std::string_view& text) {
+  const bool has_brackets = text.starts_with('<');
+  const std::string_view from = text.substr(has_brackets ? 1 : 0);
+  std::size_t octets = 0;
+  if (from.starts_with('"')) {
+    octets = 1;
+    while (octets < from.size() && from[octets] != '"') octets += from[octets] == '\\' ? 2U : 1U;
+  }
+  octets = std::min(from.find_first_of(has_brackets ? ">" : " \t", octets), from.size());
+  if (has_brackets && octets == from.size()) return std::nullopt;
+  base::Result<mail::Address> user = mail::parse_mailbox_or_local_part(from.substr(0, octets));
+  if (!user || !user->domain.empty()) return std::nullopt;
+  text = from.substr(octets + (has_brackets ? 1 : 0));
+  return std::move(*user);
+}
+
+base::Result<mail::Address> take_path(std::string_view& text, mail::PathKind kind,
+                                      AddressForm form = AddressForm::Mailbox) {
+  if (form == AddressForm::OrUser) {
+    if (std::optional<mail::Address> user = take_user(text)) return std::move(*user);
+  }
   if (!text.starts_with('<')) {
     // Scripts and devices leave the brackets out. No blank can be in such an address.
     const std::string bracketed = "<" + std::string(take_word(text)) + ">";
@@ -115,13 +137,13 @@ base::Result<mail::Address> take_path(std::string_view& text, mail::PathKind kin
   return std::move(path->address);
 }
 
-Command parse_mail(std::string_view text) {
+Command parse_mail(std::string_view text, AddressForm form) {
   const std::string_view line = text;
   if (!take_word_and_colon(text, "FROM")) return bad_syntax("write MAIL FROM:<address>");
   MailCommand command;
   if (!take_null_path(text)) {
     std::string_view rest = text;
-    auto sender = take_path(rest, mail::PathKind::Reverse);
+    auto sender = take_path(rest, mail::PathKind::Reverse, form);
     if (!sender) {
       // <postmaster> has no domain and so is no reverse path (RFC 5321 §4.1.2), but some send it.
       std::string_view again = text;
@@ -148,12 +170,12 @@ Command parse_mail(std::string_view text) {
   return command;
 }
 
-Command parse_rcpt(std::string_view text) {
+Command parse_rcpt(std::string_view text, AddressForm form) {
   if (!take_word_and_colon(text, "TO")) return bad_syntax("write RCPT TO:<address>");
   RcptCommand command;
   command.is_utf8 = !base::is_ascii(text);
   if (!take_null_path(text)) {
-    auto recipient = take_path(text, mail::PathKind::Forward);
+    auto recipient = take_path(text, mail::PathKind::Forward, form);
     if (!recipient) return refuse(Refusal::Why::Syntax, 501, "5.1.3", recipient.error().text());
     command.recipient = std::move(*recipient);
   }
@@ -224,7 +246,7 @@ Command parse_bdat(std::string_view text) {
 
 }  // namespace
 
-Command parse_command(std::string_view line) {
+Command parse_command(std::string_view line, AddressForm form) {
   if (std::any_of(line.begin(), line.end(), is_control)) {
     return refuse(Refusal::Why::UnknownVerb, 500, "5.5.2", "a command has no control characters");
   }
@@ -242,9 +264,9 @@ Command parse_command(std::string_view line) {
     case pack("HELO"):
       return parse_hello(rest, /*extended=*/false);
     case pack("MAIL"):
-      return parse_mail(rest);
+      return parse_mail(rest, form);
     case pack("RCPT"):
-      return parse_rcpt(rest);
+      return parse_rcpt(rest, form);
     case pack("DATA"):
       return without_argument(DataCommand{});
     case pack("RSET"):

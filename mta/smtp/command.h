@@ -36,7 +36,8 @@ struct MailCommand {
 };
 
 struct RcptCommand {
-  mail::Address recipient;           // without a domain only for <postmaster>; is_null() for <>
+  // Without a domain only <postmaster>, or as AddressForm says; is_null() for <>.
+  mail::Address recipient;
   bool is_utf8 = false;              // something on the line is not ASCII
   mail::NotifySet notify{};          // NOTIFY= (RFC 3461 §4.1)
   std::string original_recipient{};  // of ORCPT= (RFC 3461 §4.2) as "rfc822;bob@x", decoded
@@ -87,7 +88,13 @@ using Command = std::variant<HelloCommand, MailCommand, RcptCommand, DataCommand
                              NoopCommand, VrfyCommand, HelpCommand, QuitCommand, StartTlsCommand,
                              AuthCommand, BdatCommand, Refusal>;
 
+// What may stand in MAIL and RCPT.
+enum class AddressForm : std::uint8_t {
+  Mailbox,  // RFC 5321: with a domain, but for <postmaster>
+  OrUser,   // "root", too: from users of this machine
+};
+
 // `line` is without its line end and may hold any octet.
-[[nodiscard]] Command parse_command(std::string_view line);
+[[nodiscard]] Command parse_command(std::string_view line, AddressForm form = AddressForm::Mailbox);
 
 }  // namespace rockdove::smtp

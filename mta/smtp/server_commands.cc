@@ -90,7 +90,7 @@ ServerSession::Event ServerSession::take_line(std::string_view line) {
                 CloseReason::TooManyCommands);
     return std::nullopt;
   }
-  Command command = parse_command(line);
+  Command command = parse_command(line, offers_.addresses);
   tally_.given(command);
   return std::visit([&](auto& each) { return on(std::move(each)); }, command);
 }

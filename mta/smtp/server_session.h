@@ -81,6 +81,7 @@ struct ServerOffers {
   // RFC 3461. Who offers it takes over the duty to report (§5.2.2).
   enum class Dsn : std::uint8_t { Off, Offered };
   Dsn dsn = Dsn::Offered;
+  AddressForm addresses = AddressForm::Mailbox;
 };
 
 enum class CloseReason : std::uint8_t {

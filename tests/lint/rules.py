@@ -54,7 +54,7 @@ HOMES = {
 }
 # What Linux and the C library bring needs no home.
 SYSTEM = re.compile(r"^(sys|netinet|arpa|linux|net)/|^(cxxabi|dirent|dlfcn|endian|errno|execinfo|fcntl|fnmatch|getopt|grp|ifaddrs|"
-                    r"limits|link|malloc|netdb|poll|pthread|pwd|resolv|sched|signal|spawn|stdio|stdlib|string|strings|"
+                    r"limits|link|malloc|netdb|poll|pthread|pwd|resolv|sched|signal|spawn|stdio|stdlib|string|strings|sysexits|"
                     r"syslog|termios|time|ucontext|unistd|utime|wchar|immintrin|emmintrin)\.h$")
 
 FILE_LINES_MAX = 600

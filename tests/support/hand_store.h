@@ -12,7 +12,7 @@
 
 namespace rockdove::tests {
 
-class HandStore final : public queue::Store {
+class HandStore : public queue::Store {
  public:
   struct Commit {
     queue::Change change;

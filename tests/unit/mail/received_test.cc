@@ -99,6 +99,18 @@ TEST_CASE("received: our own fields are known again, also when the client was ca
   CHECK_FALSE(is_own_received("", ""));
 }
 
+TEST_CASE("received: a user of this machine is named by his number, as Postfix does it") {
+  ReceivedStamp stamp;
+  stamp.helo = "localhost";
+  stamp.hostname = "mx.example.net";
+  stamp.local_user = 33;
+  const std::string field = format_received(stamp);
+  CHECK(field.starts_with("Received: by mx.example.net (Rockdove, from userid 33)\r\n\tid " +
+                          base::format_id(stamp.id) + ";\r\n\t"));
+  CHECK(is_own_received(field.substr(9), "mx.example.net"));
+  CHECK(received_by(field.substr(9)) == "mx.example.net");
+}
+
 TEST_CASE("received: the host after by is found outside comments and quotes") {
   CHECK(received_by(" by a.example with SMTP; x") == "a.example");
   CHECK(received_by(" from x (HELO by) (by y) \"by\" by\r\n\ta.example(c) id 1; x") == "a.example");

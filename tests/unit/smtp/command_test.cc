@@ -42,6 +42,30 @@ TEST_CASE("senders and recipients are taken as clients write them") {
   CHECK(parse_as<RcptCommand>("RCPT TO:<b@[127.0.0.1]>").recipient.domain == "[127.0.0.1]");
 }
 
+TEST_CASE("users of this machine may stand without a domain, where that is allowed") {
+  const auto user = [](std::string_view line) {
+    Command command = parse_command(line, AddressForm::OrUser);
+    if (const auto* mail = std::get_if<MailCommand>(&command))
+      return mail::format_address(mail->sender) + (mail->eight_bit ? " 8" : "");
+    if (const auto* rcpt = std::get_if<RcptCommand>(&command))
+      return mail::format_address(rcpt->recipient) + " " + mail::format_notify(rcpt->notify);
+    return "!" + std::get<Refusal>(command).reply.text;
+  };
+  CHECK(user("MAIL FROM:<root>") == "root");
+  CHECK(user("MAIL FROM:<root> BODY=8BITMIME") == "root 8");
+  CHECK(user("MAIL FROM: root BODY=8BITMIME") == "root 8");
+  CHECK(user("MAIL FROM:<>").empty());
+  CHECK(user("MAIL FROM:<a@X.example>") == "a@x.example");
+  CHECK(user("RCPT TO:<www-data> NOTIFY=NEVER") == "www-data NEVER");
+  CHECK(user("RCPT TO:<\"a> b\"> NOTIFY=NEVER") == "\"a> b\" NEVER");
+  CHECK(user("RCPT TO:<Postmaster>") == "Postmaster ");
+  CHECK(user("RCPT TO:<a b>").starts_with("!"));
+  CHECK(user("RCPT TO:<root").starts_with("!"));
+  CHECK(user("RCPT TO:<root>x").starts_with("!"));
+  CHECK(refusal_of("MAIL FROM:<root>").starts_with("501 5.1.7 "));
+  CHECK(refusal_of("RCPT TO:<root>").starts_with("501 5.1.3 "));
+}
+
 TEST_CASE("each kind of wrong line has its refusal") {
   CHECK(parse_as<Refusal>("FROB").why == Refusal::Why::UnknownVerb);
   CHECK(parse_as<Refusal>("EXPN x").why == Refusal::Why::NotOffered);
