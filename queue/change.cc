@@ -130,6 +130,14 @@ Change moved(MessageId message, WaitingNote note, const Delivery& before, const 
   return builder.take();
 }
 
+Change recorded(MessageId message, const Delivery& delivery, const Attempt& attempt) {
+  ChangeBuilder builder(Change::Kind::Result);
+  builder.rows().put_written(
+      Family::History, history_key({message, delivery.number}, attempt.at, HistoryKind::Attempt),
+      [&](std::string& block) { encode_attempt(delivery, attempt, block); });
+  return builder.take();
+}
+
 Change reported(MessageId message, const ReportState& state) {
   ChangeBuilder builder(Change::Kind::Result);
   builder.rows().put_written(Family::Deliveries, delivery_key({message, 0}),

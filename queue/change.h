@@ -72,6 +72,19 @@ class Change {
   bool has_report_state_ = false;
 };
 
+// What a person did to a delivery, where history has a step of it. The numbers are stored.
+enum class Deed : std::uint8_t {
+  None = 0,  // it was no person: an attempt
+  Held = 16,
+  Released = 17,
+  Retried = 18,
+  Deleted = 19,
+  Undeleted = 20,
+  Expired = 21,
+  Rerouted = 22,
+  Returned = 23,  // to its sender; what came of that is its closing record
+};
+
 // What one attempt, or one act of a person, did to a delivery, for history.
 struct Attempt {
   WallTime at;
@@ -79,6 +92,7 @@ struct Attempt {
   std::string host;   // as in LastAttempt; with an empty reply, the delivery's `last` counts
   std::string reply;  // as in LastAttempt
   std::string tls{};  // likewise
+  Deed deed = Deed::None;  // else `reply` says who did it, and what he said
 };
 
 // A message with all its deliveries is in the queue. `message.body` is written if it is there;
@@ -99,6 +113,9 @@ struct Attempt {
 // is made anew.
 [[nodiscard]] Change moved(MessageId message, WaitingNote note, const Delivery& before,
                            const Delivery& after, const std::optional<Attempt>& attempt);
+
+// A step of history and nothing else: what a person did, before what follows from it is known.
+[[nodiscard]] Change recorded(MessageId message, const Delivery& delivery, const Attempt& attempt);
 
 // How many reports a message with several recipients has had (mta/outbound/report_desk.h). One with
 // a single recipient needs none: its only report is written in the change that ends it.

@@ -110,6 +110,30 @@ std::string_view state_name(DeliveryState state) {
   return "unknown";
 }
 
+std::string_view deed_name(Deed deed) {
+  switch (deed) {
+    case Deed::None:
+      return "";
+    case Deed::Held:
+      return "held";
+    case Deed::Released:
+      return "released";
+    case Deed::Retried:
+      return "retried";
+    case Deed::Deleted:
+      return "deleted";
+    case Deed::Undeleted:
+      return "undeleted";
+    case Deed::Expired:
+      return "expired";
+    case Deed::Rerouted:
+      return "rerouted";
+    case Deed::Returned:
+      return "returned";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string_view outcome_name(Outcome outcome) {
@@ -213,6 +237,12 @@ void encode_delivery(const Delivery& delivery, std::string& octets) {
   record.set_delay_told(delivery.delay_told);
   record.set_ending(static_cast<std::uint32_t>(delivery.ending));
   record.set_last_tls(delivery.last.tls);
+  if (delivery.state == DeliveryState::Deleted) {
+    record.set_state_before(static_cast<std::uint32_t>(delivery.state_before));
+    record.set_due_before(stored_time(delivery.due_before));
+  }
+  record.set_route_to(delivery.route_to);
+  record.set_is_expired(delivery.is_expired);
   append_record(record, octets);
 }
 
@@ -227,6 +257,9 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   }
   if (record.ending() > static_cast<std::uint32_t>(Ending::Expanded)) {
     return damaged("deliveries", base::format_id(id), "unknown ending");
+  }
+  if (record.state_before() > static_cast<std::uint32_t>(DeliveryState::Held)) {
+    return damaged("deliveries", base::format_id(id), "unknown state before its deletion");
   }
   Delivery delivery;
   delivery.number = id.number;
@@ -249,6 +282,12 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   delivery.delay_told = record.delay_told();
   delivery.ending = static_cast<Ending>(record.ending());
   delivery.last.tls = std::move(*record.mutable_last_tls());
+  if (record.state_before() > 0) {
+    delivery.state_before = static_cast<DeliveryState>(record.state_before());
+    delivery.due_before = read_time(record.due_before());
+  }
+  delivery.route_to = std::move(*record.mutable_route_to());
+  delivery.is_expired = record.is_expired();
   return delivery;
 }
 
@@ -288,7 +327,8 @@ Result<ReportState> decode_report_state(MessageId id, std::string_view octets) {
 
 void encode_attempt(const Delivery& after, const Attempt& attempt, std::string& octets) {
   record::Step record;
-  record.set_what(static_cast<std::uint32_t>(after.state));
+  record.set_what(attempt.deed == Deed::None ? static_cast<std::uint32_t>(after.state)
+                                             : static_cast<std::uint32_t>(attempt.deed));
   record.set_took(static_cast<std::uint64_t>(std::max<std::int64_t>(0, attempt.took.count())));
   record.set_host(attempt.host);
   record.set_reply(attempt.reply.data(), std::min(attempt.reply.size(), kReplyOctetsKept));
@@ -330,11 +370,14 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.delivery = key.delivery;
   step.at = key.at;
   const bool is_closing = key.kind == HistoryKind::Closing;
+  const bool is_deed = !is_closing && record.what() >= static_cast<std::uint32_t>(Deed::Held) &&
+                       record.what() <= static_cast<std::uint32_t>(Deed::Returned);
   const std::uint32_t what_max = is_closing ? static_cast<std::uint32_t>(Outcome::Expanded) : 3;
-  if (record.what() < 1 || record.what() > what_max) {
+  if (!is_deed && (record.what() < 1 || record.what() > what_max)) {
     return damaged("history", base::format_id(key.delivery), "unknown step");
   }
   step.what = is_closing ? outcome_name(static_cast<Outcome>(record.what()))
+              : is_deed  ? deed_name(static_cast<Deed>(record.what()))
                          : state_name(static_cast<DeliveryState>(record.what()));
   step.host = std::move(*record.mutable_host());
   step.reply = std::move(*record.mutable_reply());

@@ -58,7 +58,7 @@ void Directory::plan(const QueueName& name, Queue& queue) {
     wakes_.erase(queue.wake);
     queue.has_wake = false;
   }
-  if (queue.load != Load::None || queue.out.size() > queue.room / 2) return;
+  if (queue.is_paused || queue.load != Load::None || queue.out.size() > queue.room / 2) return;
   const WallTime first = std::min(queue.earliest, queue.strays_at);
   if (first == base::kNeverWall) return;
   const auto at = queues_.find(name);
@@ -81,7 +81,8 @@ std::vector<Delivery> Directory::fresh(const QueueName& name, MessageId message,
   look_at_clock(now);
   Queue& queue = queue_of_name(name);
   std::vector<Delivery> start;
-  const bool may_start = memory == Memory::HasRoom && queue.held_back_until <= now;
+  const bool may_start =
+      memory == Memory::HasRoom && queue.held_back_until <= now && !queue.is_paused;
   bool left_any = false;
   for (Delivery& delivery : deliveries) {
     MTA_ASSERT(delivery.state == DeliveryState::Waiting);
@@ -154,6 +155,10 @@ std::optional<LoadRequest> Directory::next_load(WallTime now) {
     Queue& queue = queues_.at(name);
     wakes_.erase(wakes_.begin());
     queue.has_wake = false;
+    if (is_paused_ && is_paused_(name)) {
+      queue.is_paused = true;
+      continue;
+    }
     // Planned again by the release of what fills its room.
     if (queue.out.size() > room_now(queue) / 2) continue;
     const bool has_due = queue.earliest <= now;
@@ -289,6 +294,20 @@ void Directory::hold_back(const QueueName& name, WallTime until) {
   if (found == queues_.end()) return;  // it has nothing that could be held back
   found->second.held_back_until = until;
   plan(name, found->second);
+}
+
+void Directory::pause(const QueueName& name) {
+  const auto found = queues_.find(name);
+  if (found == queues_.end()) return;
+  found->second.is_paused = true;
+  plan(name, found->second);
+}
+
+void Directory::pauses_changed() {
+  for (auto& [name, queue] : queues_) {
+    if (!std::exchange(queue.is_paused, false)) continue;
+    plan(name, queue);
+  }
 }
 
 WallTime Directory::wake_at() const {

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,7 +41,11 @@ class Directory {
   // When rows on disk have been due so long, what is fresh leaves them half of the room.
   static constexpr base::Duration kOverdue = std::chrono::seconds(10);
 
-  explicit Directory(const QueueSettings& settings) : settings_(settings) {}
+  // Whether a person has paused the queue; asked when its turn to load comes.
+  using IsPaused = std::function<bool(const QueueName&)>;
+
+  explicit Directory(const QueueSettings& settings, IsPaused is_paused = {})
+      : settings_(settings), is_paused_(std::move(is_paused)) {}
 
   // A message was accepted (it is durable) and could start from memory. Those of its deliveries
   // that are to be sent now are returned and are out; the others stay on disk, where they are found
@@ -79,6 +84,11 @@ class Directory {
   // Nothing of this queue is loaded before then: its destination cannot be resolved at the moment.
   void hold_back(const QueueName& queue, WallTime until);
 
+  // Nothing of this queue is loaded before pauses_changed(). What is out of it is not its business.
+  void pause(const QueueName& queue);
+  // All paused queues are asked about anew.
+  void pauses_changed();
+
   // When next_load() may have something though nothing happened; kNeverWall: only when something
   // does.
   [[nodiscard]] WallTime wake_at() const;
@@ -115,6 +125,7 @@ class Directory {
     bool strays_meanwhile = false;  // there may be new ones since the load under way began
     std::multimap<WallTime, const QueueName*>::iterator wake;
     bool has_wake = false;
+    bool is_paused = false;
     std::uint64_t last_release = 0;  // counted over all queues
   };
 
@@ -133,6 +144,7 @@ class Directory {
                                        WallTime now);
 
   const QueueSettings& settings_;
+  const IsPaused is_paused_;
   Queues queues_;
   std::unordered_map<QueueName, std::uint32_t> rooms_;  // of queues that have nothing at the moment
   std::multimap<WallTime, const QueueName*> wakes_;     // names live in queues_

@@ -49,6 +49,11 @@ bool is_subject_wanted(const std::string& wanted, const Message& message) {
          is_part_wanted(wanted, mail::decode_encoded_words(base::trimmed(subject->value)));
 }
 
+// What is deleted is looked at only by who names it.
+bool is_state_wanted(const QueueFilter& filter, DeliveryState state) {
+  return filter.state ? *filter.state == state : state != DeliveryState::Deleted;
+}
+
 }  // namespace
 
 bool names_destination(const QueueFilter& filter) {
@@ -56,7 +61,7 @@ bool names_destination(const QueueFilter& filter) {
 }
 
 bool is_match(const QueueFilter& filter, const WaitingKeyView& row, const WaitingNote& note) {
-  if (filter.state && *filter.state != row.state) return false;
+  if (!is_state_wanted(filter, row.state)) return false;
   if (filter.message && *filter.message != row.delivery.message) return false;
   if (filter.delivery && *filter.delivery != row.delivery) return false;
   if (!is_wanted(filter.destination, row.destination)) return false;
@@ -73,7 +78,7 @@ bool needs_delivery(const QueueFilter& filter) {
 
 bool is_match(const QueueFilter& filter, const Delivery& delivery) {
   if (filter.delivery && filter.delivery->number != delivery.number) return false;
-  if (filter.state && *filter.state != delivery.state) return false;
+  if (!is_state_wanted(filter, delivery.state)) return false;
   return is_wanted(filter.destination, delivery.destination) &&
          is_wanted(filter.recipient, delivery.recipient) &&
          is_wanted(filter.site, delivery.last.host) && delivery.attempts >= filter.attempts_min &&

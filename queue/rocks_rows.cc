@@ -34,6 +34,10 @@ constexpr std::size_t kMebi = 1024 * 1024;
 constexpr std::uint64_t kBlobOctetsMin = 16 * kMebi;
 // Nor with fewer rows of bodies removed since the last one; of the largest they are as much.
 constexpr std::uint64_t kRemovedBodiesMin = 64;
+// Rows of other families are written anew without what was removed when so many messages, and a
+// quarter of those that are left, have gone since the last time.
+constexpr std::uint64_t kRemovedMessagesMin = 20'000;
+constexpr std::uint64_t kRemovedMessagesParts = 4;
 // Bodies are copied together when over a half, or a tenth on a full disk, of their files is
 // garbage.
 constexpr std::uint64_t kGarbageParts = 2;
@@ -253,6 +257,7 @@ class RocksRows final : public Rows {
   [[nodiscard]] bool is_stalled() const override { return health_->is_stalled(); }
 
   [[nodiscard]] Result<void> collect_garbage(Urgency urgency) override;
+  [[nodiscard]] Result<void> collect_rows(Urgency urgency);
   [[nodiscard]] Result<void> trim_history(std::string_view below_key) override;
 
  private:
@@ -278,6 +283,7 @@ class RocksRows final : public Rows {
   // Since the last collection. RocksDB does not say: its property counts no single deletes. What an
   // earlier instance removed is not known, so the first collection is worth its work.
   std::atomic<std::uint64_t> removed_bodies_ = kRemovedBodiesMin;
+  std::atomic<std::uint64_t> removed_messages_ = 0;
   rocksdb::WriteBatch batch_;  // kept, so that its memory is
 };
 
@@ -296,6 +302,9 @@ Result<void> RocksRows::write(std::span<const RowOperations* const> batch, Sync 
         return;
       case RowOperations::Operation::SingleDelete:
         if (row.family == Family::Bodies) removed_bodies_.fetch_add(1, std::memory_order_relaxed);
+        if (row.family == Family::Messages) {
+          removed_messages_.fetch_add(1, std::memory_order_relaxed);
+        }
         status = batch_.SingleDelete(handle(row.family), slice(row.key));
         return;
     }
@@ -313,7 +322,26 @@ Result<void> RocksRows::write(std::span<const RowOperations* const> batch, Sync 
   return error;
 }
 
+// Without traffic nothing is merged by itself, and what was removed keeps its space.
+Result<void> RocksRows::collect_rows(Urgency urgency) {
+  const std::uint64_t removed = removed_messages_.load();
+  const std::uint64_t left = property(Family::Messages, rocksdb::DB::Properties::kEstimateNumKeys);
+  const bool is_much = removed >= kRemovedMessagesMin && removed * kRemovedMessagesParts >= left;
+  if (!is_much && (urgency == Urgency::Idle || removed < kRemovedMessagesMin)) return {};
+  removed_messages_ = 0;
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  for (const Family family : {Family::Messages, Family::Deliveries, Family::Waiting}) {
+    rocksdb::Status status = db_->Flush(rocksdb::FlushOptions(), handle(family));
+    if (status.ok()) status = db_->CompactRange(options, handle(family), nullptr, nullptr);
+    if (!status.ok()) return to_result(status, "collecting the space of rows that are gone");
+  }
+  return {};
+}
+
 Result<void> RocksRows::collect_garbage(Urgency urgency) {
+  if (Result<void> collected = collect_rows(urgency); !collected) return collected;
   const std::uint64_t blobs = property(Family::Bodies, rocksdb::DB::Properties::kLiveBlobFileSize);
   const bool has_removals = removed_bodies_.load() >= kRemovedBodiesMin;
   if (urgency == Urgency::Idle &&

@@ -444,7 +444,8 @@ void Scheduler::end_pause(std::string_view name) {
   Account& account = *found->second;
   end_pause(account);
   make_ready(account);
-  if (account.job_count == 0 && account.sessions == 0) accounts_.erase(found);
+  const bool is_nowhere = account.place == Account::Place::Nowhere;
+  if (account.job_count == 0 && account.sessions == 0 && is_nowhere) accounts_.erase(found);
 }
 
 void Scheduler::take_waiting(Account& account, const QueueName& queue,
@@ -465,11 +466,17 @@ void Scheduler::take_waiting(Account& account, const QueueName& queue,
   account.jobs.erase(found);
 }
 
-std::vector<Job> Scheduler::take_waiting(MessageId message, const QueueName& queue) {
+std::vector<Job> Scheduler::take_waiting(
+    const std::function<bool(std::string_view account, const QueueName&)>& where,
+    const std::function<bool(const Job&)>& condition) {
   std::vector<Job> taken;
+  std::vector<QueueName> queues;
   for (auto& [name, account] : accounts_) {
-    take_waiting(
-        *account, queue, [message](const Job& job) { return job.message->id == message; }, taken);
+    queues.clear();
+    for (const auto& [queue, jobs] : account->jobs) {
+      if (where(name, queue)) queues.push_back(queue);
+    }
+    for (const QueueName& queue : queues) take_waiting(*account, queue, condition, taken);
   }
   return taken;
 }
@@ -506,19 +513,6 @@ std::vector<Job> Scheduler::take_all_waiting() {
     account->job_count = 0;
   }
   return taken;
-}
-
-void Scheduler::end_pauses_of(MessageId message) {
-  std::vector<std::string> names;
-  for (const auto& [name, account] : accounts_) {
-    const bool has_it =
-        std::any_of(account->jobs.begin(), account->jobs.end(), [message](const auto& queue) {
-          return std::any_of(queue.second.begin(), queue.second.end(),
-                             [message](const Job& job) { return job.message->id == message; });
-        });
-    if (has_it) names.push_back(name);
-  }
-  for (const std::string& name : names) end_pause(name);
 }
 
 }  // namespace rockdove::queue

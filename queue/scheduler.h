@@ -146,8 +146,11 @@ class Scheduler {
 
   // Ends the pause of an account, because a person said so.
   void end_pause(std::string_view account);
-  // Takes out what has not started of one message and queue, because a person acts on it.
-  [[nodiscard]] std::vector<Job> take_waiting(MessageId message, const QueueName& queue);
+  // Takes out what has not started, because a person acts on it: of the accounts and queues that
+  // fulfil the first condition, those jobs that fulfil the second.
+  [[nodiscard]] std::vector<Job> take_waiting(
+      const std::function<bool(std::string_view account, const QueueName&)>& where,
+      const std::function<bool(const Job&)>& condition);
 
   // Likewise of one queue of this account, those jobs that fulfil the condition.
   [[nodiscard]] std::vector<Job> take_waiting(std::string_view account, const QueueName& queue,
@@ -163,9 +166,6 @@ class Scheduler {
 
   // Takes out everything that has not started, because the settings have changed.
   [[nodiscard]] std::vector<Job> take_all_waiting();
-  // Ends the pauses of the accounts in which this message waits.
-  void end_pauses_of(MessageId message);
-
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
 
  private:

@@ -102,6 +102,39 @@ struct SelectedPage {
   std::string more_after;  // call again with this; "": that was all
 };
 
+struct ReadRequest {
+  std::vector<DeliveryId> ids;  // in ascending order; number 0: all deliveries of that message
+  enum class With : std::uint8_t { Deliveries, Messages };
+  With with = With::Deliveries;
+  // Once so many octets of rows have come, header blocks included, the read ends.
+  std::size_t octets_max = 4 * 1024 * 1024;
+};
+
+struct ReadDelivery {
+  DeliveryId id;
+  Delivery delivery;
+  MessagePointer message;  // null with With::Deliveries; without its body
+};
+
+// As they stood at one moment; those that are not there are left out.
+struct ReadDeliveries {
+  std::vector<ReadDelivery> rows;
+  std::size_t looked_at = 0;  // of the ids that were asked for: the first so many
+};
+
+struct DeletedRequest {
+  WallTime due_until;  // those that go for good by then
+  std::string after;   // as in SelectRequest
+  std::uint32_t deliveries_max = 500;
+};
+
+struct DeletedPage {
+  std::vector<Selected> deliveries;  // without notes
+  std::string more_after;            // call again with this; "": that was all
+  // Of those that are not due yet, as far as this page has looked.
+  WallTime next_due = base::kNeverWall;
+};
+
 // What the lines of a summary are about.
 enum class SummaryBy : std::uint8_t { Destination, Sender, User, Reason };
 
@@ -190,6 +223,12 @@ class Store {
   virtual void list(base::Loop& loop, ListRequest request, Done<ListedPage> done) = 0;
   virtual void select(base::Loop& loop, SelectRequest request, Done<SelectedPage> done) = 0;
   virtual void summarise(base::Loop& loop, SummaryRequest request, Done<QueueSummary> done) = 0;
+  // Many deliveries as they stand at one moment.
+  virtual void read_deliveries(base::Loop& loop, ReadRequest request,
+                               Done<ReadDeliveries> done) = 0;
+  // Deleted ones that go for good, of destinations whose home_loop() is `loop`.
+  virtual void find_deleted(base::Loop& loop, unsigned loops, DeletedRequest request,
+                            Done<DeletedPage> done) = 0;
   // With all deliveries and up to 1,000 steps of history.
   virtual void view(base::Loop& loop, MessageId id, Done<MessageView> done) = 0;
   virtual void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) = 0;

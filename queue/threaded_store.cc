@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/base/assert.h"
+#include "queue/reading_acts.h"
 
 namespace rockdove::queue {
 
@@ -166,6 +167,23 @@ void ThreadedStore::summarise(base::Loop& loop, SummaryRequest request, Done<Que
   read<QueueSummary>(loop, std::move(done), [request](const Rows& rows, Damaged&) {
     return queue::summarise(rows, request);
   });
+}
+
+void ThreadedStore::read_deliveries(base::Loop& loop, ReadRequest request,
+                                    Done<ReadDeliveries> done) {
+  read<ReadDeliveries>(loop, std::move(done),
+                       [request = std::move(request)](const Rows& rows, Damaged& damaged) {
+                         return queue::read_deliveries(rows, request, damaged);
+                       });
+}
+
+void ThreadedStore::find_deleted(base::Loop& loop, unsigned loops, DeletedRequest request,
+                                 Done<DeletedPage> done) {
+  read<DeletedPage>(
+      loop, std::move(done),
+      [request = std::move(request), index = loop.index(), loops](const Rows& rows, Damaged&) {
+        return queue::find_deleted(rows, index, loops, request);
+      });
 }
 
 void ThreadedStore::view(base::Loop& loop, MessageId id, Done<MessageView> done) {

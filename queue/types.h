@@ -112,6 +112,11 @@ struct Delivery {
   // message (outbound/report_desk.h). The text is the status code, "5.1.1" or "2.0.0".
   std::string final_status;
   Ending ending = Ending::Failed;  // what it came to; without a final_status it means nothing
+  // Of a deleted one: what it comes back to where a person undeletes it.
+  DeliveryState state_before = DeliveryState::Waiting;
+  WallTime due_before{};
+  std::string route_to{};   // where a person has it sent (see outbound/target.h); "": by the routes
+  bool is_expired = false;  // a person has ended its lifetime: the next failure is its last
 };
 
 // What a look at a whole queue says of a delivery without reading more than its row in `waiting`.

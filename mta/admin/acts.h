@@ -1,39 +1,57 @@
-// What a person may do to deliveries, as the admin layer asks for it. The daemon implements it: the
-// owner of the delivery decides, on its own loop, and the answer comes back to the asker's.
+// What a person may do to deliveries and to what is sent at all, as the admin layer asks for it.
+// The daemon implements it: the owner of each delivery decides, on its own loop, and the answer
+// comes back to the asker's.
 #pragma once
 
-#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
-#include "mta/base/ids.h"
 #include "mta/base/result.h"
 #include "mta/base/unique_function.h"
+#include "queue/pauses.h"
+#include "queue/steering.h"
+#include "queue/store.h"
 
 namespace rockdove::admin {
 
-enum class Act : std::uint8_t {
-  Retry,   // due now; a held one is released first
-  Delete,  // out of the queue, without a report
-};
+using queue::Act;
+using queue::ActOutcome;
 
-enum class ActOutcome : std::uint8_t {
-  Done,       // durable
-  BeingSent,  // an attempt is under way; nothing was changed
-  NotFound,   // it is not in the queue, or not any more
-};
-
+// All from the control socket's loop; each `done` runs there, once, never within the call.
 class QueueActs {
  public:
-  using Done = base::UniqueFunction<void(base::Result<ActOutcome>)>;
+  using Done = base::UniqueFunction<void(queue::ActAnswer)>;
 
   virtual ~QueueActs() = default;
-  // From the control socket's loop; `done` runs there, once, never within this call.
-  virtual void act(Act act, base::DeliveryId id, Done done) = 0;
+
+  virtual void act(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
+                   Done done) = 0;
+
+  // The target of a reroute as it is kept: as [[route]] to, or "route:NAME" of a route that there
+  // is. An error says what would do.
+  [[nodiscard]] virtual base::Result<std::string> check_target(std::string_view text) const = 0;
+
+  // Mail is coming in or going out: what is done to many deliveries should leave room for it.
+  [[nodiscard]] virtual bool is_busy() const = 0;
 };
 
-// "retry", "delete".
-[[nodiscard]] std::string_view act_name(Act act);
-// As --json and scripts see it: "done", "being-sent", "not-found".
-[[nodiscard]] std::string_view outcome_name(ActOutcome outcome);
+class PauseControl {
+ public:
+  virtual ~PauseControl() = default;
+
+  // All of them, those that are ending included. None while they are not known yet.
+  [[nodiscard]] virtual std::vector<queue::Pause> pauses() const = 0;
+
+  // Durable when `done` runs. One of the same kind and pattern is replaced.
+  virtual void pause(queue::Pause pause, base::UniqueFunction<void(base::Result<void>)> done) = 0;
+
+  // What was ended; none: there is no such pause.
+  virtual void resume(
+      queue::PauseKind kind, std::string pattern, std::string by,
+      base::UniqueFunction<void(base::Result<std::optional<queue::Pause>>)> done) = 0;
+};
 
 }  // namespace rockdove::admin

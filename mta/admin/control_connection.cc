@@ -118,6 +118,10 @@ void Exchange::when_room(base::Task task) {
   when_room_ = std::move(task);
 }
 
+void Exchange::keep(std::shared_ptr<void> what) {
+  if (!is_gone()) kept_ = std::move(what);
+}
+
 ControlConnection::~ControlConnection() {
   forget_exchange();
   server_.connection_closed(reach_);
@@ -179,6 +183,7 @@ void ControlConnection::forget_exchange() {
   // What waits for room owns the exchange in turn; both may go now, the exchange last.
   const std::shared_ptr<Exchange> exchange = std::exchange(exchange_, nullptr);
   const base::Task dropped = std::exchange(exchange->when_room_, {});
+  const std::shared_ptr<void> kept = std::exchange(exchange->kept_, nullptr);
 }
 
 Now ControlConnection::now() const {

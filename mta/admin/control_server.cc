@@ -2,10 +2,12 @@
 
 #include <utility>
 
+#include "mta/admin/act_jobs.h"
 #include "mta/admin/content_job.h"
 #include "mta/admin/control_connection.h"
 #include "mta/admin/queue_jobs.h"
 #include "mta/admin/queue_text.h"
+#include "mta/base/assert.h"
 
 namespace rockdove::admin {
 
@@ -27,8 +29,17 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"GET", "/v1/queue/summary", &ControlServer::summarise},
     {"GET", "/v1/queue/message", &ControlServer::show_message},
     {"GET", "/v1/queue/content", &ControlServer::send_content},
-    {"POST", "/v1/queue/retry", &ControlServer::retry},
-    {"POST", "/v1/queue/delete", &ControlServer::remove},
+    {"POST", "/v1/queue/hold", &ControlServer::act},
+    {"POST", "/v1/queue/release", &ControlServer::act},
+    {"POST", "/v1/queue/retry", &ControlServer::act},
+    {"POST", "/v1/queue/delete", &ControlServer::act},
+    {"POST", "/v1/queue/undelete", &ControlServer::act},
+    {"POST", "/v1/queue/bounce", &ControlServer::act},
+    {"POST", "/v1/queue/expire", &ControlServer::act},
+    {"POST", "/v1/queue/reroute", &ControlServer::act},
+    {"GET", "/v1/pauses", &ControlServer::list_pauses},
+    {"POST", "/v1/pause", &ControlServer::pause},
+    {"POST", "/v1/resume", &ControlServer::resume},
     {"GET", "/v1/route", &ControlServer::explain_route},
     {"GET", "/metrics", &ControlServer::show_metrics, Reach::Anyone},
     {"GET", "/healthz", &ControlServer::show_health, Reach::Anyone},
@@ -139,14 +150,23 @@ void ControlServer::send_content(const std::shared_ptr<Exchange>& exchange) {
   start_content(services_.loop, services_.store, exchange);
 }
 
-void ControlServer::retry(const std::shared_ptr<Exchange>& exchange) {
-  start_acts({services_.loop, services_.store, services_.acts, services_.log}, exchange,
-             Act::Retry);
+void ControlServer::act(const std::shared_ptr<Exchange>& exchange) {
+  const std::string& path = exchange->target().path;
+  const std::optional<Act> act = queue::parse_act(path.substr(path.rfind('/') + 1));
+  MTA_ASSERT(act.has_value());  // kRoutes names no others
+  start_act({services_.loop, services_.store, services_.acts, services_.log}, exchange, *act);
 }
 
-void ControlServer::remove(const std::shared_ptr<Exchange>& exchange) {
-  start_acts({services_.loop, services_.store, services_.acts, services_.log}, exchange,
-             Act::Delete);
+void ControlServer::list_pauses(const std::shared_ptr<Exchange>& exchange) {
+  admin::list_pauses(services_.pauses, exchange, loop().now().wall);
+}
+
+void ControlServer::pause(const std::shared_ptr<Exchange>& exchange) {
+  start_pause({services_.loop, services_.pauses, services_.log}, exchange);
+}
+
+void ControlServer::resume(const std::shared_ptr<Exchange>& exchange) {
+  start_resume({services_.loop, services_.pauses, services_.log}, exchange);
 }
 
 void ControlServer::explain_route(const std::shared_ptr<Exchange>& exchange) {

@@ -34,6 +34,7 @@ class ControlServer {
     base::Loop& loop;
     queue::Store& store;
     QueueActs& acts;
+    PauseControl& pauses;
     RouteExplainer& routes;
     base::Log& log;
     Monitored* monitored = nullptr;  // null: there are no metrics
@@ -85,8 +86,10 @@ class ControlServer {
   void summarise(const std::shared_ptr<Exchange>& exchange);
   void show_message(const std::shared_ptr<Exchange>& exchange);
   void send_content(const std::shared_ptr<Exchange>& exchange);
-  void retry(const std::shared_ptr<Exchange>& exchange);
-  void remove(const std::shared_ptr<Exchange>& exchange);
+  void act(const std::shared_ptr<Exchange>& exchange);
+  void list_pauses(const std::shared_ptr<Exchange>& exchange);
+  void pause(const std::shared_ptr<Exchange>& exchange);
+  void resume(const std::shared_ptr<Exchange>& exchange);
   void explain_route(const std::shared_ptr<Exchange>& exchange);
   void show_metrics(const std::shared_ptr<Exchange>& exchange);
   void show_health(const std::shared_ptr<Exchange>& exchange);

@@ -67,6 +67,8 @@ class Exchange {
   // Runs `task` as soon as the client has taken most of what was sent: at once, or in a later turn.
   // Never when it has gone. One at a time.
   void when_room(base::Task task);
+  // Lives until the answer has ended or the client has gone; it may keep the exchange in turn.
+  void keep(std::shared_ptr<void> what);
 
  private:
   friend class ControlConnection;
@@ -80,6 +82,7 @@ class Exchange {
   const Reach reach_;
   const std::shared_ptr<std::uint32_t> running_;
   base::Task when_room_;
+  std::shared_ptr<void> kept_;
 };
 
 }  // namespace rockdove::admin

@@ -5,7 +5,6 @@
 
 #include <memory>
 
-#include "mta/admin/acts.h"
 #include "mta/admin/exchange.h"
 #include "mta/admin/queue_text.h"
 #include "mta/base/log.h"
@@ -21,16 +20,5 @@ void start_count(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange
                  queue::QueueFilter filter);
 void start_summary(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
                    const queue::SummaryRequest& request);
-
-struct ActServices {
-  base::Loop& loop;
-  queue::Store& store;
-  QueueActs& acts;
-  base::Log& log;
-};
-
-// The request's body says to what. Answers with a line for each delivery, as format_act(), and a
-// last one with the counts; a dry run with the counts of what the filter matches.
-void start_acts(const ActServices& services, std::shared_ptr<Exchange> exchange, Act act);
 
 }  // namespace rockdove::admin

@@ -123,6 +123,8 @@ Json recipient_json(const queue::Message& message, const Delivery& delivery, Wal
   json["attempts"] = delivery.attempts;
   if (delivery.uncertain > 0) json["uncertain"] = delivery.uncertain;
   json["due"] = base::format_timestamp(delivery.due);
+  if (!delivery.route_to.empty()) json["route_to"] = delivery.route_to;
+  if (delivery.is_expired) json["expired"] = true;
   if (!delivery.hold_reason.empty()) json["hold_reason"] = delivery.hold_reason;
   json["why"] = explain(delivery, now);
   return json;
@@ -135,7 +137,8 @@ Json listed_json(const queue::Message& message, const std::vector<Delivery>& del
   json["queue_id"] = base::format_id(message.id);
   json["arrival_time"] = base::to_unix_milliseconds(message.accepted) / 1000;
   json["message_size"] = message.header_block.size() + message.body_octets;
-  json["forced_expire"] = false;
+  json["forced_expire"] = std::any_of(deliveries.begin(), deliveries.end(),
+                                      [](const Delivery& delivery) { return delivery.is_expired; });
   // What Postfix prints for the null sender.
   json["sender"] = message.sender.empty() ? std::string("MAILER-DAEMON") : message.sender;
   json["recipients"] = Json::array();
@@ -312,28 +315,6 @@ Result<std::uint64_t> take_limit(Parameters& parameters) {
 
 }  // namespace
 
-std::string_view act_name(Act act) {
-  switch (act) {
-    case Act::Retry:
-      return "retry";
-    case Act::Delete:
-      return "delete";
-  }
-  return "";
-}
-
-std::string_view outcome_name(ActOutcome outcome) {
-  switch (outcome) {
-    case ActOutcome::Done:
-      return "done";
-    case ActOutcome::BeingSent:
-      return "being-sent";
-    case ActOutcome::NotFound:
-      return "not-found";
-  }
-  return "";
-}
-
 std::string_view state_name(DeliveryState state) {
   switch (state) {
     case DeliveryState::Waiting:
@@ -362,7 +343,8 @@ std::string explain(const Delivery& delivery, WallTime now) {
       return text;
     }
     case DeliveryState::Deleted:
-      return "was deleted by a person";
+      return "was deleted by a person; `rockdove queue undelete` brings it back until " +
+             local_time(delivery.due, now);
   }
   return {};
 }
@@ -478,7 +460,7 @@ std::string format_view(const queue::MessageView& view, WallTime now) {
 std::string format_act(base::DeliveryId id, const Result<ActOutcome>& outcome) {
   Json json{{"id", base::format_id(id)}};
   if (outcome) {
-    json["outcome"] = outcome_name(*outcome);
+    json["outcome"] = queue::outcome_name(*outcome);
   } else {
     json["outcome"] = "failed";
     json["error"] = outcome.error().text();
@@ -500,6 +482,21 @@ std::string format_route(const RouteExplanation& route) {
   json["account"] = route.account;
   json["limits"] = pairs_json(route.limits, "name", "value");
   json["conclusion"] = route.conclusion;
+  return to_line(json);
+}
+
+std::string format_pause(const queue::Pause& pause, WallTime now) {
+  Json json{{"kind", queue::kind_name(pause.kind)}};
+  if (!pause.pattern.empty()) json["name"] = pause.pattern;
+  json["since"] = base::format_timestamp(pause.since);
+  if (pause.until) {
+    json["until"] = base::format_timestamp(*pause.until);
+    json["left"] =
+        base::format_duration(std::max<base::Duration>(*pause.until - now, base::Duration::zero()));
+  }
+  json["by"] = pause.by;
+  if (!pause.reason.empty()) json["reason"] = pause.reason;
+  if (pause.is_ending) json["is_ending"] = true;
   return to_line(json);
 }
 

@@ -61,6 +61,8 @@ struct ListQuery {
 // {"message": as format_listed(), and body_size and header: […], its fields decoded; or null,
 // "history": […]}.
 [[nodiscard]] std::string format_view(const queue::MessageView& view, base::WallTime now);
+// A pause, for lists of them and as the answer to one who sets or ends it.
+[[nodiscard]] std::string format_pause(const queue::Pause& pause, base::WallTime now);
 [[nodiscard]] std::string format_act(base::DeliveryId id, const base::Result<ActOutcome>& outcome);
 [[nodiscard]] std::string format_route(const RouteExplanation& route);
 // {"error": text}

@@ -45,10 +45,12 @@ void add_config_option(CLI::App& app, std::string& path);
 // Each in the file of its name; those of Postfix's names in postfix_names.cc.
 Action add_check(CLI::App& app);
 Action add_mailq(CLI::App& app);
+Action add_pause(CLI::App& app);
 Action add_postcat(CLI::App& app);
 Action add_postqueue(CLI::App& app);
 Action add_postsuper(CLI::App& app);
 Action add_queue(CLI::App& app);
+Action add_resume(CLI::App& app);
 Action add_route(CLI::App& app);
 Action add_send(CLI::App& app);
 Action add_sendmail(CLI::App& app);

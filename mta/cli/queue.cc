@@ -1,4 +1,4 @@
-// `rockdove queue …` and `rockdove route`: where they find the daemon and the queue.
+// `rockdove queue …`, `pause`, `resume` and `route`: where they find the daemon and the queue.
 #include "mta/cli/commands.h"
 #include "mta/cli/queue_options.h"
 #include "mta/daemon/configuration.h"
@@ -33,6 +33,14 @@ QueueEnvironment environment(CLI::App& app) {
 
 Action add_queue(CLI::App& app) {
   return add_queue_options(app, environment(app));
+}
+
+Action add_pause(CLI::App& app) {
+  return add_pause_options(app, environment(app));
+}
+
+Action add_resume(CLI::App& app) {
+  return add_resume_options(app, environment(app));
 }
 
 Action add_route(CLI::App& app) {

@@ -29,6 +29,7 @@ std::uint64_t number_in(const Json& json, const char* name) {
 // What came of the deliveries that were acted on.
 struct Totals {
   std::uint64_t done = 0;
+  std::uint64_t unchanged = 0;
   std::uint64_t being_sent = 0;
   std::uint64_t not_found = 0;
   std::uint64_t failed = 0;
@@ -44,6 +45,7 @@ void take_act_line(std::string_view line, Totals& totals, const Output& output) 
   const std::string outcome = json.value("outcome", "");
   if (outcome.empty()) {
     totals.done += number_in(json, "done");
+    totals.unchanged += number_in(json, "unchanged");
     totals.being_sent += number_in(json, "being_sent");
     totals.not_found += number_in(json, "not_found");
     totals.failed += number_in(json, "failed");
@@ -54,22 +56,47 @@ void take_act_line(std::string_view line, Totals& totals, const Output& output) 
     return;
   }
   const std::string id = json.value("id", "");
+  if (outcome == "unchanged") output.out << id << " is left as it is\n";
   if (outcome == "being-sent") output.out << id << " is being sent right now\n";
   if (outcome == "not-found") output.out << id << " is not in the queue\n";
   if (outcome == "failed") output.out << id << " failed: " << json.value("error", "") << '\n';
 }
 
-Ended print_totals(admin::Act act, const Totals& totals, const Output& output) {
+// What was done, in words that follow a number of deliveries.
+std::string_view done_words(admin::Act act) {
+  switch (act) {
+    case admin::Act::Hold:
+      return "put on hold";
+    case admin::Act::Release:
+      return "released";
+    case admin::Act::Retry:
+      return "to be tried again";
+    case admin::Act::Delete:
+      return "deleted; `rockdove queue undelete` brings them back for a while";
+    case admin::Act::Undelete:
+      return "brought back";
+    case admin::Act::Bounce:
+      return "returned to their senders";
+    case admin::Act::Expire:
+      return "to be tried once more and then returned";
+    case admin::Act::Reroute:
+      return "sent another way";
+  }
+  return "";
+}
+
+Ended print_totals(const ActCall& call, const Totals& totals, const Output& output) {
   if (output.show == Show::Json) {
     output.out << Json{{"done", totals.done},
+                       {"unchanged", totals.unchanged},
                        {"being_sent", totals.being_sent},
                        {"not_found", totals.not_found},
                        {"failed", totals.failed}}
                       .dump()
                << '\n';
   } else {
-    const std::string_view what = act == admin::Act::Retry ? "to be tried again" : "deleted";
-    std::string text = fmt::format("{} deliveries {}", totals.done, what);
+    std::string text = fmt::format("{} deliveries {}", totals.done, done_words(call.act));
+    if (totals.unchanged > 0) text += fmt::format(", {} left as they are", totals.unchanged);
     if (totals.being_sent > 0) text += fmt::format(", {} being sent", totals.being_sent);
     if (totals.not_found > 0) text += fmt::format(", {} not in the queue", totals.not_found);
     if (totals.failed > 0) text += fmt::format(", {} failed", totals.failed);
@@ -78,7 +105,7 @@ Ended print_totals(admin::Act act, const Totals& totals, const Output& output) {
   return totals.is_all_done() ? Ended::Done : Ended::Failed;
 }
 
-Ended act_on_ids(QueueSource& source, admin::Act act, const std::vector<std::string>& ids,
+Ended act_on_ids(QueueSource& source, const ActCall& call, const std::vector<std::string>& ids,
                  const Output& output) {
   Totals totals;
   for (std::size_t i = 0; i < ids.size(); i += admin::kIdsMax) {
@@ -86,24 +113,23 @@ Ended act_on_ids(QueueSource& source, admin::Act act, const std::vector<std::str
     const auto end =
         ids.begin() + static_cast<std::ptrdiff_t>(std::min(ids.size(), i + admin::kIdsMax));
     const Result<void> acted =
-        source.act(act, std::vector<std::string>(begin, end),
+        source.act(call, std::vector<std::string>(begin, end),
                    [&](std::string_view line) { take_act_line(line, totals, output); });
     if (!acted) return fail(output, acted.error());
   }
-  return print_totals(act, totals, output);
+  return print_totals(call, totals, output);
 }
 
-Ended act_on_filter(QueueSource& source, admin::Act act, const admin::Parameters& filter,
+Ended act_on_filter(QueueSource& source, const ActCall& call, const admin::Parameters& filter,
                     Confirmation confirmation, const Output& output) {
   std::uint64_t deliveries = 0;
-  const Result<void> counted = source.count(act, filter, [&](std::string_view line) {
+  const Result<void> counted = source.count(call, filter, [&](std::string_view line) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     deliveries = number_in(json, "deliveries");
     if (output.show == Show::Json) {
       output.out << line << '\n';
     } else {
-      output.out << fmt::format("{} deliveries of {} messages match\n", deliveries,
-                                number_in(json, "messages"));
+      output.out << fmt::format("{} deliveries match\n", deliveries);
     }
   });
   if (!counted) return fail(output, counted.error());
@@ -121,9 +147,9 @@ Ended act_on_filter(QueueSource& source, admin::Act act, const admin::Parameters
   if (deliveries == 0) return Ended::Done;
   Totals totals;
   const Result<void> acted =
-      source.act(act, filter, [&](std::string_view line) { take_act_line(line, totals, output); });
+      source.act(call, filter, [&](std::string_view line) { take_act_line(line, totals, output); });
   if (!acted) return fail(output, acted.error());
-  return print_totals(act, totals, output);
+  return print_totals(call, totals, output);
 }
 
 struct SortKey {
@@ -294,15 +320,44 @@ Ended run_queue_summary(QueueSource& source, const SummaryOptions& options, cons
   return Ended::Done;
 }
 
-Ended run_queue_act(QueueSource& source, admin::Act act, const std::vector<std::string>& ids,
+Ended run_queue_act(QueueSource& source, const ActCall& call, const std::vector<std::string>& ids,
                     const FilterOptions& filter, Confirmation confirmation, const Output& output) {
   const admin::Parameters parameters = filter.parameters();
   if (ids.empty() == parameters.empty()) {
     output.error << "rockdove: give either ids or a filter\n";
     return Ended::Usage;
   }
-  if (parameters.empty()) return act_on_ids(source, act, ids, output);
-  return act_on_filter(source, act, parameters, confirmation, output);
+  if (parameters.empty()) return act_on_ids(source, call, ids, output);
+  return act_on_filter(source, call, parameters, confirmation, output);
+}
+
+Ended run_pause_list(QueueSource& source, const Output& output) {
+  bool any = false;
+  const Result<void> listed = source.list_pauses([&](std::string_view line) {
+    any = true;
+    output.out << (output.show == Show::Json ? std::string(line) + '\n' : pause_entry(line));
+  });
+  if (!listed) return fail(output, listed.error());
+  if (!any && output.show == Show::Table) output.out << "Nothing is paused\n";
+  return Ended::Done;
+}
+
+Ended run_pause(QueueSource& source, const PauseCall& call, const Output& output) {
+  const Result<void> paused = source.pause(call, [&](std::string_view line) {
+    output.out << (output.show == Show::Json ? std::string(line) + '\n'
+                                             : "paused: " + pause_entry(line));
+  });
+  if (!paused) return fail(output, paused.error());
+  return Ended::Done;
+}
+
+Ended run_resume(QueueSource& source, const PauseCall& call, const Output& output) {
+  const Result<void> resumed = source.resume(call, [&](std::string_view line) {
+    output.out << (output.show == Show::Json ? std::string(line) + '\n'
+                                             : "goes on: " + pause_entry(line));
+  });
+  if (!resumed) return fail(output, resumed.error());
+  return Ended::Done;
 }
 
 Ended run_route(QueueSource& source, const std::string& address, const Output& output) {

@@ -69,9 +69,12 @@ struct SummaryOptions {
                                       const Output& output);
 // Either ids or a filter. A filter's counts are printed first; without a confirmation that is all,
 // and a usage error.
-[[nodiscard]] Ended run_queue_act(QueueSource& source, admin::Act act,
+[[nodiscard]] Ended run_queue_act(QueueSource& source, const ActCall& call,
                                   const std::vector<std::string>& ids, const FilterOptions& filter,
                                   Confirmation confirmation, const Output& output);
+[[nodiscard]] Ended run_pause_list(QueueSource& source, const Output& output);
+[[nodiscard]] Ended run_pause(QueueSource& source, const PauseCall& call, const Output& output);
+[[nodiscard]] Ended run_resume(QueueSource& source, const PauseCall& call, const Output& output);
 [[nodiscard]] Ended run_route(QueueSource& source, const std::string& address,
                               const Output& output);
 

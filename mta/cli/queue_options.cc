@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -18,10 +19,31 @@ using base::Result;
 
 namespace {
 
+// One of the first four, or none.
+struct PauseOptions {
+  std::string destination;
+  std::string site;
+  std::string user;
+  bool everything = false;
+  std::string time;
+  std::string reason;
+
+  [[nodiscard]] std::optional<PauseCall> call() const {
+    using queue::PauseKind;
+    if (everything) return PauseCall{PauseKind::Everything, "", time, reason};
+    if (!destination.empty()) return PauseCall{PauseKind::Destination, destination, time, reason};
+    if (!site.empty()) return PauseCall{PauseKind::Site, site, time, reason};
+    if (!user.empty()) return PauseCall{PauseKind::User, user, time, reason};
+    return std::nullopt;
+  }
+};
+
 // What was given; lives as long as the command's function.
 struct QueueOptions {
   FilterOptions filter;
   std::vector<std::string> ids;
+  std::string word;  // of an act
+  PauseOptions pause;
   std::string address;
   ListOptions listing;
   SummaryOptions summing;
@@ -92,16 +114,50 @@ int run_on_queue(const QueueEnvironment& environment, const QueueOptions& option
   return static_cast<int>(run(*source.value(), options, output));
 }
 
-Ended run_act(admin::Act act, QueueSource& source, const QueueOptions& options,
-              const Output& output) {
-  return run_queue_act(source, act, options.ids, options.filter, options.confirmation(), output);
+struct ActCommand {
+  admin::Act act;
+  const char* help;
+  const char* word = "";  // the option for the act's word; "": it has none
+  const char* word_help = "";
+};
+
+constexpr ActCommand kActCommands[] = {
+    {admin::Act::Hold, "Put on hold until somebody releases it, by id or by filter", "--because",
+     "Why, for those who look at it later"},
+    {admin::Act::Release, "End the hold, by id or by filter"},
+    {admin::Act::Retry, "Try again now, by id or by filter"},
+    {admin::Act::Delete, "Take out of the queue, by id or by filter; can be undone for a day"},
+    {admin::Act::Undelete, "Bring back what was deleted, by id or by filter"},
+    {admin::Act::Bounce, "Return to the sender now, by id or by filter", "--text",
+     "What the sender is told; one line"},
+    {admin::Act::Expire, "End its lifetime: one more attempt, and then return it"},
+    {admin::Act::Reroute, "Send another way than the routes say, by id or by filter", "--to",
+     "As in [[route]] to, \"route:NAME\", or \"routes\" to go by the routes again"},
+};
+
+CLI::App* add_act(CLI::App& app, QueueOptions& options, const ActCommand& command) {
+  CLI::App* sub = app.add_subcommand(std::string(queue::act_name(command.act)), command.help);
+  sub->add_option("ID", options.ids, "Messages or deliveries");
+  add_filters(*sub, options.filter);
+  if (*command.word != '\0') {
+    CLI::Option* word = sub->add_option(command.word, options.word, command.word_help);
+    if (command.act == admin::Act::Reroute) word->required();
+  }
+  CLI::Option* dry_run = sub->add_flag("--dry-run", options.dry_run, "Only count what matches");
+  sub->add_flag("--yes", options.yes, "Act on all that matches")->excludes(dry_run);
+  return sub;
 }
 
-void add_act_options(CLI::App& app, QueueOptions& options) {
-  app.add_option("ID", options.ids, "Messages or deliveries");
-  add_filters(app, options.filter);
-  CLI::Option* dry_run = app.add_flag("--dry-run", options.dry_run, "Only count what matches");
-  app.add_flag("--yes", options.yes, "Act on all that matches")->excludes(dry_run);
+void add_pause_names(CLI::App& app, PauseOptions& options) {
+  CLI::Option_group* group = app.add_option_group("what", "One of these");
+  group->add_option("--destination", options.destination,
+                    "A domain, or route:NAME; \"*\" is any run of characters");
+  group->add_option("--site", options.site,
+                    "Those hosts, as `rockdove route` names the site; also with \"*\"");
+  group->add_option("--user", options.user,
+                    "The mail of who logs in so; it goes on hold meanwhile");
+  group->add_flag("--all", options.everything, "All that goes out");
+  group->require_option(0, 1);
 }
 
 void add_show_options(CLI::App& app, QueueOptions& options) {
@@ -136,18 +192,14 @@ std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environme
                         [](QueueSource& source, const QueueOptions& given, const Output& to) {
                           return run_queue_summary(source, given.summing, to);
                         });
-  CLI::App* retry = app.add_subcommand("retry", "Try again now, by id or by filter");
-  add_act_options(*retry, *options);
-  commands.emplace_back(retry,
-                        [](QueueSource& source, const QueueOptions& given, const Output& to) {
-                          return run_act(admin::Act::Retry, source, given, to);
-                        });
-  CLI::App* remove = app.add_subcommand("delete", "Take out of the queue, by id or by filter");
-  add_act_options(*remove, *options);
-  commands.emplace_back(remove,
-                        [](QueueSource& source, const QueueOptions& given, const Output& to) {
-                          return run_act(admin::Act::Delete, source, given, to);
-                        });
+  for (const ActCommand& command : kActCommands) {
+    commands.emplace_back(
+        add_act(app, *options, command),
+        [act = command.act](QueueSource& source, const QueueOptions& given, const Output& to) {
+          return run_queue_act(source, {act, given.word}, given.ids, given.filter,
+                               given.confirmation(), to);
+        });
+  }
   for (const auto& [command, run] : commands) {
     command->add_flag("--json", options->json, "One JSON object a line");
   }
@@ -167,6 +219,42 @@ std::function<int()> add_route_options(CLI::App& app, QueueEnvironment environme
     return run_on_queue(environment, *options,
                         [](QueueSource& source, const QueueOptions& given, const Output& to) {
                           return run_route(source, given.address, to);
+                        });
+  };
+}
+
+std::function<int()> add_pause_options(CLI::App& app, QueueEnvironment environment) {
+  const auto options = std::make_shared<QueueOptions>();
+  add_pause_names(app, options->pause);
+  app.add_option("--for", options->pause.time, "How long, as 2h; without it until `resume`");
+  app.add_option("--reason", options->pause.reason, "Why, for those who look at it later");
+  app.add_flag("--json", options->json, "One JSON object a line");
+  return [environment = std::move(environment), options] {
+    const std::optional<PauseCall> call = options->pause.call();
+    if (!call && !(options->pause.time + options->pause.reason).empty()) {
+      std::cerr << "rockdove: say what to pause: --destination, --site, --user or --all\n";
+      return static_cast<int>(Ended::Usage);
+    }
+    return run_on_queue(environment, *options,
+                        [&call](QueueSource& source, const QueueOptions&, const Output& to) {
+                          return call ? run_pause(source, *call, to) : run_pause_list(source, to);
+                        });
+  };
+}
+
+std::function<int()> add_resume_options(CLI::App& app, QueueEnvironment environment) {
+  const auto options = std::make_shared<QueueOptions>();
+  add_pause_names(app, options->pause);
+  app.add_flag("--json", options->json, "One JSON object");
+  return [environment = std::move(environment), options] {
+    const std::optional<PauseCall> call = options->pause.call();
+    if (!call) {
+      std::cerr << "rockdove: say what goes on: --destination, --site, --user or --all\n";
+      return static_cast<int>(Ended::Usage);
+    }
+    return run_on_queue(environment, *options,
+                        [&call](QueueSource& source, const QueueOptions&, const Output& to) {
+                          return run_resume(source, *call, to);
                         });
   };
 }

@@ -24,6 +24,8 @@ struct QueueEnvironment {
 // Add their options to `app`; what they return runs the command, once the options are parsed, on
 // standard output and error, and gives its exit status.
 [[nodiscard]] std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environment);
+[[nodiscard]] std::function<int()> add_pause_options(CLI::App& app, QueueEnvironment environment);
+[[nodiscard]] std::function<int()> add_resume_options(CLI::App& app, QueueEnvironment environment);
 [[nodiscard]] std::function<int()> add_route_options(CLI::App& app, QueueEnvironment environment);
 
 }  // namespace rockdove::cli

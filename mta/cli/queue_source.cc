@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "mta/admin/act_jobs.h"
 #include "mta/daemon/lock.h"
 #include "mta/http/target.h"
 #include "queue/reading.h"
@@ -26,6 +27,10 @@ constexpr base::Duration kCountWithin = std::chrono::seconds(60);
 std::optional<base::MessageId> parse_either_id(const std::string& text) {
   if (const auto delivery = base::parse_delivery_id(text)) return delivery->message;
   return base::parse_message_id(text);
+}
+
+Error needs_daemon() {
+  return Error("the daemon is not running, and without it the queue can only be looked at");
 }
 
 class DaemonSource : public QueueSource {
@@ -62,18 +67,31 @@ class DaemonSource : public QueueSource {
     return explained(client_->fetch({"GET", http::format_target(target), {}, ""}, sink));
   }
 
-  Result<void> count(admin::Act act, const admin::Parameters& filter,
+  Result<void> count(const ActCall& call, const admin::Parameters& filter,
                      const LineSink& sink) override {
-    return post(act, {{"filter", filter_json(filter)}, {"dry_run", true}}, sink);
+    return send_act(call, {{"filter", filter_json(filter)}, {"dry_run", true}}, sink);
   }
 
-  Result<void> act(admin::Act act, const admin::Parameters& filter, const LineSink& sink) override {
-    return post(act, {{"filter", filter_json(filter)}}, sink);
-  }
-
-  Result<void> act(admin::Act act, const std::vector<std::string>& ids,
+  Result<void> act(const ActCall& call, const admin::Parameters& filter,
                    const LineSink& sink) override {
-    return post(act, {{"ids", ids}}, sink);
+    return send_act(call, {{"filter", filter_json(filter)}}, sink);
+  }
+
+  Result<void> act(const ActCall& call, const std::vector<std::string>& ids,
+                   const LineSink& sink) override {
+    return send_act(call, {{"ids", ids}}, sink);
+  }
+
+  Result<void> list_pauses(const LineSink& sink) override {
+    return get({"/v1/pauses", {}}, sink, kAnswerWithin);
+  }
+
+  Result<void> pause(const PauseCall& call, const LineSink& sink) override {
+    return post("/v1/pause", pause_json(call), sink);
+  }
+
+  Result<void> resume(const PauseCall& call, const LineSink& sink) override {
+    return post("/v1/resume", pause_json(call), sink);
   }
 
   Result<void> explain_route(const std::string& address, const LineSink& sink) override {
@@ -97,14 +115,24 @@ class DaemonSource : public QueueSource {
     return explained(client_->ask({"GET", http::format_target(target), {}, ""}, sink, patience));
   }
 
-  Result<void> post(admin::Act act, const Json& body, const LineSink& sink) {
+  Result<void> send_act(const ActCall& call, Json body, const LineSink& sink) {
+    if (!call.word.empty()) body[std::string(admin::word_of(call.act))] = call.word;
+    return post("/v1/queue/" + std::string(queue::act_name(call.act)), body, sink);
+  }
+
+  static Json pause_json(const PauseCall& call) {
+    Json json{{"kind", queue::kind_name(call.kind)}};
+    if (!call.name.empty()) json["name"] = call.name;
+    if (!call.time.empty()) json["for"] = call.time;
+    if (!call.reason.empty()) json["reason"] = call.reason;
+    return json;
+  }
+
+  Result<void> post(const std::string& path, const Json& body, const LineSink& sink) {
     const std::string text =
         body.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
     if (const Result<void> alive = look_for_life(); !alive) return explained(alive);
-    return explained(client_->ask({"POST",
-                                   "/v1/queue/" + std::string(admin::act_name(act)),
-                                   {{"Content-Type", "application/json"}},
-                                   text},
+    return explained(client_->ask({"POST", path, {{"Content-Type", "application/json"}}, text},
                                   sink, kCountWithin));
   }
 
@@ -209,15 +237,15 @@ class RowsSource : public QueueSource {
     return {};
   }
 
-  Result<void> count(admin::Act, const admin::Parameters&, const LineSink&) override {
+  Result<void> count(const ActCall&, const admin::Parameters&, const LineSink&) override {
     return needs_daemon();
   }
 
-  Result<void> act(admin::Act, const admin::Parameters&, const LineSink&) override {
+  Result<void> act(const ActCall&, const admin::Parameters&, const LineSink&) override {
     return needs_daemon();
   }
 
-  Result<void> act(admin::Act, const std::vector<std::string>&, const LineSink&) override {
+  Result<void> act(const ActCall&, const std::vector<std::string>&, const LineSink&) override {
     return needs_daemon();
   }
 
@@ -226,15 +254,23 @@ class RowsSource : public QueueSource {
   }
 
  private:
-  static Error needs_daemon() {
-    return Error("the daemon is not running, and without it the queue can only be looked at");
-  }
-
   std::unique_ptr<daemon::StateLock> lock_;  // held as long as the rows are open
   std::unique_ptr<queue::Rows> rows_;
 };
 
 }  // namespace
+
+Result<void> QueueSource::list_pauses(const LineSink&) {
+  return needs_daemon();
+}
+
+Result<void> QueueSource::pause(const PauseCall&, const LineSink&) {
+  return needs_daemon();
+}
+
+Result<void> QueueSource::resume(const PauseCall&, const LineSink&) {
+  return needs_daemon();
+}
 
 Result<std::unique_ptr<QueueSource>> open_queue_source(const QueuePaths& paths,
                                                        const OpenRows& open_rows) {

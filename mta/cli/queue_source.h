@@ -26,6 +26,20 @@ struct ContentWanted {
   std::uint64_t body_octets_max = std::numeric_limits<std::uint64_t>::max();
 };
 
+// An act, and the word that goes with it (admin::word_of()); "": none was given.
+struct ActCall {
+  admin::Act act = admin::Act::Retry;
+  std::string word{};
+};
+
+// A pause, as it was asked for. Its texts are the daemon's to check; "": not given.
+struct PauseCall {
+  queue::PauseKind kind = queue::PauseKind::Everything;
+  std::string name{};
+  std::string time{};  // how long
+  std::string reason{};
+};
+
 class QueueSource {
  public:
   virtual ~QueueSource() = default;
@@ -48,17 +62,23 @@ class QueueSource {
   // them: the rest could not be had.
   [[nodiscard]] virtual base::Result<void> content(const ContentWanted& wanted,
                                                    const OctetSink& sink) = 0;
-  // One line with the counts of messages and deliveries.
-  [[nodiscard]] virtual base::Result<void> count(admin::Act act, const admin::Parameters& filter,
+  // One line with the count of the deliveries that the act would change.
+  [[nodiscard]] virtual base::Result<void> count(const ActCall& call,
+                                                 const admin::Parameters& filter,
                                                  const LineSink& sink) = 0;
-  // A line for each delivery, then one with the totals.
-  [[nodiscard]] virtual base::Result<void> act(admin::Act act, const admin::Parameters& filter,
+  // A line for each delivery for which it was not done, then one with the totals.
+  [[nodiscard]] virtual base::Result<void> act(const ActCall& call, const admin::Parameters& filter,
                                                const LineSink& sink) = 0;
   // Likewise, for at most admin::kIdsMax ids of messages or deliveries.
-  [[nodiscard]] virtual base::Result<void> act(admin::Act act, const std::vector<std::string>& ids,
+  [[nodiscard]] virtual base::Result<void> act(const ActCall& call,
+                                               const std::vector<std::string>& ids,
                                                const LineSink& sink) = 0;
   [[nodiscard]] virtual base::Result<void> explain_route(const std::string& address,
                                                          const LineSink& sink) = 0;
+  // A line a pause; the line of the one that was set or ended. Only a daemon answers.
+  [[nodiscard]] virtual base::Result<void> list_pauses(const LineSink& sink);
+  [[nodiscard]] virtual base::Result<void> pause(const PauseCall& call, const LineSink& sink);
+  [[nodiscard]] virtual base::Result<void> resume(const PauseCall& call, const LineSink& sink);
 };
 
 struct QueuePaths {

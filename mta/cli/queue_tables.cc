@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "mta/base/text.h"
 #include "mta/cli/json_text.h"
 #include "mta/cli/safe_text.h"
 #include "queue/store.h"
@@ -141,6 +142,18 @@ std::string route_page(std::string_view line) {
            "\n";
   }
   return out + wrapped(text_of(json, "conclusion"), 0);
+}
+
+std::string pause_entry(std::string_view line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return {};
+  std::string text = json.value("kind", "");
+  if (json.contains("name")) text += " " + json.value("name", "");
+  text += ", since " + json.value("since", "") + " by " + json.value("by", "");
+  if (json.contains("until")) text += ", for another " + json.value("left", "");
+  if (json.contains("reason")) text += ": " + json.value("reason", "");
+  if (json.value("is_ending", false)) text += " (over; its mail is being released)";
+  return base::printable(text, 1000) + "\n";
 }
 
 }  // namespace rockdove::cli

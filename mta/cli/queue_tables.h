@@ -31,4 +31,7 @@ enum class Ages : std::uint8_t { Hidden, Shown };
 // Broken at spaces, each line indented; ends in a line's end.
 [[nodiscard]] std::string wrapped(std::string_view text, std::size_t indent);
 
+// A pause on a line, from its JSON.
+[[nodiscard]] std::string pause_entry(std::string_view line);
+
 }  // namespace rockdove::cli

@@ -488,6 +488,11 @@ constexpr std::
                     }},
                 Key{"queue", "delay_notice", "duration, or \"off\"", "\"4h\"",
                     "The sender hears of mail that has waited so long, once.", read_delay_notice},
+                Key{"queue", "undo_time", "duration", "\"24h\"",
+                    "What a person deletes from the queue can be brought back for so long.",
+                    [](Value& value, Draft& draft) {
+                      value.duration(draft.configuration.queue.undo_time, {1s, 24h * 365});
+                    }},
                 Key{"queue", "min_free_disk", "size", "\"1G\"",
                     "With less left on the disk of `state_dir`, new mail is answered 452.",
                     [](Value& value, Draft& draft) {

@@ -5,9 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "mta/base/result.h"
 #include "mta/daemon/config_value.h"
-#include "mta/outbound/settings.h"
+#include "mta/outbound/target.h"
 
 namespace rockdove::daemon {
 
@@ -16,10 +15,8 @@ struct Draft;
 // Into the last route of the draft.
 void read_target(Value& value, Draft& draft);
 
-[[nodiscard]] base::Result<outbound::Target> parse_target(std::string_view text);
-
-// As it is written in the configuration; several hosts with commas between them.
-[[nodiscard]] std::string format_target(const outbound::Target& target);
+using outbound::format_target;
+using outbound::parse_target;
 
 // The name of a route that was given none: "mx", "mx-2525", "discard", the first host and its port,
 // "lmtp+unix:/path" or "maildir:/path".

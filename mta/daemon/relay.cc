@@ -4,10 +4,12 @@
 #include <utility>
 
 #include "mta/base/counters.h"
+#include "mta/base/text.h"
 #include "mta/daemon/route_report.h"
 #include "mta/inbound/access.h"
 #include "mta/net/proxied.h"
 #include "mta/outbound/dispatcher.h"
+#include "mta/outbound/target.h"
 #include "mta/outbound/verifier.h"
 
 namespace rockdove::daemon {
@@ -110,6 +112,12 @@ Relay::Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts>
     shards_.push_back(std::make_unique<Shard>(*this, parts, prepared, highest, seed, start));
     dispatchers_.push_back(&shards_.back()->dispatcher);
   }
+  pauses_ = std::make_unique<PauseKeeper>(
+      *loops_.front(), store_, loops.front().log,
+      [this](const std::shared_ptr<const queue::Pauses>& pauses) { use_pauses(pauses); },
+      [this](const queue::Pause& pause, base::UniqueFunction<void(bool)> done) {
+        release_held(pause, std::move(done));
+      });
 }
 
 Relay::~Relay() = default;
@@ -127,6 +135,7 @@ void Relay::use_user_names(std::function<std::string(std::uint32_t user)> name_o
 }
 
 void Relay::find_queues(unsigned loop) {
+  if (loop == 0) pauses_->start();
   shards_[loop]->dispatcher.find_queues();
 }
 
@@ -192,38 +201,103 @@ bool Relay::is_drained(unsigned loop) const {
   return shards_[loop]->dispatcher.is_drained();
 }
 
-void Relay::act(admin::Act act, base::DeliveryId id, admin::QueueActs::Done done) {
-  base::Loop& loop = *loops_.front();
-  store_.view(
-      loop, id.message,
-      [this, act, id, done = std::move(done)](base::Result<queue::MessageView> view) mutable {
-        if (!view) return done(view.error());
-        const auto row = std::find_if(
-            view->deliveries.begin(), view->deliveries.end(),
-            [id](const queue::Delivery& delivery) { return delivery.number == id.number; });
-        if (row == view->deliveries.end()) return done(admin::ActOutcome::NotFound);
-        const queue::QueueName queue = queue::queue_of(*row);
-        const unsigned home =
-            queue::home_loop(queue.destination, static_cast<unsigned>(loops_.size()));
-        loops_[home]->post([this, home, act, queue, id, done = std::move(done)]() mutable {
-          const auto what =
-              act == admin::Act::Retry ? outbound::Home::Act::Retry : outbound::Home::Act::Delete;
-          dispatchers_[home]->act(
-              what, queue, id,
-              [this, done = std::move(done)](outbound::Home::ActOutcome outcome) mutable {
-                loops_.front()->post([outcome, done = std::move(done)]() mutable {
-                  switch (outcome) {
-                    case outbound::Home::ActOutcome::Done:
-                      return done(admin::ActOutcome::Done);
-                    case outbound::Home::ActOutcome::BeingSent:
-                      return done(admin::ActOutcome::BeingSent);
-                    case outbound::Home::ActOutcome::Gone:
-                      return done(admin::ActOutcome::NotFound);
-                  }
-                });
-              });
+void Relay::act(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
+                admin::QueueActs::Done done) {
+  struct Gathering {
+    std::size_t open;
+    queue::ActAnswer answer;
+    admin::QueueActs::Done done;
+  };
+
+  std::map<unsigned, std::vector<queue::Selected>> by_home;
+  for (queue::Selected& target : targets) {
+    by_home[queue::home_loop(target.queue.destination, static_cast<unsigned>(loops_.size()))]
+        .push_back(std::move(target));
+  }
+  base::Loop& asker = *loops_.front();
+  if (by_home.empty()) return asker.post([done = std::move(done)]() mutable { done({}); });
+  auto gathering = std::shared_ptr<Gathering>(new Gathering{by_home.size(), {}, std::move(done)});
+  for (auto& [home, theirs] : by_home) {
+    loops_[home]->post(
+        [this, home = home, order, theirs = std::move(theirs), gathering, &asker]() mutable {
+          dispatchers_[home]->steer(order, std::move(theirs),
+                                    [gathering, &asker](queue::ActAnswer answer) {
+                                      asker.post([gathering, answer = std::move(answer)]() mutable {
+                                        gathering->answer.add(std::move(answer));
+                                        if (--gathering->open == 0)
+                                          gathering->done(std::move(gathering->answer));
+                                      });
+                                    });
         });
+  }
+}
+
+base::Result<std::string> Relay::check_target(std::string_view text) const {
+  constexpr std::string_view kRoutes = "routes";
+  constexpr std::string_view kRoute = "route:";
+  if (text == kRoutes) return std::string();
+  if (text.starts_with(kRoute)) {
+    const std::vector<outbound::Route>& routes = shards_.front()->outbound.routes;
+    const bool is_there = std::any_of(
+        routes.begin(), routes.end(),
+        [name = text.substr(kRoute.size())](const auto& route) { return route.name == name; });
+    if (is_there) return std::string(text);
+    return base::Error("there is no route \"" + base::printable(text.substr(kRoute.size()), 80) +
+                       "\"");
+  }
+  const base::Result<outbound::Target> target = outbound::parse_targets(text);
+  if (!target) {
+    return base::Error(target.error().text() +
+                       "; or \"route:NAME\" of a route that there is, or "
+                       "\"routes\" to go by the routes again");
+  }
+  return outbound::format_target(*target);
+}
+
+bool Relay::is_busy() const {
+  return inbound_connections() > 0 || outbound_connections() > 0;
+}
+
+void Relay::pause(queue::Pause pause, base::UniqueFunction<void(base::Result<void>)> done) {
+  pauses_->pause(std::move(pause), std::move(done));
+}
+
+void Relay::resume(queue::PauseKind kind, std::string pattern, std::string by,
+                   base::UniqueFunction<void(base::Result<std::optional<queue::Pause>>)> done) {
+  pauses_->resume(kind, pattern, by, std::move(done));
+}
+
+void Relay::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) {
+  for (std::size_t loop = 0; loop < loops_.size(); ++loop) {
+    loops_[loop]->post(
+        [dispatcher = dispatchers_[loop], pauses] { dispatcher->use_pauses(pauses); });
+  }
+}
+
+void Relay::release_held(const queue::Pause& pause, base::UniqueFunction<void(bool)> done) {
+  queue::QueueFilter filter;
+  filter.state = queue::DeliveryState::Held;
+  filter.reason = queue::hold_reason_of(pause);
+  filter.user = pause.pattern;
+  const std::string name = queue::pause_name(pause);
+  auto is_whole = std::make_shared<bool>(true);
+  std::shared_ptr<admin::BulkAct>& bulk = releasing_[name];
+  bulk = std::make_shared<admin::BulkAct>(
+      admin::BulkAct::Services{*loops_.front(), store_, *this},
+      queue::Order{queue::Act::Release, "", "", pause.by},
+      [is_whole](const queue::ActAnswer& answer) {
+        if (answer.error || answer.count(queue::ActOutcome::BeingSent) > 0) *is_whole = false;
+      },
+      [this, name, is_whole,
+       done = std::move(done)](const std::optional<base::Error>& error) mutable {
+        // Not within its own call.
+        loops_.front()->post(
+            [this, name, whole = *is_whole && !error, done = std::move(done)]() mutable {
+              releasing_.erase(name);
+              done(whole);
+            });
       });
+  bulk->start(filter);
 }
 
 void Relay::explain(std::string address, admin::RouteExplainer::Done done) {

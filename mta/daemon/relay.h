@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -14,10 +15,12 @@
 #include "dns/hosts_file.h"
 #include "dns/resolver.h"
 #include "mta/admin/acts.h"
+#include "mta/admin/bulk_act.h"
 #include "mta/admin/route_explainer.h"
 #include "mta/base/client_table.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
+#include "mta/daemon/pause_keeper.h"
 #include "mta/inbound/reception.h"
 #include "mta/inbound/settings.h"
 #include "mta/inbound/submission.h"
@@ -62,7 +65,9 @@ struct PreparedSettings {
 
 [[nodiscard]] std::shared_ptr<const PreparedSettings> prepare(RelaySettings settings);
 
-class Relay final : public admin::QueueActs, public admin::RouteExplainer {
+class Relay final : public admin::QueueActs,
+                    public admin::PauseControl,
+                    public admin::RouteExplainer {
  public:
   // `highest` is the highest message id that the store knows; `seed` decides all chance.
   Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts> loops,
@@ -111,12 +116,25 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
   // Else new mail is answered 452.
   [[nodiscard]] bool has_memory_for_mail() const { return memory_.has_room_to_accept(); }
 
-  // admin::QueueActs and admin::RouteExplainer; from loop 0, where `done` runs.
-  void act(admin::Act act, base::DeliveryId id, admin::QueueActs::Done done) override;
+  // admin::QueueActs, PauseControl and RouteExplainer; from loop 0, where each `done` runs.
+  void act(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
+           admin::QueueActs::Done done) override;
+  [[nodiscard]] base::Result<std::string> check_target(std::string_view text) const override;
+  [[nodiscard]] bool is_busy() const override;
+
+  [[nodiscard]] std::vector<queue::Pause> pauses() const override { return pauses_->all(); }
+
+  void pause(queue::Pause pause, base::UniqueFunction<void(base::Result<void>)> done) override;
+  void resume(queue::PauseKind kind, std::string pattern, std::string by,
+              base::UniqueFunction<void(base::Result<std::optional<queue::Pause>>)> done) override;
   void explain(std::string address, admin::RouteExplainer::Done done) override;
 
  private:
   struct Shard;
+
+  void use_pauses(const std::shared_ptr<const queue::Pauses>& pauses);
+  // What the pause of a user has put on hold.
+  void release_held(const queue::Pause& pause, base::UniqueFunction<void(bool)> done);
 
   queue::Store& store_;
   queue::ConnectionBudget connection_budget_;
@@ -127,6 +145,8 @@ class Relay final : public admin::QueueActs, public admin::RouteExplainer {
   std::vector<base::Loop*> loops_;
   std::vector<outbound::Dispatcher*> dispatchers_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::unique_ptr<PauseKeeper> pauses_;
+  std::map<std::string, std::shared_ptr<admin::BulkAct>> releasing_;  // by the name of the pause
 };
 
 }  // namespace rockdove::daemon

@@ -324,7 +324,7 @@ void Server::make_relay() {
   monitor_ = std::make_unique<Monitor>(*relay_, *store_, counters_);
   monitor_->set_limits(monitored_limits());
   control_ = std::make_unique<admin::ControlServer>(admin::ControlServer::Services{
-      first.loop, *store_, *relay_, *relay_, first.log, monitor_.get()});
+      first.loop, *store_, *relay_, *relay_, *relay_, first.log, monitor_.get()});
   admin_listeners_ = std::make_unique<LoopListeners>(
       first.network, 0,
       [this](std::size_t, const net::ConnectionInfo& info) { return control_->accept_http(info); });

@@ -28,6 +28,8 @@ Dispatcher::Dispatcher(const Environment& environment)
                env_.queue.messages_per_connection},
       settler_(env_),
       home_(env_, settler_),
+      steering_(env_, home_, settler_),
+      graveyard_(env_, steering_),
       scheduler_(env_.queue, env_.connections, env_.random),
       next_loop_(env_.loop.index()),
       timer_(env_.loop.make_timer([this] { pass(); })) {}
@@ -57,12 +59,14 @@ void Dispatcher::hand_in(const queue::MessagePointer& message,
 void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) {
   // One that was routed by settings that have been replaced is on its way back at once.
   if (is_stale(*site)) return give_home(job);
+  if (give_paused_home(job, site->account)) return;
   scheduler_.offer(std::move(job), site, env_.now());
   want_pass();
 }
 
 void Dispatcher::released(const queue::QueueName& queue, const std::vector<Release>& releases) {
   home_.released(queue, releases);
+  steering_.released(releases);
   want_pass();
 }
 
@@ -235,6 +239,7 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
   if (!again.empty()) give_back({message, std::move(again), queue}, site);
   tell_room(queue, site->account);
   if (finish == queue::Scheduler::Finish::SiteFailed) {
+    end_expired(queue, *site, {now.wall, host, reason});
     tell_delayed(queue, *site, {now.wall, host, reason});
     env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
                  [queue, host, reason](Dispatcher& dispatcher) {
@@ -242,6 +247,33 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
                  });
   }
   want_pass();
+}
+
+// An attempt that failed was the last one of all that waits in memory behind it and whose lifetime
+// a person has ended. Home::site_failed() does so for what is on disk.
+void Dispatcher::end_expired(const queue::QueueName& queue, const Site& site,
+                             const queue::LastAttempt& failed) {
+  const auto has_expired = [](const queue::Job& job) {
+    return std::any_of(job.deliveries.begin(), job.deliveries.end(),
+                       [](const queue::Delivery& one) { return one.is_expired; });
+  };
+  for (queue::Job& job : scheduler_.take_waiting(site.account, queue, has_expired)) {
+    std::vector<EndedDelivery> ended;
+    queue::Job rest{job.message, {}, job.queue};
+    for (queue::Delivery& delivery : job.deliveries) {
+      if (!delivery.is_expired) {
+        rest.deliveries.push_back(std::move(delivery));
+        continue;
+      }
+      queue::Delivery after = delivery;
+      after.last = failed;
+      after.final_status = "4.4.7";  // RFC 3463 §3.5: delivery time expired
+      after.ending = queue::Ending::Failed;
+      ended.push_back({std::move(after), std::move(delivery)});
+    }
+    settler_.reports().ended(job.message, std::move(ended));
+    if (!rest.deliveries.empty()) give_home(rest);
+  }
 }
 
 // What waits in memory behind an attempt that failed has been tried with it: senders hear of it
@@ -295,55 +327,78 @@ void Dispatcher::tell_room(const queue::QueueName& queue, const std::string& acc
                [queue, room](Dispatcher& dispatcher) { dispatcher.home_.set_room(queue, room); });
 }
 
-void Dispatcher::act(Home::Act act, const queue::QueueName& queue, base::DeliveryId delivery,
-                     Home::ActDone done) {
-  home_.act(act, queue, delivery,
-            [this, act, queue, delivery, done = std::move(done)](Home::ActOutcome outcome) mutable {
-              if (outcome == Home::ActOutcome::BeingSent && act == Home::Act::Retry) {
-                // It waits in memory, perhaps for the end of its site's pause.
-                for (unsigned loop = 0; loop < env_.loop_count(); ++loop) {
-                  env_.on_loop(
-                      loop, [delivery](Dispatcher& peer) { peer.end_pauses_of(delivery.message); });
-                }
-                outcome = Home::ActOutcome::Done;
-              } else if (outcome == Home::ActOutcome::BeingSent) {
-                return delete_waiting(queue, delivery, std::move(done));
-              }
-              done(outcome);
-            });
+void Dispatcher::steer(std::shared_ptr<const queue::Order> order,
+                       std::vector<queue::Selected> targets, Steering::Done done) {
+  steering_.act(std::move(order), std::move(targets), std::move(done));
   want_pass();
 }
 
-// It is out: perhaps it only waits in memory, for its site's pause to end. Every loop is asked to
-// give it back; then the act is tried once more.
-void Dispatcher::delete_waiting(const queue::QueueName& queue, base::DeliveryId delivery,
-                                Home::ActDone done) {
-  struct Asking {
-    unsigned open;
-    Home::ActDone done;
-  };
+void Dispatcher::surrender(const Wanted& wanted, bool ends_pauses, unsigned asker,
+                           std::function<void(std::vector<queue::Job>)> done) {
+  std::vector<std::string> accounts;
+  std::vector<queue::Job> jobs = scheduler_.take_waiting(
+      [&](std::string_view account, const queue::QueueName& queue) {
+        if (!wanted.queues.contains(queue)) return false;
+        if (ends_pauses) accounts.emplace_back(account);
+        return true;
+      },
+      [&wanted](const queue::Job& job) { return wanted.is_in(job); });
+  for (const std::string& account : accounts) end_pause_of(account);
+  env_.on_loop(asker, [done = std::move(done), jobs = std::move(jobs)](Dispatcher&) mutable {
+    done(std::move(jobs));
+  });
+}
 
-  auto asking = std::shared_ptr<Asking>(new Asking{env_.loop_count(), std::move(done)});
-  const auto answer = [this, queue, delivery, asking](std::vector<queue::Job> jobs) {
-    for (const queue::Job& job : jobs) home_.take_back(job);
-    if (--asking->open == 0) home_.act(Home::Act::Delete, queue, delivery, std::move(asking->done));
-    want_pass();
+void Dispatcher::end_pause_of(const std::string& account) {
+  scheduler_.end_pause(account);
+  want_pass();
+}
+
+bool Dispatcher::give_paused_home(const queue::Job& job, const std::string& account) {
+  const std::shared_ptr<const queue::Pauses>& pauses = home_.pauses();
+  const bool is_paused = pauses == nullptr ||
+                         pauses->on_destination(job.queue.destination) != nullptr ||
+                         pauses->on_account(account) != nullptr;
+  const bool is_users = !is_paused && pauses->on_user(job.message->client.user) != nullptr;
+  if (is_users) give_home(job);  // and goes on hold there
+  if (!is_paused) return is_users;
+  env_.on_loop(queue::home_loop(job.queue.destination, env_.loop_count()),
+               [job, pauses](Dispatcher& dispatcher) {
+                 dispatcher.home_.take_back_paused(job, pauses);
+                 dispatcher.want_pass();
+               });
+  return true;
+}
+
+void Dispatcher::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) {
+  home_.use_pauses(pauses);
+  want_pass();
+  if (pauses->is_empty()) return;
+  const auto is_account_paused = [&](std::string_view account, const queue::QueueName& queue) {
+    return pauses->on_destination(queue.destination) != nullptr ||
+           pauses->on_account(account) != nullptr;
   };
-  for (unsigned loop = 0; loop < env_.loop_count(); ++loop) {
-    env_.on_loop(loop, [message = delivery.message, queue, asker = env_.loop.index(), answer](
-                           Dispatcher& peer) { peer.surrender(message, queue, asker, answer); });
+  for (const queue::Job& job :
+       scheduler_.take_waiting(is_account_paused, [](const queue::Job&) { return true; })) {
+    env_.on_loop(queue::home_loop(job.queue.destination, env_.loop_count()),
+                 [job, pauses](Dispatcher& dispatcher) {
+                   dispatcher.home_.take_back_paused(job, pauses);
+                   dispatcher.want_pass();
+                 });
+  }
+  if (!pauses->has_users()) return;
+  const auto is_users = [&](const queue::Job& job) {
+    return pauses->on_user(job.message->client.user) != nullptr;
+  };
+  for (const queue::Job& job : scheduler_.take_waiting(
+           [](std::string_view, const queue::QueueName&) { return true; }, is_users)) {
+    give_home(job);
   }
 }
 
-void Dispatcher::surrender(base::MessageId message, const queue::QueueName& queue, unsigned asker,
-                           std::function<void(std::vector<queue::Job>)> done) {
-  env_.on_loop(asker, [done = std::move(done), jobs = scheduler_.take_waiting(message, queue)](
-                          Dispatcher&) mutable { done(std::move(jobs)); });
-}
-
-void Dispatcher::end_pauses_of(base::MessageId message) {
-  scheduler_.end_pauses_of(message);
-  want_pass();
+void Dispatcher::find_queues() {
+  home_.find_queues();
+  graveyard_.start();
 }
 
 bool Dispatcher::is_stale(const Site& site) const {
@@ -352,6 +407,7 @@ bool Dispatcher::is_stale(const Site& site) const {
 
 void Dispatcher::give_back(queue::Job job, const std::shared_ptr<const Site>& site) {
   if (is_stale(*site)) return give_home(job);
+  if (give_paused_home(job, site->account)) return;
   scheduler_.give_back(std::move(job), site, env_.now());
   want_pass();
 }
@@ -377,6 +433,7 @@ void Dispatcher::settings_replaced() {
 void Dispatcher::stop() {
   stopping_ = true;
   home_.stop();
+  graveyard_.stop();
   quit_idle();
   want_pass();
 }

@@ -15,9 +15,11 @@
 #include <vector>
 
 #include "mta/outbound/environment.h"
+#include "mta/outbound/graveyard.h"
 #include "mta/outbound/home.h"
 #include "mta/outbound/session.h"
 #include "mta/outbound/settler.h"
+#include "mta/outbound/steering.h"
 #include "queue/scheduler.h"
 
 namespace rockdove::outbound {
@@ -29,7 +31,7 @@ class Dispatcher final : public SessionListener {
   ~Dispatcher() override;
 
   // Looks into the store for what waits there. Also after the store was reopened.
-  void find_queues() { home_.find_queues(); }
+  void find_queues();
 
   // A message was accepted and is durable. From this loop.
   void hand_in(const queue::MessagePointer& message, std::vector<queue::Delivery> deliveries);
@@ -59,13 +61,19 @@ class Dispatcher final : public SessionListener {
   void released(const queue::QueueName& queue, const std::vector<Release>& releases);
   void found_row(const queue::QueueName& queue, base::WallTime due);
 
-  // A person acts on a delivery whose queue has its home here.
-  void act(Home::Act act, const queue::QueueName& queue, base::DeliveryId delivery,
-           Home::ActDone done);
+  // A person acts on deliveries whose queues have their home here.
+  void steer(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
+             Steering::Done done);
+
+  // What people have paused from now on; what has not started of it goes back to its home. Nothing
+  // is sent before this was called for the first time.
+  void use_pauses(const std::shared_ptr<const queue::Pauses>& pauses);
 
   [[nodiscard]] Settler& settler() { return settler_; }
 
   [[nodiscard]] Home& home() { return home_; }
+
+  [[nodiscard]] Steering& steering() { return steering_; }
 
   [[nodiscard]] const queue::Scheduler& scheduler() const { return scheduler_; }
 
@@ -76,11 +84,11 @@ class Dispatcher final : public SessionListener {
 
   [[nodiscard]] base::Now now() const { return env_.now(); }
 
-  // A person wants this message tried now: the pauses that hold it back end.
-  void end_pauses_of(base::MessageId message);
-  // A person wants this delivery back from whoever has not started it: `done(jobs)` runs on the
-  // loop `asker`.
-  void surrender(base::MessageId message, const queue::QueueName& queue, unsigned asker,
+  // A person wants its mail tried now.
+  void end_pause_of(const std::string& account);
+  // A person acts on deliveries: what has not started of them here goes to `done(jobs)`, which runs
+  // on the loop `asker`. `ends_pauses`: where it waits for a failed site, that is tried again now.
+  void surrender(const Wanted& wanted, bool ends_pauses, unsigned asker,
                  std::function<void(std::vector<queue::Job>)> done);
 
   // Asks for a pass at the end of this turn.
@@ -96,13 +104,16 @@ class Dispatcher final : public SessionListener {
   void give_back(queue::Job job, const std::shared_ptr<const Site>& site);
   void give_home(const queue::Job& job);
   void quit_idle();
-  void delete_waiting(const queue::QueueName& queue, base::DeliveryId delivery, Home::ActDone done);
+  // What a person has paused goes home; true: it did.
+  [[nodiscard]] bool give_paused_home(const queue::Job& job, const std::string& account);
   void pass();
   void run(queue::Scheduler::Command command);
   void set_wake();
   // What waits for a paused site goes back to disk while memory is short.
   void give_back_paused();
   void tell_room(const queue::QueueName& queue, const std::string& account);
+  void end_expired(const queue::QueueName& queue, const Site& site,
+                   const queue::LastAttempt& failed);
   void tell_delayed(const queue::QueueName& queue, const Site& site,
                     const queue::LastAttempt& failed);
   void forget(SessionKey key);
@@ -112,6 +123,8 @@ class Dispatcher final : public SessionListener {
   SessionContext context_;
   Settler settler_;
   Home home_;
+  Steering steering_;
+  Graveyard graveyard_;
   queue::Scheduler scheduler_;
   std::map<SessionKey, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Session>>

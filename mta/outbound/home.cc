@@ -6,6 +6,7 @@
 #include "mta/base/counters.h"
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/reporting.h"
+#include "queue/steering.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -18,6 +19,7 @@ constexpr std::size_t kDestinationsKept = 20'000;
 constexpr std::uint32_t kSweepStep = 64;
 constexpr std::uint32_t kDelayedSweptMax = 1'024;  // rows, for each failure of their site
 constexpr std::size_t kDelayMarksMax = 1'000;
+constexpr std::size_t kExpiringMax = 10'000;
 // How often it is looked whether there is memory again to load mail into.
 constexpr base::Duration kMemoryRetry = std::chrono::seconds(1);
 // Octets of header blocks in one load while memory is short.
@@ -34,7 +36,8 @@ Home::Home(const Environment& environment, Settler& settler)
       settler_(settler),
       router_(environment.outbound, environment.queue, environment.ourselves,
               environment.hosts_file, environment.resolver, environment.random),
-      directory_(environment.queue),
+      directory_(environment.queue,
+                 [this](const queue::QueueName& queue) { return is_paused(queue); }),
       look_again_in_(kLookAgainMin),
       look_again_timer_(env_.loop.make_timer([this] {
         if (!stopping_) find_queues();
@@ -65,7 +68,8 @@ void Home::look_again(const base::Error& why) {
 void Home::fresh(const queue::QueueName& queue, const queue::MessagePointer& message,
                  std::vector<queue::Delivery> deliveries) {
   const bool has_room =
-      env_.memory.has_room_to_keep() && !stopping_ &&
+      env_.memory.has_room_to_keep() && !stopping_ && !is_paused(queue) &&
+      pauses_->on_user(message->client.user) == nullptr &&
       (message->body != nullptr || message->body_octets == 0 || message->body_chunks > 1);
   std::vector<queue::Delivery> start = directory_.fresh(
       queue, message->id, std::move(deliveries),
@@ -116,7 +120,7 @@ void Home::set_room(const queue::QueueName& queue, std::uint32_t deliveries) {
 
 void Home::pump() {
   const base::Now now = env_.now();
-  if (stopping_ || env_.store.readiness() == queue::Readiness::Failed) return;
+  if (stopping_ || pauses_ == nullptr || env_.store.readiness() == queue::Readiness::Failed) return;
   while (may_load()) {
     std::optional<queue::LoadRequest> request = directory_.next_load(now.wall);
     if (!request) return;
@@ -131,7 +135,9 @@ bool Home::may_load() const {
 }
 
 base::WallTime Home::wake_at() const {
-  if (env_.store.readiness() == queue::Readiness::Failed) return base::kNeverWall;
+  if (pauses_ == nullptr || env_.store.readiness() == queue::Readiness::Failed) {
+    return base::kNeverWall;
+  }
   const base::WallTime wake = directory_.wake_at();
   return may_load() ? wake : std::max(wake, env_.now().wall + kMemoryRetry);
 }
@@ -157,14 +163,27 @@ void Home::load(queue::LoadRequest request) {
 }
 
 void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
+  // The pause may have begun while they were read.
+  const bool is_paused_now = is_paused(name);
   for (queue::MessageWithDeliveries& loaded : directory_.loaded(name, std::move(rows))) {
     const queue::MessagePointer message = queue::counted(std::move(loaded.message), env_.memory);
+    if (is_paused_now) {
+      take_back_paused({message, std::move(loaded.deliveries), name}, pauses_);
+      continue;
+    }
+    const queue::Pause* const pause = pauses_->on_user(message->client.user);
     std::vector<EndedDelivery> ended;
+    std::vector<queue::Delivery> to_hold;
     queue::Job job{message, {}, name};
     queue::Job elsewhere{message, {}, name};
     for (queue::Delivery& delivery : loaded.deliveries) {
       if (!delivery.final_status.empty()) {
         ended.push_back({delivery, delivery});  // it only waited for its report
+        continue;
+      }
+      if (delivery.is_expired) expires_some(name);
+      if (pause != nullptr) {
+        to_hold.push_back(std::move(delivery));
         continue;
       }
       if (is_routed_elsewhere(*message, delivery)) {
@@ -177,6 +196,7 @@ void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
       }
     }
     if (!ended.empty()) settler_.reports().ended(message, std::move(ended));
+    if (!to_hold.empty()) hold(*message, name, std::move(to_hold), *pause);
     if (!elsewhere.deliveries.empty()) reroute(std::move(elsewhere));
     if (!job.deliveries.empty()) dispatch(std::move(job));
   }
@@ -187,7 +207,8 @@ bool Home::is_routed_elsewhere(const queue::Message& message,
                                const queue::Delivery& delivery) const {
   const queue::Client& client = message.client;
   return destination_of(env_.outbound, {delivery.recipient, message.sender, client.listener,
-                                        client.address, client.user}) != delivery.destination;
+                                        client.address, client.user, delivery.route_to}) !=
+         delivery.destination;
 }
 
 void Home::settings_replaced() {
@@ -289,9 +310,9 @@ void Home::reroute(queue::Job job) {
   for (const queue::Delivery& delivery : job.deliveries) {
     const queue::Client& client = job.message->client;
     queue::Delivery after = delivery;
-    after.destination = destination_of(
-        env_.outbound,
-        {delivery.recipient, job.message->sender, client.listener, client.address, client.user});
+    after.destination =
+        destination_of(env_.outbound, {delivery.recipient, job.message->sender, client.listener,
+                                       client.address, client.user, delivery.route_to});
     after.due = env_.now().wall;
     const base::DeliveryId id{job.message->id, delivery.number};
     env_.log.line(base::Level::Info, "rerouted")
@@ -334,7 +355,9 @@ void Home::site_failed(const queue::QueueName& queue, const std::string& host,
 void Home::sweep_over_age(const queue::QueueName& name, queue::WaitingMark from,
                           base::WallTime failed_at, const std::string& host,
                           const std::string& reply) {
-  if (!env_.clocks.may_expire(env_.now()) || stopping_) return;
+  // What a person has ended the lifetime of is looked for whatever its age.
+  const bool is_expiring = expiring_.contains(name);
+  if (stopping_ || (!is_expiring && !env_.clocks.may_expire(env_.now()))) return;
   if (!sweeping_.insert(name).second) return;  // one at a time; the next failure sweeps again
   queue::LoadRequest request;
   request.queue = name;
@@ -342,7 +365,7 @@ void Home::sweep_over_age(const queue::QueueName& name, queue::WaitingMark from,
   request.due_until = failed_at;
   request.deliveries_max = kSweepStep;
   request.octets_max = 0;
-  request.accepted_before = failed_at - env_.queue.lifetime;
+  if (!is_expiring) request.accepted_before = failed_at - env_.queue.lifetime;
   env_.store.load(env_.loop, std::move(request),
                   [this, name, failed_at, host, reply,
                    seen = directory_.last_release(name)](base::Result<queue::LoadedQueue> rows) {
@@ -352,7 +375,11 @@ void Home::sweep_over_age(const queue::QueueName& name, queue::WaitingMark from,
                     for (const queue::MessageWithDeliveries& loaded : rows->messages) {
                       end_over_age(loaded, name, failed_at, host, reply);
                     }
-                    if (rows->more) sweep_over_age(name, rows->reached, failed_at, host, reply);
+                    if (rows->more) {
+                      sweep_over_age(name, rows->reached, failed_at, host, reply);
+                    } else {
+                      expiring_.erase(name);
+                    }
                   });
 }
 
@@ -360,11 +387,11 @@ void Home::end_over_age(const queue::MessageWithDeliveries& loaded, const queue:
                         base::WallTime failed_at, const std::string& host,
                         const std::string& reply) {
   // The id, by which they were chosen, may be older, and the clock may have been set meanwhile.
-  if (!env_.clocks.may_expire(env_.now())) return;
-  if (!queue::is_over_age(env_.queue, loaded.message->accepted, failed_at)) return;
+  const bool is_over_age = env_.clocks.may_expire(env_.now()) &&
+                           queue::is_over_age(env_.queue, loaded.message->accepted, failed_at);
   std::vector<EndedDelivery> failed;
   for (const queue::Delivery& delivery : loaded.deliveries) {
-    if (!delivery.final_status.empty()) continue;
+    if (!delivery.final_status.empty() || !(is_over_age || delivery.is_expired)) continue;
     if (!directory_.claim(name, {loaded.message->id, delivery.number})) continue;
     queue::Delivery after = delivery;
     after.last = {failed_at, host, reply};
@@ -456,54 +483,73 @@ void Home::claim_ended(std::vector<QueuedRelease>& rows) {
   });
 }
 
-void Home::act(Act act, const queue::QueueName& queue, base::DeliveryId id, ActDone done) {
-  if (!directory_.claim(queue, id)) return done(ActOutcome::BeingSent);
-  env_.store.view(env_.loop, id.message,
-                  [this, act, queue, id,
-                   done = std::move(done)](base::Result<queue::MessageView> view) mutable {
-                    if (!view) {  // its row is still there, nobody knows where: look from the front
-                      directory_.released(queue, id, base::WallTime{});
-                      return done(ActOutcome::Gone);
-                    }
-                    act_on_row(act, queue, id, *view, std::move(done));
-                  });
+std::vector<queue::Job> Home::take_resolving(
+    const std::function<bool(const queue::Job&)>& condition) {
+  std::vector<queue::Job> taken;
+  for (auto& [name, destination] : destinations_) {
+    std::vector<queue::Job>& jobs = destination.waiting;
+    const auto kept = std::stable_partition(jobs.begin(), jobs.end(),
+                                            [&](const queue::Job& job) { return !condition(job); });
+    std::move(kept, jobs.end(), std::back_inserter(taken));
+    jobs.erase(kept, jobs.end());
+  }
+  return taken;
 }
 
-void Home::act_on_row(Act act, const queue::QueueName& queue, base::DeliveryId id,
-                      const queue::MessageView& view, ActDone done) {
-  const auto row =
-      std::find_if(view.deliveries.begin(), view.deliveries.end(),
-                   [id](const queue::Delivery& delivery) { return delivery.number == id.number; });
-  if (view.message == nullptr || row == view.deliveries.end() || queue::queue_of(*row) != queue) {
-    directory_.released(queue, id, std::nullopt);
-    return done(ActOutcome::Gone);
-  }
+void Home::try_now(const queue::QueueName& queue) {
+  directory_.hold_back(queue, {});
+  const auto found = destinations_.find(queue.destination);
+  if (found == destinations_.end()) return;
+  found->second.failures = 0;
+  if (found->second.state != Destination::State::Known) return;
+  const std::string& account = found->second.site->account;
+  env_.on_loop(owner_loop(account, env_.loop_count()),
+               [account](Dispatcher& dispatcher) { dispatcher.end_pause_of(account); });
+}
+
+void Home::expires_some(const queue::QueueName& queue) {
+  if (expiring_.size() < kExpiringMax) expiring_.insert(queue);
+}
+
+void Home::use_pauses(std::shared_ptr<const queue::Pauses> pauses) {
+  pauses_ = std::move(pauses);
+  directory_.pauses_changed();
+}
+
+bool Home::is_paused(const queue::QueueName& queue) const {
+  if (pauses_ == nullptr) return true;
+  if (pauses_->is_empty()) return false;
+  if (pauses_->on_destination(queue.destination) != nullptr) return true;
+  if (!pauses_->has_sites()) return false;
+  const auto found = destinations_.find(queue.destination);
+  return found != destinations_.end() && found->second.state == Destination::State::Known &&
+         pauses_->on_account(found->second.site->account) != nullptr;
+}
+
+void Home::take_back_paused(const queue::Job& job, const std::shared_ptr<const queue::Pauses>& by) {
+  take_back(job);
+  if (by == pauses_) directory_.pause(job.queue);  // else whoever sent it is about to hear of ours
+}
+
+void Home::hold(const queue::Message& message, const queue::QueueName& name,
+                std::vector<queue::Delivery> deliveries, const queue::Pause& pause) {
+  const queue::Order order{queue::Act::Hold, queue::hold_reason_of(pause), "", pause.by};
   const base::WallTime now = env_.now().wall;
-  std::optional<base::WallTime> due;
+  std::vector<Release> releases;
   std::optional<queue::Change> change;
-  if (act == Act::Retry) {
-    queue::Delivery after = *row;
-    after.due = now;
-    after.state = queue::DeliveryState::Waiting;
-    after.hold_reason.clear();
-    if (row->state == queue::DeliveryState::Held) after.crashes = 0;
-    due = now;
-    change = queue::moved(*view.message, *row, after, std::nullopt);
-  } else {
-    const std::vector<queue::Delivery> deleted{*row};
-    change = queue::ended(*view.message, deleted, queue::Outcome::Deleted,
-                          queue::Attempt{now, {}, "", "deleted by a person"});
+  for (const queue::Delivery& delivery : deliveries) {
+    const queue::Decision decision = queue::decide(order, delivery, now, env_.queue.undo_time);
+    MTA_ASSERT(decision.kind == queue::Decision::Kind::Move);
+    releases.push_back({{message.id, delivery.number}, std::nullopt});
+    queue::Change next =
+        queue::moved(message, delivery, decision.after, queue::step_of(order, now));
+    if (change) {
+      change->join(std::move(next));
+    } else {
+      change = std::move(next);
+    }
   }
-  env_.store.commit(
-      env_.loop, std::move(*change),
-      [this, queue, id, due, done = std::move(done)](base::Result<void> result) mutable {
-        MTA_ASSERT(result.is_ok());
-        if (!due) base::count(base::Counter::Deleted);
-        directory_.released(queue, id, due);
-        if (due) directory_.hold_back(queue, {});
-        env_.peers[env_.loop.index()]->want_pass();
-        done(ActOutcome::Done);
-      });
+  settler_.commit(std::move(*change), name, std::move(releases));
 }
 
 }  // namespace rockdove::outbound

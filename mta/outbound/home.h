@@ -3,6 +3,7 @@
 // account of its site, and here it is released when that is done with it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "mta/outbound/environment.h"
 #include "mta/outbound/settler.h"
 #include "queue/directory.h"
+#include "queue/pauses.h"
 
 namespace rockdove::outbound {
 
@@ -42,15 +44,30 @@ class Home {
   // The site of these queues failed just now. What is over age there has had its last attempt.
   void site_failed(const queue::QueueName& queue, const std::string& host,
                    const std::string& reply);
-  enum class Act : std::uint8_t { Retry, Delete };
-  enum class ActOutcome : std::uint8_t {
-    Done,
-    BeingSent,  // it is out with a connection, or about to be
-    Gone,       // there is no such delivery any more
-  };
-  using ActDone = base::UniqueFunction<void(ActOutcome)>;
-  // A person acts on a delivery that is in this queue, or was.
-  void act(Act act, const queue::QueueName& queue, base::DeliveryId delivery, ActDone done);
+
+  // For those who act on deliveries without an attempt (outbound/steering.h): takes one out that is
+  // not out; what is claimed comes back by released().
+  [[nodiscard]] bool claim(const queue::QueueName& queue, base::DeliveryId delivery) {
+    return directory_.claim(queue, delivery);
+  }
+
+  // Takes back what waits for a name to be resolved.
+  [[nodiscard]] std::vector<queue::Job> take_resolving(
+      const std::function<bool(const queue::Job&)>& condition);
+  // A person wants it tried now: what keeps the queue waiting ends, but for what persons have
+  // paused.
+  void try_now(const queue::QueueName& queue);
+  // Rows of this queue may have had their lifetime ended by a person.
+  void expires_some(const queue::QueueName& queue);
+
+  // What people have paused from now on. Until it is first known nothing is loaded.
+  void use_pauses(std::shared_ptr<const queue::Pauses> pauses);
+
+  // Null: not known yet.
+  [[nodiscard]] const std::shared_ptr<const queue::Pauses>& pauses() const { return pauses_; }
+
+  // As take_back(), and nothing of its queue is loaded until other pauses than `by` are in use.
+  void take_back_paused(const queue::Job& job, const std::shared_ptr<const queue::Pauses>& by);
 
   // Takes out those of these rows, of queues of ours, that are on disk; the others are dropped.
   void claim_ended(std::vector<QueuedRelease>& rows);
@@ -104,8 +121,10 @@ class Home {
                      std::uint32_t rows_left);
   void tell_delayed(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
                     const queue::LastAttempt& failed);
-  void act_on_row(Act act, const queue::QueueName& queue, base::DeliveryId id,
-                  const queue::MessageView& view, ActDone done);
+  [[nodiscard]] bool is_paused(const queue::QueueName& queue) const;
+  // Mail of a paused user.
+  void hold(const queue::Message& message, const queue::QueueName& name,
+            std::vector<queue::Delivery> deliveries, const queue::Pause& pause);
 
   const Environment& env_;
   Settler& settler_;
@@ -118,6 +137,9 @@ class Home {
   std::unordered_set<queue::QueueName> telling_;   // queues that sweep_delayed() is reading
   // Where sweep_delayed() goes on with those of more rows than it looks at in one go.
   std::unordered_map<queue::QueueName, queue::WaitingMark> told_up_to_;
+  // Queues in which deliveries may wait whose lifetime a person has ended.
+  std::unordered_set<queue::QueueName> expiring_;
+  std::shared_ptr<const queue::Pauses> pauses_;
   bool stopping_ = false;
 };
 

@@ -321,6 +321,8 @@ void ReportDesk::park(base::MessageId id, base::WallTime until) {
   for (const EndedDelivery& one : parked) {
     queue::Delivery after = one.delivery;
     after.due = until + kGatherFor;  // if the timer does not find it, as behind a restart
+    after.state = queue::DeliveryState::Waiting;  // a person may have ended one that was on hold
+    after.hold_reason.clear();
     const bool is_new = one.as_stored.final_status.empty();
     std::optional<queue::Attempt> attempt;
     if (is_new) {

@@ -6,11 +6,13 @@
 
 #include "mta/base/text.h"
 #include "mta/mail/idna.h"
+#include "mta/outbound/target.h"
 
 namespace rockdove::outbound {
 namespace {
 
 constexpr std::string_view kRoutePrefix = "route:";
+constexpr std::string_view kTargetPrefix = "to:";  // in front of what a person has named
 constexpr std::uint16_t kSmtpPort = 25;
 constexpr base::Duration kKeepMin = std::chrono::seconds(30);
 constexpr base::Duration kKeepMax = std::chrono::hours(1);
@@ -114,6 +116,19 @@ bool is_of_its_own(const OutboundSettings& settings, const Route& route) {
          (route.tls_context != nullptr && route.tls_context != settings.tls);
 }
 
+std::string mx_destination(std::string_view recipient, const ToMx& mx) {
+  std::string destination = dns_name_of(domain_of(recipient));
+  if (mx.port != kSmtpPort) destination += ":" + std::to_string(mx.port);
+  return destination;
+}
+
+const Route* find_named(const OutboundSettings& settings, std::string_view name) {
+  const auto found =
+      std::find_if(settings.routes.begin(), settings.routes.end(),
+                   [name](const Route& candidate) { return candidate.name == name; });
+  return found == settings.routes.end() ? nullptr : &*found;
+}
+
 // How many addresses stand at the front of the set's addresses with the best preference. Those of
 // one host alone keep their order, which begins with IPv6.
 std::size_t count_equals(const std::vector<dns::Host>& hosts) {
@@ -165,13 +180,22 @@ const Route* find_route(const OutboundSettings& settings, const RoutedMail& mail
 }
 
 std::string destination_of(const OutboundSettings& settings, const RoutedMail& mail) {
-  const Route* route = find_route(settings, mail);
+  const Route* route = nullptr;
+  if (mail.route_to.starts_with(kRoutePrefix)) {
+    route = find_named(settings, mail.route_to.substr(kRoutePrefix.size()));
+  } else if (!mail.route_to.empty()) {
+    if (const base::Result<Target> target = parse_targets(mail.route_to)) {
+      const ToMx* mx = std::get_if<ToMx>(&*target);
+      if (mx == nullptr) return std::string(kTargetPrefix).append(mail.route_to);
+      return mx_destination(mail.recipient, *mx);
+    }
+  }
+  // Also where the route that a person named is not there any more.
+  if (route == nullptr) route = find_route(settings, mail);
   const ToMx* mx = route == nullptr ? nullptr : std::get_if<ToMx>(&route->target);
   if (route != nullptr && mx == nullptr) return std::string(kRoutePrefix) + route->name;
-  std::string destination = dns_name_of(domain_of(mail.recipient));
-  if (mx == nullptr) return destination;
-  if (mx->port != kSmtpPort) destination += ":" + std::to_string(mx->port);
-  if (is_of_its_own(settings, *route)) destination += "/" + route->name;
+  std::string destination = mx_destination(mail.recipient, mx == nullptr ? ToMx{} : *mx);
+  if (mx != nullptr && is_of_its_own(settings, *route)) destination += "/" + route->name;
   return destination;
 }
 
@@ -186,10 +210,7 @@ Router::Router(const OutboundSettings& settings, const queue::QueueSettings& que
       random_(random) {}
 
 const Route* Router::route_named(std::string_view name) const {
-  const auto found =
-      std::find_if(settings_.routes.begin(), settings_.routes.end(),
-                   [name](const Route& candidate) { return candidate.name == name; });
-  return found == settings_.routes.end() ? nullptr : &*found;
+  return find_named(settings_, name);
 }
 
 Manner Router::manner_of(const Route* route) const {
@@ -212,18 +233,12 @@ void Router::resolve(std::string_view destination, Done done) {
   if (destination.starts_with(kRoutePrefix)) {
     const Route* route = route_named(destination.substr(kRoutePrefix.size()));
     if (route == nullptr) return done(RouteGone{});
-    if (std::holds_alternative<ToDiscard>(route->target)) return done(Discard{});
-    if (const auto* maildir = std::get_if<ToMaildir>(&route->target)) {
-      auto site = std::make_shared<Site>();
-      site->account = destination;
-      site->connections_max = queue_settings_.route_connections;
-      site->manner = manner_of(route);
-      site->maildir = maildir->path;
-      return done(Resolved{std::move(site), kKeepMax});
-    }
-    const ToHosts* hosts = std::get_if<ToHosts>(&route->target);
-    if (hosts == nullptr) return done(RouteGone{});  // it goes by MX now: the domain decides
-    return resolve_route(*route, *hosts, std::move(done));
+    return resolve_target(destination, route->target, route, std::move(done));
+  }
+  if (destination.starts_with(kTargetPrefix)) {
+    const base::Result<Target> target = parse_targets(destination.substr(kTargetPrefix.size()));
+    if (!target) return done(RouteGone{});
+    return resolve_target(destination, *target, nullptr, std::move(done));
   }
   const MxDestination split = split_destination(destination);
   const Route* route = split.route.empty() ? nullptr : route_named(split.route);
@@ -232,6 +247,23 @@ void Router::resolve(std::string_view destination, Done done) {
     return done(RouteGone{});
   }
   resolve_mx(split.domain, split.port, route, std::move(done));
+}
+
+// `route`: null for the target of a person.
+void Router::resolve_target(std::string_view destination, const Target& target, const Route* route,
+                            Done done) {
+  if (std::holds_alternative<ToDiscard>(target)) return done(Discard{});
+  if (const auto* maildir = std::get_if<ToMaildir>(&target)) {
+    auto site = std::make_shared<Site>();
+    site->account = destination;
+    site->connections_max = queue_settings_.route_connections;
+    site->manner = manner_of(route);
+    site->maildir = maildir->path;
+    return done(Resolved{std::move(site), kKeepMax});
+  }
+  const ToHosts* hosts = std::get_if<ToHosts>(&target);
+  if (hosts == nullptr) return done(RouteGone{});  // it goes by MX now: the domain decides
+  resolve_hosts(destination, *hosts, route, std::move(done));
 }
 
 // `route`: null where mail goes as all mail by MX does.
@@ -271,13 +303,15 @@ struct Router::HostsWanted {
   std::size_t missing = 0;
 };
 
-void Router::resolve_route(const Route& route, const ToHosts& hosts, Done done) {
+void Router::resolve_hosts(std::string_view account, const ToHosts& hosts, const Route* route,
+                           Done done) {
   auto wanted = std::make_shared<HostsWanted>();
   wanted->done = std::move(done);
   wanted->site = std::make_shared<Site>();
-  wanted->site->account = std::string(kRoutePrefix) + route.name;
+  wanted->site->account = account;
   wanted->site->connections_max = queue_settings_.route_connections;
-  wanted->site->manner = manner_of(&route);
+  wanted->site->manner = manner_of(route);
+  wanted->site->manner.speaks = hosts.speaks;
   wanted->shared = hosts.order == ToHosts::Order::Share;
   wanted->hosts = hosts.hosts;
   wanted->missing = hosts.hosts.size();

@@ -2,7 +2,8 @@
 // is about to start, from the destination to the hosts that take it (RFC 5321 §5.1).
 //
 // A destination is text that is stored with each delivery: "route:NAME" for a route that names its
-// hosts, a folder, or discard; else the recipient's domain in lower case and by A-labels, with
+// hosts, a folder, or discard; "to:TARGET" where a person has named such a target; else the
+// recipient's domain in lower case and by A-labels, with
 // ":PORT" behind it when a route says mx:PORT, and "/NAME" when that route asks for TLS otherwise
 // than mail by MX does.
 #pragma once
@@ -34,6 +35,10 @@ struct RoutedMail {
   std::string_view listener;
   base::IpAddress client;
   std::string_view user{};  // the account that handed it in; "" without AUTH
+  // A person has said where it goes, before all rules: as outbound/target.h has it, or
+  // "route:NAME";
+  // "": nobody has.
+  std::string_view route_to{};
 };
 
 // The first route whose conditions all hold; null: none does.
@@ -78,7 +83,9 @@ class Router {
   struct HostsWanted;
 
   void resolve_mx(std::string_view domain, std::uint16_t port, const Route* route, Done done);
-  void resolve_route(const Route& route, const ToHosts& hosts, Done done);
+  void resolve_target(std::string_view destination, const Target& target, const Route* route,
+                      Done done);
+  void resolve_hosts(std::string_view account, const ToHosts& hosts, const Route* route, Done done);
   [[nodiscard]] Manner manner_of(const Route* route) const;
   [[nodiscard]] const Route* route_named(std::string_view name) const;
   static void host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t index,

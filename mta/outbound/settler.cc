@@ -174,7 +174,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
   const bool may_judge_age = env_.clocks.may_expire(now);
   // Also where the environment did not let us try: without an IPv6 route it never will.
   const bool is_final =
-      result.kind == Kind::Bounce ||
+      result.kind == Kind::Bounce || after.is_expired ||
       (may_judge_age && queue::is_over_age(env_.queue, message.accepted, now.wall));
   if (is_final) {
     const mail::EnhancedCode expired{4, 4, 7};  // RFC 3463 §3.5

@@ -117,7 +117,7 @@ class Counts(Base):
 
     def test_what_a_person_deletes_and_what_nobody_hears_of(self):
         sink = self.start(Sink("rcpt:later@*=451 4.7.1 greylisted", "rcpt:never@*=550 5.1.1 no such user"))
-        relay = self.relay(sink.url)
+        relay = self.relay(sink.url, sections='[queue]\nmin_free_disk = "0"\nundo_time = "1s"\n')
         before = self.metrics(relay)
         ident = relay.submit("a@example.org", ["later@example.net"])
         with relay.client() as client:

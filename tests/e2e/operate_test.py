@@ -80,7 +80,7 @@ class Queue(Base):
     def test_filters_need_yes_and_can_be_tried_first(self):
         relay = self.relay
         done = relay.command("queue", "delete", "--sender", "*@two.example", expect=2)
-        self.assertIn("2 deliveries of 1 message", done.stdout)
+        self.assertIn("2 deliveries match", done.stdout)
         self.assertIn("--yes", done.stderr)
         relay.command("queue", "delete", "--sender", "*@two.example", "--dry-run")
         relay.command("queue", "delete", "--dry-run", "--yes", "--sender", "x@y", expect=2)
@@ -93,7 +93,8 @@ class Queue(Base):
         self.assertIn("1 not in the queue", done.stdout)
         until(lambda: ids(relay) == [], "an empty queue")
         self.assertIn("empty", relay.command("queue", "list").stdout)
-        self.assertIn("empty", relay.command("queue", "summary").stdout)
+        self.assertEqual({entry["state"] for entry in relay.queue("summary")}, {"deleted"})
+        self.assertEqual(len(ids(relay, "--state", "deleted")), 2)
         until(lambda: relay.log("act"), "the act in the log")
         if os.getuid() == 0:
             self.assertEqual({line["uid"] for line in relay.log("act")}, {0})
@@ -104,6 +105,89 @@ class Queue(Base):
         self.relay.wait_for("deferred", 5)
         counts = {r["address"]: r["attempts"] for e in self.relay.queue("list") for r in e["recipients"]}
         self.assertEqual(counts, {"later1@x.example": 2, "later2@y.example": 2, "full@y.example": 1})
+
+
+class Steering(Base):
+    """Each act on a real relay; all of it survives a restart."""
+
+    def setUp(self):
+        self.sink = self.start(Sink("rcpt:later*@*=451 4.7.1 greylisted, come back"))
+        self.relay = self.start(Relay(to=self.sink.url, retry=["1h"]))
+
+    def submit(self, *recipients, sender="a@one.example"):
+        return self.relay.submit(sender, list(recipients))
+
+    def recipient(self, ident, state):
+        entry, = [e for e in self.relay.queue("list", "--state", state) if e["queue_id"] == ident]
+        return entry["recipients"][0]
+
+    def restart(self):
+        self.relay.stop()
+        self.relay.start()
+
+    def test_hold_release_delete_and_undelete_across_a_restart(self):
+        held, gone = self.submit("later1@x.example"), self.submit("later2@x.example")
+        self.relay.wait_for("deferred", 2)
+        self.relay.command("queue", "hold", held, "--because", "ask Alice first")
+        before = self.recipient(gone, "waiting")
+        self.relay.command("queue", "delete", gone)
+        self.restart()
+        self.assertEqual(self.recipient(held, "held")["hold_reason"], "ask Alice first")
+        self.assertEqual(ids(self.relay), [held])
+        self.assertEqual(ids(self.relay, "--state", "deleted"), [gone])
+        self.assertIn("0 deliveries", self.relay.command("queue", "delete", gone).stdout)
+        self.relay.command("queue", "undelete", "--sender", "a@one.example", "--yes")
+        after = self.recipient(gone, "waiting")
+        self.assertEqual((after["due"], after["attempts"]), (before["due"], before["attempts"]))
+        self.relay.command("queue", "release", "--state", "held", "--yes")
+        until(lambda: self.recipient(held, "waiting")["attempts"] == 2, "an attempt after the release")
+        page = self.relay.queue("show", gone)[0]
+        steps = [step["what"] for step in page["history"]]
+        self.assertEqual(steps, ["deferred", "deleted", "undeleted"])
+        if os.getuid() == 0:
+            self.assertIn("uid 0 (root)", page["history"][1]["reply"])
+
+    def test_bounce_expire_and_reroute(self):
+        other = self.start(Sink())
+        back, old, round_about = (self.submit("later%d@x.example" % n) for n in range(3))
+        self.relay.wait_for("deferred", 3)
+        self.relay.command("queue", "bounce", back, "--text", "the mailing was stopped")
+        until(lambda: any(b"the mailing was stopped" in octets for _, octets in self.sink.messages()), "the report")
+        self.relay.command("queue", "expire", old)
+        until(lambda: len(self.sink.messages()) == 2, "the report of the expiry")
+        done = self.relay.command("queue", "reroute", round_about, "--to", "nowhere", expect=1)
+        self.assertIn("is no target", done.stderr)
+        self.relay.command("queue", "reroute", round_about, "--to", other.url)
+        until(other.messages, "the message at the other host")
+        until(lambda: ids(self.relay) == [], "an empty queue")
+
+    def test_pauses_survive_a_restart_and_end_in_time(self):
+        relay = self.relay
+        self.assertIn("Nothing", relay.command("pause").stdout)
+        relay.command("pause", "--all", "--reason", "the link is down")
+        first = self.submit("b@x.example")
+        self.restart()
+        entry = json.loads(relay.command("pause", "--json").stdout)
+        self.assertEqual((entry["kind"], entry["reason"]), ("everything", "the link is down"))
+        self.assertEqual(ids(relay), [first])
+        relay.command("resume", "--all")
+        until(lambda: ids(relay) == [], "the mail after the pause")
+        relay.command("resume", "--all", expect=1)
+        relay.command("pause", "--for", "1h", expect=2)
+        relay.command("pause", "--destination", "route:*", "--for", "2s")
+        self.submit("c@x.example")
+        until(lambda: len(self.sink.messages()) == 2, "the mail after two seconds")
+        until(lambda: "Nothing" in relay.command("pause").stdout, "the end of the pause")
+        until(lambda: relay.log("pause"), "the pause in the log")
+
+    def test_what_is_deleted_goes_for_good_when_its_time_is_over(self):
+        relay = self.start(Relay(to=self.sink.url, sections='[queue]\nmin_free_disk = "0"\nundo_time = "1s"\n'))
+        ident = relay.submit("a@one.example", ["later1@x.example"])
+        relay.wait_for("deferred")
+        relay.command("queue", "delete", ident)
+        until(lambda: ids(relay, "--state", "deleted") == [], "the end of the undo time")
+        self.assertEqual(relay.queue("show", ident)[0]["history"][-1]["what"], "deleted")
+        relay.command("queue", "undelete", ident, expect=1)
 
 
 class Signals(Base):

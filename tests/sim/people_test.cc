@@ -1,5 +1,5 @@
-// Stories about people: who deletes what waits, strangers that hand mail in for us, and hosts that
-// nobody can reach. See tests/sim/stories.h.
+// Stories about people: who steer the queue and pause it, strangers that hand mail in for us, and
+// hosts that nobody can reach. See tests/sim/stories.h.
 #include <deque>
 #include <optional>
 
@@ -51,13 +51,25 @@ TEST_CASE("a queue that cannot be read at a start is looked for again") {
   rest(sim);
 }
 
-// The act's outcome, once it is durable.
-std::optional<admin::ActOutcome> act_out(Sim& sim, admin::Act act, queue::MessageId id,
+queue::Order order_to(queue::Act act) {
+  return {act, "", "", "the test"};
+}
+
+// The outcome for one delivery, once it is durable.
+std::optional<queue::ActOutcome> act_out(Sim& sim, const queue::Order& order, queue::MessageId id,
                                          std::uint32_t number = 1) {
-  std::optional<admin::ActOutcome> outcome;
-  sim.act(act, {id, number}, [&outcome](admin::ActOutcome told) { outcome = told; });
+  std::optional<queue::ActOutcome> outcome;
+  sim.act(order, {{id, number}}, [&outcome](const queue::ActAnswer& told) {
+    outcome = told.others.empty() ? queue::ActOutcome::Done : told.others.front().second;
+  });
   sim.run_for(5s);
   return outcome;
+}
+
+RemoteServer::RecipientRule nobody() {
+  return [](const std::string&) -> std::optional<smtp::Reply> {
+    return smtp::make_reply(451, "4.3.0", "not now");
+  };
 }
 
 TEST_CASE("a person deletes what waits on the disk, and nobody hears of it any more") {
@@ -71,9 +83,9 @@ TEST_CASE("a person deletes what waits on the disk, and nobody hears of it any m
   });
   Submission& mail = sim.submit("a@home.example", {"b@example.net", "c@example.net"}, kBody);
   sim.run_for(2min);
-  CHECK(act_out(sim, admin::Act::Delete, mail.id) == admin::ActOutcome::Done);
-  CHECK(act_out(sim, admin::Act::Delete, mail.id) == admin::ActOutcome::NotFound);
-  CHECK(act_out(sim, admin::Act::Delete, mail.id, 3) == admin::ActOutcome::NotFound);
+  CHECK(act_out(sim, order_to(queue::Act::Delete), mail.id) == queue::ActOutcome::Done);
+  CHECK(act_out(sim, order_to(queue::Act::Delete), mail.id) == queue::ActOutcome::Unchanged);
+  CHECK(act_out(sim, order_to(queue::Act::Delete), mail.id, 3) == queue::ActOutcome::NotFound);
   sim.crash_and_restart();
   remote.heal();
   rest(sim);
@@ -82,6 +94,48 @@ TEST_CASE("a person deletes what waits on the disk, and nobody hears of it any m
   CHECK(sim.truth.copies(mail.id, "b@example.net") == 0);
   CHECK(sim.truth.copies(mail.id, "c@example.net") == 1);
   CHECK(sender.received().empty());
+}
+
+TEST_CASE("what was deleted can be brought back until the undo time is over, across a restart") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 3U);
+  settings.relay.queue.undo_time = 2h;
+  Sim sim(GENERATE(1U, 2U), settings);
+  RemoteServer& remote = example_net(sim);
+  remote.recipients_go_by(nobody());
+  Submission& mail = sim.submit("a@home.example", {"b@example.net"}, kBody);
+  Submission& held = sim.submit("a@home.example", {"c@example.net"}, kBody);
+  Submission& gone = sim.submit("a@home.example", {"d@example.net"}, kBody);
+  sim.run_for(2min);
+  const auto was = sim.delivery(mail.id, "b@example.net");
+  queue::Order hold = order_to(queue::Act::Hold);
+  hold.text = "let us see";
+  CHECK(act_out(sim, hold, held.id) == queue::ActOutcome::Done);
+  for (const Submission* one : {&mail, &held, &gone}) {
+    CHECK(act_out(sim, order_to(queue::Act::Delete), one->id) == queue::ActOutcome::Done);
+  }
+  remote.heal();
+  remote.recipients_go_by({});
+  sim.run_for(1h);
+  CHECK(remote.received().empty());
+  sim.crash_and_restart();
+  sim.run_for(30min);
+  CHECK(act_out(sim, order_to(queue::Act::Undelete), held.id) == queue::ActOutcome::Done);
+  const auto now_held = sim.delivery(held.id, "c@example.net");
+  REQUIRE(now_held.has_value());
+  CHECK(now_held->state == queue::DeliveryState::Held);
+  CHECK(now_held->hold_reason == "let us see");
+  CHECK(act_out(sim, order_to(queue::Act::Undelete), mail.id) == queue::ActOutcome::Done);
+  CHECK(act_out(sim, order_to(queue::Act::Undelete), mail.id) != queue::ActOutcome::Done);
+  sim.run_for(1min);
+  CHECK(sim.truth.copies(mail.id, "b@example.net") == 1);
+  REQUIRE(was.has_value());
+  CHECK(act_out(sim, order_to(queue::Act::Release), held.id) == queue::ActOutcome::Done);
+  sim.run_for(31min);
+  CHECK_FALSE(sim.delivery(gone.id, "d@example.net").has_value());
+  rest(sim);
+  CHECK(*sim.truth.outcome(gone.id, "d@example.net") == "deleted");
+  CHECK(sim.truth.copies(held.id, "c@example.net") == 1);
 }
 
 TEST_CASE("a person deletes what waits in memory behind another message") {
@@ -95,11 +149,199 @@ TEST_CASE("a person deletes what waits in memory behind another message") {
   sim.run_for(5s);
   Submission& second = sim.submit("a@home.example", {"c@example.net"}, kBody);
   sim.run_for(5s);
-  CHECK(act_out(sim, admin::Act::Delete, first.id) == admin::ActOutcome::BeingSent);
-  CHECK(act_out(sim, admin::Act::Delete, second.id) == admin::ActOutcome::Done);
+  CHECK(act_out(sim, order_to(queue::Act::Delete), first.id) == queue::ActOutcome::BeingSent);
+  CHECK(act_out(sim, order_to(queue::Act::Bounce), first.id) == queue::ActOutcome::BeingSent);
+  CHECK(act_out(sim, order_to(queue::Act::Delete), second.id) == queue::ActOutcome::Done);
   rest(sim);
   CHECK(sim.truth.copies(first.id, "b@example.net") == 1);
   CHECK(sim.truth.copies(second.id, "c@example.net") == 0);
+}
+
+TEST_CASE(
+    "a person returns mail to its sender, also what is on hold, and many recipients at once") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 2U);
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  RemoteServer& sender = home(sim);
+  RemoteServer& remote = example_net(sim);
+  remote.recipients_go_by(nobody());
+  Submission& one = sim.submit("a@home.example", {"b@example.net"}, kBody);
+  Submission& many = sim.submit("a@home.example", {"b@example.net", "c@example.net"}, kBody);
+  Submission& other = sim.submit("x@home.example", {"b@example.net"}, kBody);
+  sim.run_for(2min);
+  CHECK(act_out(sim, order_to(queue::Act::Hold), many.id) == queue::ActOutcome::Done);
+  queue::Order bounce = order_to(queue::Act::Bounce);
+  bounce.text = "the mailing was stopped";
+  queue::QueueFilter filter;
+  filter.sender = "a@home.example";
+  queue::ActAnswer answer;
+  sim.act(bounce, filter, [&answer](const queue::ActAnswer& told) { answer.add(told); });
+  sim.run_for(1min);
+  CHECK(answer.count(queue::ActOutcome::Done) == 3);
+  CHECK(sender.received().size() == 2);
+  REQUIRE(sim.truth.reports_about(one.id).size() == 1);
+  REQUIRE(sim.truth.reports_about(many.id).size() == 1);
+  const std::string& report = sim.truth.content(sim.truth.reports_about(many.id)[0]);
+  CHECK(count(report, "the mailing was stopped") > 0);
+  CHECK(count(report, "Status: 5.0.0") == 2);
+  remote.recipients_go_by({});
+  rest(sim);
+  CHECK(sim.truth.copies(other.id, "b@example.net") == 1);
+  CHECK(sim.truth.copies(one.id, "b@example.net") == 0);
+}
+
+TEST_CASE("a person ends the lifetime of mail: one more attempt, and the report") {
+  SimSettings settings = default_settings();
+  settings.loops = 2;
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  RemoteServer& sender = home(sim);
+  RemoteServer& remote = example_net(sim);
+  const base::IpAddress address = *base::parse_ip_address("192.0.2.1");
+  const bool is_dead = GENERATE(true, false);
+  if (is_dead) {
+    sim.internet.set_reach(address, Reach::Refused);
+  } else {
+    remote.recipients_go_by(nobody());
+  }
+  std::vector<queue::MessageId> ids;
+  for (int i = 0; i < 40; ++i) {
+    ids.push_back(sim.submit("a@home.example", {"b@example.net"}, kBody).id);
+    sim.run_for(1s);
+  }
+  Submission& last = sim.submit("a@home.example", {"c@example.net"}, kBody);
+  sim.run_for(2min);
+  queue::QueueFilter filter;
+  filter.recipient = "b@example.net";
+  sim.act(order_to(queue::Act::Expire), filter);
+  sim.run_for(1h);
+  CHECK(sender.received().size() == 40);
+  REQUIRE(sim.delivery(last.id, "c@example.net").has_value());
+  sim.internet.set_reach(address, Reach::Open);
+  remote.recipients_go_by({});
+  rest(sim);
+  CHECK(sim.truth.copies(last.id, "c@example.net") == 1);
+  CHECK(remote.received().size() == 1);
+}
+
+TEST_CASE("a person sends mail another way, and the routes do not bring it back") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 3U);
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  RemoteServer& remote = example_net(sim);
+  RemoteServer& smart = sim.remote_server("smart.example", {"192.0.2.9"});
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Refused);
+  Submission& mail = sim.submit("a@home.example", {"b@example.net"}, kBody);
+  Submission& back = sim.submit("a@home.example", {"c@example.net"}, kBody);
+  sim.run_for(2min);
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.9"), Reach::Refused);
+  queue::Order reroute = order_to(queue::Act::Reroute);
+  reroute.target = "smtp://smart.example:25";
+  CHECK(act_out(sim, reroute, mail.id) == queue::ActOutcome::Done);
+  CHECK(act_out(sim, reroute, back.id) == queue::ActOutcome::Done);
+  sim.crash_and_restart();
+  sim.run_for(2min);
+  CHECK(sim.delivery(mail.id, "b@example.net")->destination == "to:smtp://smart.example:25");
+  reroute.target.clear();
+  CHECK(act_out(sim, reroute, back.id) == queue::ActOutcome::Done);
+  sim.run_for(2min);
+  CHECK(sim.delivery(back.id, "c@example.net")->destination == "example.net");
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.9"), Reach::Open);
+  sim.internet.set_reach(*base::parse_ip_address("192.0.2.1"), Reach::Open);
+  rest(sim);
+  CHECK(smart.received().size() == 1);
+  CHECK(remote.received().size() == 1);
+}
+
+TEST_CASE("a paused destination gets nothing, also behind a restart, until its time is over") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 3U);
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  RemoteServer& remote = example_net(sim);
+  sim.dns.mx("other.example", 10, "mx.other.example");
+  RemoteServer& other = sim.remote_server("mx.other.example", {"192.0.2.2"});
+  queue::Pause pause;
+  pause.kind =
+      GENERATE(queue::PauseKind::Destination, queue::PauseKind::Site, queue::PauseKind::Everything);
+  if (pause.kind == queue::PauseKind::Destination) pause.pattern = "EXAMPLE.*";
+  if (pause.kind == queue::PauseKind::Site) pause.pattern = "mx.example.net";
+  pause.until = sim.now().wall + 2h;
+  const bool is_all = pause.kind == queue::PauseKind::Everything;
+  sim.submit("a@home.example", {"early@example.net"}, kBody);
+  sim.run_for(10s);
+  CHECK(remote.received().size() == 1);
+  sim.pause(pause);
+  sim.run_for(1s);
+  for (int i = 0; i < 30; ++i) sim.submit("a@home.example", {"b@example.net"}, kBody);
+  sim.submit("a@home.example", {"b@other.example"}, kBody);
+  sim.run_for(20min);
+  CHECK(remote.received().size() == 1);
+  CHECK(other.received().size() == (is_all ? 0 : 1));
+  sim.crash_and_restart();
+  sim.submit("a@home.example", {"c@example.net"}, kBody);
+  queue::QueueFilter filter;
+  filter.destination = "example.net";
+  sim.act(order_to(queue::Act::Retry), filter);
+  sim.run_for(90min);
+  CHECK(remote.received().size() == 1);
+  sim.run_for(15min);
+  CHECK(remote.received().size() == 32);
+  rest(sim);
+}
+
+TEST_CASE("a pause that begins takes back what waits in memory, and a person ends it") {
+  SimSettings settings = default_settings();
+  settings.loops = 2;
+  settings.relay.queue.site_connections = 1;
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  RemoteServer& remote = example_net(sim);
+  remote.next_session().does(SessionScript::Deed::Stall, SessionScript::At::Data);
+  for (int i = 0; i < 10; ++i) sim.submit("a@home.example", {"b@example.net"}, kBody);
+  sim.run_for(5s);
+  queue::Pause pause;
+  pause.kind = GENERATE(queue::PauseKind::Destination, queue::PauseKind::Site);
+  pause.pattern = "*example.net";
+  sim.pause(pause);
+  sim.run_for(3h);
+  CHECK(remote.received().size() <= 1);
+  sim.resume(pause.kind, pause.pattern);
+  rest(sim);
+  CHECK(remote.received().size() == 10);
+}
+
+TEST_CASE("mail of a paused user goes on hold, and is released when the pause ends") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 2U);
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  RemoteServer& remote = example_net(sim);
+  queue::Pause pause;
+  pause.kind = queue::PauseKind::User;
+  pause.pattern = "bob";
+  const bool has_limit = GENERATE(true, false);
+  sim.run_for(1s);
+  if (has_limit) pause.until = sim.now().wall + 1h;
+  sim.pause(pause);
+  sim.run_for(1s);
+  queue::Message message;
+  message.sender = "a@home.example";
+  message.client.user = "bob";
+  queue::Delivery delivery;
+  delivery.recipient = "b@example.net";
+  Submission& mail = sim.plant(message, {delivery}, kBody);
+  message.client.user = "alice";
+  Submission& others = sim.plant(message, {delivery}, kBody);
+  sim.run_for(5min);
+  REQUIRE(sim.delivery(mail.id, "b@example.net").has_value());
+  CHECK(sim.delivery(mail.id, "b@example.net")->hold_reason == "paused: user bob");
+  CHECK(sim.truth.copies(others.id, "b@example.net") == 1);
+  sim.crash_and_restart();
+  sim.run_for(30min);
+  CHECK(remote.received().size() == 1);
+  if (!has_limit) sim.resume(pause.kind, pause.pattern);
+  sim.run_for(1s);
+  if (!has_limit) sim.crash_and_restart();
+  sim.run_for(35min);
+  CHECK(remote.received().size() == 2);
+  rest(sim);
 }
 
 // A client that may not relay, as anybody on the internet.

@@ -41,6 +41,7 @@ SimSettings Scenario::draw_settings(base::Random& random, Trace trace) {
   queue::QueueSettings& queue = settings.relay.queue;
   if (random.below(2) == 0) queue.retry = {1min, 2min, 5min, 20min};
   if (random.below(4) == 0) queue.lifetime = 2h;
+  queue.undo_time = std::chrono::minutes(1 + random.below(300));
   if (random.below(4) == 0) queue.bounce_returned = 2'000;
   if (random.below(4) == 0) queue.bounce_returned = 2'000'000;
   constexpr base::Duration kDelayNotices[] = {0min, 2min, 20min, 4h};
@@ -291,24 +292,81 @@ void Scenario::plan_trouble() {
   }
   if (one_in(6)) {
     constexpr base::Duration kJumps[] = {5min, 1h, 72h, -5min, -1h, -72h, 240h};
-    at(when(), [this, by = kJumps[below(std::size(kJumps))]] { sim_.move_wall_clock(by); });
+    const base::Duration by = kJumps[below(std::size(kJumps))];
+    is_set_back_ = by < base::Duration::zero();
+    at(when(), [this, by] { sim_.move_wall_clock(by); });
   }
-  if (one_in(2)) {
-    for (std::uint64_t acts = below(5); acts > 0; --acts) {
-      at(when(), [this] {
-        const std::vector<queue::DeliveryId> waiting = sim_.waiting();
-        if (waiting.empty()) return;
-        sim_.act(one_in(3) ? admin::Act::Delete : admin::Act::Retry,
-                 waiting[below(waiting.size())]);
-      });
+  if (one_in(2)) plan_steering();
+}
+
+void Scenario::plan_steering() {
+  const auto when = [this] {
+    return one_in(2) ? base::Duration(below(5'000))
+                     : base::Duration(below(static_cast<std::uint64_t>(chaos_.count())));
+  };
+  for (std::uint64_t acts = below(12); acts > 0; --acts) {
+    at(when(), [this] { steer(); });
+  }
+  for (std::uint64_t pauses = one_in(2) ? below(4) : 0; pauses > 0; --pauses) {
+    queue::Pause pause;
+    pause.kind = static_cast<queue::PauseKind>(below(4));
+    switch (pause.kind) {
+      case queue::PauseKind::Everything:
+        break;
+      case queue::PauseKind::Destination:
+        pause.pattern = domains_[below(domains_.size())];
+        break;
+      case queue::PauseKind::Site:
+        pause.pattern = one_in(2) ? "*mx*" : "route:smart";
+        break;
+      case queue::PauseKind::User:
+        pause.pattern = one_in(2) ? "bob" : "*";
+        break;
+    }
+    const base::Duration begin = when();
+    const bool has_limit = one_in(2);
+    const base::Duration limit(1 + below(1'200'000));
+    at(begin, [this, pause, has_limit, limit] {
+      queue::Pause set = pause;
+      if (has_limit) set.until = sim_.now().wall + limit;
+      sim_.pause(set);
+    });
+    if (!has_limit && one_in(2)) {
+      at(begin + base::Duration(below(600'000)),
+         [this, pause] { sim_.resume(pause.kind, pause.pattern); });
     }
   }
+}
+
+// What a person thinks of: any act, on some of what waits, or on all from one sender or to one
+// domain.
+void Scenario::steer() {
+  queue::Order order;
+  order.act = static_cast<queue::Act>(below(queue::kActs));
+  order.by = "the test";
+  constexpr std::string_view kTargets[] = {"mx", "smtp://smart1.example:25", "", "discard:"};
+  if (order.act == queue::Act::Reroute) order.target = kTargets[below(std::size(kTargets))];
+  if (one_in(3)) {
+    queue::QueueFilter filter;
+    if (one_in(2)) filter.destination = domains_[below(domains_.size())];
+    if (filter.destination.empty()) filter.sender = "s" + std::to_string(below(3)) + "@*";
+    return sim_.act(order, filter);
+  }
+  const std::vector<queue::DeliveryId> waiting = sim_.waiting();
+  if (waiting.empty()) return;
+  std::vector<queue::DeliveryId> ids;
+  for (std::uint64_t count = one_in(2) ? 1 : 1 + below(20); count > 0; --count) {
+    ids.push_back(waiting[below(waiting.size())]);
+    if (one_in(4)) ids.back().number = 0;
+  }
+  sim_.act(order, std::move(ids));
 }
 
 // Mail whose sender said what reports he wants.
 void Scenario::plant() {
   queue::Message message;
   message.sender = draw_sender();
+  if (one_in(2)) message.client.user = one_in(2) ? "bob" : "alice";
   message.envelope_id = "QQ 1=+";
   message.returned = static_cast<mail::ReturnContent>(below(3));
   std::vector<queue::Delivery> deliveries;
@@ -354,6 +412,20 @@ std::vector<std::string> Scenario::run() {
   sim_.check_invariants();
   heal();
   const base::Instant healed = sim_.now().instant;
+  // The disk may take a while, and what a paused user has is released in two passes.
+  for (int round = 0; round < 3; ++round) {
+    sim_.run_for(2min);
+    sim_.end_pauses();
+    sim_.run_for(2min);
+    // The undo time of what was deleted before the clock was set back is as much longer.
+    queue::QueueFilter deleted;
+    deleted.state = queue::DeliveryState::Deleted;
+    if (is_set_back_) sim_.act({queue::Act::Undelete, "", "", "the test"}, deleted);
+    sim_.run_for(1min);
+    queue::QueueFilter held;
+    held.state = queue::DeliveryState::Held;
+    sim_.act({queue::Act::Release, "", "", "the test"}, held);
+  }
   const bool is_quiet = sim_.run_until_quiet(kDrainMax);
   drained_in_ = std::chrono::duration_cast<base::Duration>(sim_.now().instant - healed);
   if (is_quiet) {

@@ -41,6 +41,8 @@ class Scenario {
   [[nodiscard]] std::string draw_body();
   void plan_messages();
   void plan_trouble();
+  void plan_steering();
+  void steer();
   void plant();
   void heal();
   void at(base::Duration when, base::Task what);
@@ -58,6 +60,7 @@ class Scenario {
   unsigned scripts_in_thousand_ = 0;
   bool healed_ = false;
   bool home_suffers_ = false;
+  bool is_set_back_ = false;  // the wall clock, at some time
   std::vector<std::pair<base::Duration, base::Task>> plan_;
   std::size_t messages_ = 0;
   std::size_t crashes_ = 0;

@@ -44,6 +44,7 @@ SimSettings default_settings() {
   relay.outbound.hostname = "relay.example";
   relay.queue.hostname = "relay.example";
   relay.queue.postmaster = kPostmaster;
+  relay.queue.undo_time = 1h;
   relay.ourselves.names = {"relay.example"};
   relay.ourselves.listeners = {relay_listener()};
   return settings;
@@ -70,6 +71,7 @@ struct Sim::Run {
   std::vector<std::unique_ptr<LoopWorld>> loops;
   std::unique_ptr<SimStore> store;
   std::unique_ptr<daemon::Relay> relay;
+  std::vector<std::shared_ptr<admin::BulkAct>> acts;
 };
 
 void SimDns::add(Step step) {
@@ -165,6 +167,7 @@ void Sim::kill() {
   run_->store->crash();
   for (const auto& world : run_->loops) world->loop.stop();
   for (const auto& world : run_->loops) internet.vanish(world->loop, Internet::Which::Taken);
+  run_->acts.clear();
   run_->relay.reset();
   for (const auto& world : run_->loops) internet.vanish(world->loop, Internet::Which::Made);
   truth.crashed();
@@ -221,7 +224,7 @@ Submission& Sim::plant(queue::Message message, std::vector<queue::Delivery> deli
   MTA_ASSERT(ledger.open().is_ok());
   base::IdGenerator ids(0, ledger.highest_id());
   message.id = ids.next(now().wall);
-  message.client = {ip("10.0.1.1"), "client.example", "lan"};
+  message.client = {ip("10.0.1.1"), "client.example", "lan", message.client.user};
   message.accepted = now().wall;
   const std::size_t header_octets = submission.content.find("\r\n\r\n") + 4;
   message.header_block = "Received: planted\r\n" + submission.content.substr(0, header_octets);
@@ -266,14 +269,40 @@ void Sim::fill_disk() {
   run_->store->fail_next_group();
 }
 
-void Sim::act(admin::Act act, queue::DeliveryId delivery,
-              std::function<void(admin::ActOutcome)> done) {
-  run_->loops[0]->loop.at(now().instant, [this, act, delivery, done = std::move(done)]() mutable {
-    run_->relay->act(act, delivery,
-                     [done = std::move(done)](const base::Result<admin::ActOutcome>& outcome) {
-                       if (outcome) done(*outcome);
-                     });
+std::shared_ptr<admin::BulkAct> Sim::make_act(const queue::Order& order, Told done) {
+  run_->acts.push_back(std::make_shared<admin::BulkAct>(
+      admin::BulkAct::Services{run_->loops[0]->loop, *run_->store, *run_->relay}, order,
+      std::move(done), [](const std::optional<base::Error>&) {}));
+  return run_->acts.back();
+}
+
+void Sim::act(const queue::Order& order, std::vector<queue::DeliveryId> ids, Told done) {
+  run_->loops[0]->loop.at(now().instant, [act = make_act(order, std::move(done)),
+                                          ids = std::move(ids)] { act->start(ids); });
+}
+
+void Sim::act(const queue::Order& order, const queue::QueueFilter& filter, Told done) {
+  run_->loops[0]->loop.at(now().instant,
+                          [act = make_act(order, std::move(done)), filter] { act->start(filter); });
+}
+
+void Sim::pause(queue::Pause pause) {
+  pause.since = now().wall;
+  pause.by = "the test";
+  run_->loops[0]->loop.at(now().instant, [this, pause = std::move(pause)] {
+    run_->relay->pause(pause, [](const base::Result<void>&) {});
   });
+}
+
+void Sim::resume(queue::PauseKind kind, const std::string& pattern) {
+  run_->loops[0]->loop.at(now().instant, [this, kind, pattern] {
+    run_->relay->resume(kind, pattern, "the test",
+                        [](const base::Result<std::optional<queue::Pause>>&) {});
+  });
+}
+
+void Sim::end_pauses() {
+  for (const queue::Pause& pause : run_->relay->pauses()) resume(pause.kind, pause.pattern);
 }
 
 void Sim::free_disk() {
@@ -309,7 +338,8 @@ std::string Sim::describe(queue::DeliveryId id) const {
   if (!found) return found.error().text();
   return base::format_id(id) + " to " + found->recipient + " in " + found->destination + ", due " +
          base::format_timestamp(found->due) + ", " + std::to_string(found->attempts) +
-         " attempts, failed \"" + found->final_status + "\", last: " + found->last.reply;
+         " attempts, " + (found->state == queue::DeliveryState::Waiting ? "" : "on hold, ") +
+         "failed \"" + found->final_status + "\", last: " + found->last.reply;
 }
 
 void Sim::check_invariants() {

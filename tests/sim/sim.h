@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "dns/cache.h"
+#include "mta/admin/bulk_act.h"
 #include "mta/base/log.h"
 #include "mta/base/random.h"
 #include "mta/daemon/relay.h"
@@ -106,11 +107,18 @@ class Sim {
   void fill_disk();
   void free_disk();
 
-  // A person acts on this delivery now. `done` hears of it once it is durable, unless the process
-  // ends before.
+  // A person acts on these deliveries now, or on those that a filter means. `done` hears of them
+  // batch by batch, once it is durable, unless the process ends before.
+  using Told = std::function<void(const queue::ActAnswer&)>;
   void act(
-      admin::Act act, queue::DeliveryId delivery,
-      std::function<void(admin::ActOutcome)> done = [](admin::ActOutcome) {});
+      const queue::Order& order, std::vector<queue::DeliveryId> ids,
+      Told done = [](const queue::ActAnswer&) {});
+  void act(
+      const queue::Order& order, const queue::QueueFilter& filter,
+      Told done = [](const queue::ActAnswer&) {});
+  void pause(queue::Pause pause);
+  void resume(queue::PauseKind kind, const std::string& pattern);
+  void end_pauses();
 
   // What waits, as the disk knows it.
   [[nodiscard]] std::optional<queue::Delivery> delivery(queue::MessageId id,
@@ -154,6 +162,7 @@ class Sim {
  private:
   void start();
   void kill();
+  [[nodiscard]] std::shared_ptr<admin::BulkAct> make_act(const queue::Order& order, Told done);
 
   const std::uint64_t seed_;
   SimLoop world_;

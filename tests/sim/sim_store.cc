@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "mta/base/assert.h"
-#include "queue/reading.h"
+#include "queue/reading_acts.h"
 
 namespace rockdove::sim {
 namespace {
@@ -305,6 +305,24 @@ void SimStore::summarise(base::Loop& loop, queue::SummaryRequest request,
                          queue::Done<queue::QueueSummary> done) {
   read(loop, std::move(done),
        [request](const queue::Rows& rows) { return queue::summarise(rows, request); });
+}
+
+void SimStore::read_deliveries(base::Loop& loop, queue::ReadRequest request,
+                               queue::Done<queue::ReadDeliveries> done) {
+  read(loop, std::move(done), [this, request = std::move(request)](const queue::Rows& rows) {
+    queue::Damaged damaged;
+    base::Result<queue::ReadDeliveries> read = queue::read_deliveries(rows, request, damaged);
+    for (const base::Error& error : damaged) agenda_.fail("damaged row: " + error.text());
+    return read;
+  });
+}
+
+void SimStore::find_deleted(base::Loop& loop, unsigned loops, queue::DeletedRequest request,
+                            queue::Done<queue::DeletedPage> done) {
+  read(loop, std::move(done),
+       [request = std::move(request), index = loop.index(), loops](const queue::Rows& rows) {
+         return queue::find_deleted(rows, index, loops, request);
+       });
 }
 
 void SimStore::view(base::Loop& loop, queue::MessageId id, queue::Done<queue::MessageView> done) {

@@ -80,6 +80,10 @@ class SimStore final : public queue::Store {
               queue::Done<queue::SelectedPage> done) override;
   void summarise(base::Loop& loop, queue::SummaryRequest request,
                  queue::Done<queue::QueueSummary> done) override;
+  void read_deliveries(base::Loop& loop, queue::ReadRequest request,
+                       queue::Done<queue::ReadDeliveries> done) override;
+  void find_deleted(base::Loop& loop, unsigned loops, queue::DeletedRequest request,
+                    queue::Done<queue::DeletedPage> done) override;
   void view(base::Loop& loop, queue::MessageId id, queue::Done<queue::MessageView> done) override;
   void read_report_state(base::Loop& loop, queue::MessageId id,
                          queue::Done<queue::ReportState> done) override;

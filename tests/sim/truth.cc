@@ -102,6 +102,7 @@ void Truth::applied(const queue::Change& change) {
       const auto delivery = queue::decode_delivery(id, row.value);
       MTA_ASSERT(delivery.is_ok());
       deliveries[id] = *delivery;
+      note_row(id, *delivery, row.value);
     } else if (row.family == queue::Family::History) {
       const auto key = queue::parse_history_key(row.key);
       MTA_ASSERT(key.has_value());
@@ -118,7 +119,9 @@ void Truth::applied(const queue::Change& change) {
   });
   for (const auto& [id, delivery] : deliveries) {
     const auto known = known_.find(id.message);
-    if (known == known_.end() || delivery.final_status.empty()) continue;
+    if (known == known_.end()) continue;
+    if (delivery.is_expired) known->second.recipients[id.number].is_expired = true;
+    if (delivery.final_status.empty()) continue;
     Recipient& recipient = known->second.recipients[id.number];
     if (delivery.final_status == "4.4.7") check_age(id.message, known->second, recipient);
     recipient.failed_at = std::min(recipient.failed_at, agenda_.instant());
@@ -221,9 +224,24 @@ void Truth::note_named(queue::MessageId report, Recipient& recipient, std::strin
   }
 }
 
+void Truth::note_row(queue::DeliveryId id, const queue::Delivery& delivery,
+                     std::string_view octets) {
+  const auto last = rows_.find(id);
+  const bool is_deleted = delivery.state == queue::DeliveryState::Deleted;
+  const auto before = before_deletion_.find(id);
+  if (is_deleted && last != rows_.end() && before == before_deletion_.end()) {
+    before_deletion_[id] = last->second;
+  } else if (!is_deleted && before != before_deletion_.end()) {
+    if (before->second != octets) fail(id.message, "is undeleted and not what it was");
+    before_deletion_.erase(before);
+  }
+  rows_[id] = octets;
+}
+
 // It has just been bounced for its age.
 void Truth::check_age(queue::MessageId id, const Known& known, const Recipient& recipient) {
   if (recipient.failed_at != base::kNever) return;  // that was decided before, and rightly
+  if (recipient.is_expired) return;
   if (agenda_.instant() < doubtful_since_ + queue::kAgeGrace) {
     fail(id, "was bounced for its age within 10 minutes of a start or a clock's jump");
   }
@@ -338,6 +356,13 @@ void Truth::check_end() {
       const std::string outcome = recipient.outcomes.empty() ? "" : recipient.outcomes.front();
       if (outcome == "delivered" && recipient.copies.empty()) {
         fail(id, "is said to be delivered to " + recipient.address + " and never arrived");
+      }
+      for (const Copy& copy : recipient.copies) {
+        const bool was_told =
+            !copy.crash_since && internet_.delivered(copy.connection, 1) >= copy.reply_ends_at;
+        if (was_told && (outcome == "bounced" || outcome == "deleted")) {
+          fail(id, "was taken for " + recipient.address + ", and ended as " + outcome);
+        }
       }
       const unsigned reports = outcome == "bounced" ? 1 : 0;
       if (recipient.named_in_reports != reports) {

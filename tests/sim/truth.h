@@ -6,6 +6,8 @@
 // - "delivered" means that a next hop took it; "bounced" that exactly one report names its failure;
 // - nobody is told what NOTIFY does not name: of a failure, of a delay, of a delivery (once each);
 // - what arrives is what was stored, and what was stored is what was sent, octet for octet;
+// - what a person ended, deleted or had returned was never taken by a next hop that said so;
+// - what is undeleted is what was deleted, octet for octet of its row;
 // - a second copy arrives only where the first one's reply was lost, by the network or by a crash.
 #pragma once
 
@@ -111,6 +113,7 @@ class Truth {
     unsigned named_as_delayed = 0;
     unsigned named_as_done = 0;
     mail::NotifySet notify{};
+    bool is_expired = false;  // a person has ended its lifetime
   };
 
   struct Known {
@@ -127,6 +130,7 @@ class Truth {
   void check_content(queue::MessageId id, const Known& known);
   void note_report(queue::MessageId id, const Known& report);
   void note_named(queue::MessageId report, Recipient& recipient, std::string_view action);
+  void note_row(queue::DeliveryId id, const queue::Delivery& delivery, std::string_view octets);
   void check_age(queue::MessageId id, const Known& known, const Recipient& recipient);
   void check_copies(queue::MessageId id, std::uint32_t number, const Recipient& recipient);
   void fail(queue::MessageId id, std::string_view what);
@@ -141,6 +145,9 @@ class Truth {
   base::Instant doubtful_since_{};
   base::Duration lifetime_{0};
   std::string postmaster_;
+  // Rows of deliveries as they were before they were deleted, and as they stand.
+  std::map<queue::DeliveryId, std::string> before_deletion_;
+  std::map<queue::DeliveryId, std::string> rows_;
 };
 
 }  // namespace rockdove::sim

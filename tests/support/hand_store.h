@@ -65,6 +65,12 @@ class HandStore : public queue::Store {
   void summarise(base::Loop& /*loop*/, queue::SummaryRequest /*request*/,
                  queue::Done<queue::QueueSummary> /*done*/) override {}
 
+  void read_deliveries(base::Loop& /*loop*/, queue::ReadRequest /*request*/,
+                       queue::Done<queue::ReadDeliveries> /*done*/) override {}
+
+  void find_deleted(base::Loop& /*loop*/, unsigned /*loops*/, queue::DeletedRequest /*request*/,
+                    queue::Done<queue::DeletedPage> /*done*/) override {}
+
   void view(base::Loop& /*loop*/, base::MessageId /*id*/,
             queue::Done<queue::MessageView> /*done*/) override {}
 

@@ -106,12 +106,55 @@ class ListedStore : public queue::Store {
     });
   }
 
-  void select(base::Loop&, queue::SelectRequest, queue::Done<queue::SelectedPage>) override {}
+  void select(base::Loop& loop, queue::SelectRequest request,
+              queue::Done<queue::SelectedPage> done) override {
+    loop.post([this, request = std::move(request), done = std::move(done)]() mutable {
+      queue::SelectedPage page;
+      for (const auto& [id, message] : messages) {
+        if (!request.after.empty() && base::format_id(id) <= request.after) continue;
+        if (page.deliveries.size() >= request.deliveries_max) break;
+        page.more_after = base::format_id(id);
+        if (message.message->sender != request.filter.sender) continue;
+        for (const queue::Delivery& delivery : message.deliveries) {
+          if (request.filter.state && *request.filter.state != delivery.state) continue;
+          page.deliveries.push_back({{id, delivery.number},
+                                     delivery.state,
+                                     queue::queue_of(delivery),
+                                     delivery.due,
+                                     queue::note_of(*message.message, delivery)});
+        }
+      }
+      const bool is_last = messages.empty() || page.more_after.empty() ||
+                           page.more_after == base::format_id(messages.rbegin()->first);
+      if (is_last) page.more_after.clear();
+      done(std::move(page));
+    });
+  }
 
   void summarise(base::Loop& loop, queue::SummaryRequest,
                  queue::Done<queue::QueueSummary> done) override {
     loop.post([this, done = std::move(done)]() mutable { done(summary); });
   }
+
+  void read_deliveries(base::Loop& loop, queue::ReadRequest request,
+                       queue::Done<queue::ReadDeliveries> done) override {
+    loop.post([this, request = std::move(request), done = std::move(done)]() mutable {
+      queue::ReadDeliveries read;
+      for (const base::DeliveryId id : request.ids) {
+        ++read.looked_at;
+        const auto found = messages.find(id.message);
+        if (found == messages.end()) continue;
+        for (const queue::Delivery& delivery : found->second.deliveries) {
+          if (id.number != 0 && id.number != delivery.number) continue;
+          read.rows.push_back({{id.message, delivery.number}, delivery, found->second.message});
+        }
+      }
+      done(std::move(read));
+    });
+  }
+
+  void find_deleted(base::Loop& /*loop*/, unsigned /*loops*/, queue::DeletedRequest /*request*/,
+                    queue::Done<queue::DeletedPage> /*done*/) override {}
 
   void view(base::Loop& loop, base::MessageId id, queue::Done<queue::MessageView> done) override {
     loop.post([this, id, done = std::move(done)]() mutable {
@@ -159,24 +202,69 @@ class ToldActs : public admin::QueueActs {
  public:
   explicit ToldActs(base::Loop& loop) : loop_(loop) {}
 
-  void act(admin::Act act, base::DeliveryId id, Done done) override {
-    ++running;
+  void act(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
+           Done done) override {
+    running += targets.size();
     most_at_once = std::max(most_at_once, running);
-    loop_.post([this, act, id, done = std::move(done)]() mutable {
-      --running;
-      if (being_sent.contains(id)) {
-        done(admin::ActOutcome::BeingSent);
-        return;
+    if (!answers) return;
+    loop_.post([this, order, targets = std::move(targets), done = std::move(done)]() mutable {
+      running -= targets.size();
+      last = *order;
+      queue::ActAnswer answer;
+      for (const queue::Selected& target : targets) {
+        const bool is_sent = being_sent.contains(target.id);
+        const auto outcome = is_sent ? admin::ActOutcome::BeingSent : admin::ActOutcome::Done;
+        ++answer.counts[static_cast<std::size_t>(outcome)];
+        if (is_sent) {
+          answer.others.emplace_back(target.id, outcome);
+        } else {
+          asked.emplace_back(order->act, target.id);
+        }
       }
-      asked.emplace_back(act, id);
-      done(admin::ActOutcome::Done);
+      done(std::move(answer));
     });
   }
 
+  [[nodiscard]] base::Result<std::string> check_target(std::string_view text) const override {
+    if (text.starts_with("smtp://")) return std::string(text);
+    return base::Error("no target");
+  }
+
+  [[nodiscard]] bool is_busy() const override { return false; }
+
   std::set<base::DeliveryId> being_sent;
   std::vector<std::pair<admin::Act, base::DeliveryId>> asked;
-  int running = 0;
-  int most_at_once = 0;
+  queue::Order last;
+  std::size_t running = 0;
+  std::size_t most_at_once = 0;
+  bool answers = true;
+
+ private:
+  base::Loop& loop_;
+};
+
+class ToldPauses : public admin::PauseControl {
+ public:
+  explicit ToldPauses(base::Loop& loop) : loop_(loop) {}
+
+  [[nodiscard]] std::vector<queue::Pause> pauses() const override { return all; }
+
+  void pause(queue::Pause pause, base::UniqueFunction<void(base::Result<void>)> done) override {
+    all.push_back(std::move(pause));
+    loop_.post([done = std::move(done)]() mutable { done({}); });
+  }
+
+  void resume(queue::PauseKind kind, std::string pattern, std::string,
+              base::UniqueFunction<void(base::Result<std::optional<queue::Pause>>)> done) override {
+    std::optional<queue::Pause> ended;
+    for (const queue::Pause& one : all) {
+      if (one.kind == kind && one.pattern == pattern) ended = one;
+    }
+    std::erase_if(all, [&](const auto& one) { return one.kind == kind && one.pattern == pattern; });
+    loop_.post([ended, done = std::move(done)]() mutable { done(ended); });
+  }
+
+  std::vector<queue::Pause> all;
 
  private:
   base::Loop& loop_;
@@ -250,7 +338,7 @@ class Client : public net::Wire {
 
 class World {
  public:
-  World() : acts(loop), routes(loop) {}
+  World() : acts(loop), pauses(loop), routes(loop) {}
 
   // Each line that was logged, without its time.
   [[nodiscard]] std::string logged() {
@@ -277,8 +365,9 @@ class World {
   base::Log log{*sink};
   ListedStore store;
   ToldActs acts;
+  ToldPauses pauses;
   ToldRoutes routes;
-  admin::ControlServer server{{loop, store, acts, routes, log}};
+  admin::ControlServer server{{loop, store, acts, pauses, routes, log}};
 };
 
 inline Client::Client(World& the_world) : world(the_world) {

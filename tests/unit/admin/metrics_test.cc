@@ -48,7 +48,9 @@ std::string ask(World& world, admin::ControlServer& server, const std::string& t
 }
 
 struct Fixture {
-  Fixture() : server({world.loop, world.store, world.acts, world.routes, world.log, &monitored}) {
+  Fixture()
+      : server({world.loop, world.store, world.acts, world.pauses, world.routes, world.log,
+                &monitored}) {
     monitored.told.now = test::kStart;
   }
 

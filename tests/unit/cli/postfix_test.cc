@@ -53,15 +53,15 @@ class ToldSource : public QueueSource {
     return {};
   }
 
-  Result<void> act(admin::Act act, const admin::Parameters& filter, const LineSink&) override {
-    told_.act = act;
+  Result<void> act(const ActCall& call, const admin::Parameters& filter, const LineSink&) override {
+    told_.act = call.act;
     told_.filter = filter;
     return {};
   }
 
-  Result<void> act(admin::Act act, const std::vector<std::string>& ids,
+  Result<void> act(const ActCall& call, const std::vector<std::string>& ids,
                    const LineSink& sink) override {
-    told_.act = act;
+    told_.act = call.act;
     told_.ids.insert(told_.ids.end(), ids.begin(), ids.end());
     for (const std::string& line : told_.answers) sink(line);
     return {};
@@ -71,7 +71,9 @@ class ToldSource : public QueueSource {
 
   Result<void> count(const admin::Parameters&, const LineSink&) override { return {}; }
 
-  Result<void> count(admin::Act, const admin::Parameters&, const LineSink&) override { return {}; }
+  Result<void> count(const ActCall&, const admin::Parameters&, const LineSink&) override {
+    return {};
+  }
 
   Result<void> explain_route(const std::string&, const LineSink&) override { return {}; }
 

@@ -54,18 +54,20 @@ class ToldSource : public QueueSource {
     return {};
   }
 
-  Result<void> count(admin::Act, const admin::Parameters& filter, const LineSink& sink) override {
+  Result<void> count(const ActCall&, const admin::Parameters& filter,
+                     const LineSink& sink) override {
     asked = filter;
     sink(counts);
     return {};
   }
 
-  Result<void> act(admin::Act, const admin::Parameters&, const LineSink& sink) override {
+  Result<void> act(const ActCall&, const admin::Parameters&, const LineSink& sink) override {
     ++acts;
     return answer(sink);
   }
 
-  Result<void> act(admin::Act, const std::vector<std::string>& ids, const LineSink& sink) override {
+  Result<void> act(const ActCall&, const std::vector<std::string>& ids,
+                   const LineSink& sink) override {
     ++acts;
     most_ids = std::max(most_ids, ids.size());
     return answer(sink);
@@ -79,7 +81,7 @@ class ToldSource : public QueueSource {
   std::string header;
   std::string body;
   ContentWanted asked_content;
-  std::string counts = R"({"messages":2,"deliveries":3})";
+  std::string counts = R"({"deliveries":3})";
   std::optional<base::Error> error;
   admin::Parameters asked;
   int acts = 0;
@@ -301,19 +303,21 @@ TEST_CASE("queue delete: a filter prints its counts first and needs a yes") {
   FilterOptions filter;
   filter.given["destination"] = "example.net";
   Printed unsure;
-  CHECK(run_queue_act(source, admin::Act::Delete, {}, filter, Confirmation::Missing,
+  CHECK(run_queue_act(source, {admin::Act::Delete}, {}, filter, Confirmation::Missing,
                       unsure.output) == Ended::Usage);
-  CHECK(unsure.out.str() == "3 deliveries of 2 messages match\n");
+  CHECK(unsure.out.str() == "3 deliveries match\n");
   CHECK(unsure.error.str().find("--yes") != std::string::npos);
   Printed dry;
-  CHECK(run_queue_act(source, admin::Act::Delete, {}, filter, Confirmation::DryRun, dry.output) ==
+  CHECK(run_queue_act(source, {admin::Act::Delete}, {}, filter, Confirmation::DryRun, dry.output) ==
         Ended::Done);
   CHECK(source.acts == 0);
   Printed sure;
-  CHECK(run_queue_act(source, admin::Act::Delete, {}, filter, Confirmation::Yes, sure.output) ==
+  CHECK(run_queue_act(source, {admin::Act::Delete}, {}, filter, Confirmation::Yes, sure.output) ==
         Ended::Done);
   CHECK(source.acts == 1);
-  CHECK(sure.out.str() == "3 deliveries of 2 messages match\n2 deliveries deleted\n");
+  CHECK(sure.out.str() ==
+        "3 deliveries match\n2 deliveries deleted; `rockdove queue undelete` brings them back for "
+        "a while\n");
 }
 
 TEST_CASE("queue retry: what did not go as asked is named and fails the command") {
@@ -322,15 +326,15 @@ TEST_CASE("queue retry: what did not go as asked is named and fails the command"
                   R"({"id":"3ZzBCDFGHJKL-2","outcome":"being-sent"})",
                   R"({"done":1,"being_sent":1,"not_found":0,"failed":0})"};
   Printed printed;
-  CHECK(run_queue_act(source, admin::Act::Retry, {"3ZzBCDFGHJKL"}, {}, Confirmation::Missing,
+  CHECK(run_queue_act(source, {admin::Act::Retry}, {"3ZzBCDFGHJKL"}, {}, Confirmation::Missing,
                       printed.output) == Ended::Failed);
   CHECK(printed.out.str() ==
         "3ZzBCDFGHJKL-2 is being sent right now\n1 deliveries to be tried again, 1 being sent\n");
-  CHECK(run_queue_act(source, admin::Act::Retry, {}, {}, Confirmation::Yes, printed.output) ==
+  CHECK(run_queue_act(source, {admin::Act::Retry}, {}, {}, Confirmation::Yes, printed.output) ==
         Ended::Usage);
   FilterOptions filter;
   filter.given["sender"] = "a";
-  CHECK(run_queue_act(source, admin::Act::Retry, {"x"}, filter, Confirmation::Yes,
+  CHECK(run_queue_act(source, {admin::Act::Retry}, {"x"}, filter, Confirmation::Yes,
                       printed.output) == Ended::Usage);
 }
 
@@ -339,11 +343,12 @@ TEST_CASE("queue retry: more ids than a request takes go in several") {
   source.lines = {R"({"done":5,"being_sent":0,"not_found":0,"failed":0})"};
   Printed printed(Show::Json);
   const std::vector<std::string> ids(2500, "3ZzBCDFGHJKL-1");
-  CHECK(run_queue_act(source, admin::Act::Retry, ids, {}, Confirmation::Missing, printed.output) ==
-        Ended::Done);
+  CHECK(run_queue_act(source, {admin::Act::Retry}, ids, {}, Confirmation::Missing,
+                      printed.output) == Ended::Done);
   CHECK(source.acts == 3);
   CHECK(source.most_ids == 1000);
-  CHECK(printed.out.str() == "{\"done\":15,\"being_sent\":0,\"not_found\":0,\"failed\":0}\n");
+  CHECK(printed.out.str() ==
+        "{\"done\":15,\"unchanged\":0,\"being_sent\":0,\"not_found\":0,\"failed\":0}\n");
 }
 
 TEST_CASE(

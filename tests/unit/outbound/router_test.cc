@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "mta/outbound/target.h"
 #include "tests/support/fake_resolver.h"
 
 namespace rockdove::outbound {
@@ -50,6 +51,31 @@ TEST_CASE("a destination is the route's name, or the domain with the route's por
   CHECK(destination("\"a@y.example\"@Z.example", "s@s.example") == "z.example");
   CHECK(destination("a@[IPv6:2001:db8::1]", "s@s.example") == "[ipv6:2001:db8::1]");
   CHECK(destination("ü@Bücher.example", "s@s.example") == "xn--bcher-kva.example");
+}
+
+TEST_CASE("what a person has said goes before all routes") {
+  const OutboundSettings settings = make_settings();
+  const auto destination = [&](std::string_view route_to) {
+    return destination_of(settings, {"a@X.Example", "", "in", {}, "", route_to});
+  };
+  CHECK(destination("") == "route:reports");
+  CHECK(destination("mx") == "x.example");
+  CHECK(destination("mx:2525") == "x.example:2525");
+  CHECK(destination("smtp://b.example:25") == "to:smtp://b.example:25");
+  CHECK(destination("discard:") == "to:discard:");
+  CHECK(destination("route:reports") == "route:reports");
+  CHECK(destination("route:gone") == "route:reports");  // by the routes again
+  CHECK(destination("what this version does not know") == "route:reports");
+}
+
+TEST_CASE("a target is one, or several hosts with commas") {
+  CHECK(format_target(*parse_targets("smtp://a.example, smtp://b.example:26")) ==
+        "smtp://a.example:25, smtp://b.example:26");
+  CHECK(format_target(*parse_targets(" mx:2525")) == "mx:2525");
+  CHECK_FALSE(parse_targets(""));
+  CHECK_FALSE(parse_targets("mx, smtp://a.example"));
+  CHECK_FALSE(parse_targets("smtp://a.example, lmtp://b.example"));
+  CHECK_FALSE(parse_targets("smtp://a.example,,smtp://b.example"));
 }
 
 TEST_CASE("an MX route with a TLS level of its own has destinations of its own") {

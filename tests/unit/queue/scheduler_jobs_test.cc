@@ -14,6 +14,12 @@ namespace {
 
 using namespace test;  // NOLINT(google-build-using-namespace)
 
+std::vector<Job> take_of(Scheduler& scheduler, MessageId message, const QueueName& name) {
+  return scheduler.take_waiting(
+      [&name](std::string_view, const QueueName& queue) { return queue == name; },
+      [message](const Job& job) { return job.message->id == message; });
+}
+
 TEST_CASE("while results cannot be recorded nothing starts, and nobody spins") {
   Bench bench(1);
   bench.offer("a", "a");
@@ -43,17 +49,28 @@ TEST_CASE("a job given back goes before the others of its queue") {
   CHECK(std::get<Scheduler::Open>(commands.front()).job.message->id == id);
 }
 
+TEST_CASE("a pause can be ended of an account from which all was just taken") {
+  Bench bench;
+  bench.offer("a", "a", 1);  // it is ready
+  CHECK(take_of(bench.scheduler, MessageId{1}, {"a", "", 0}).size() == 1);
+  bench.scheduler.end_pause("a");
+  bench.run();
+  bench.offer("a", "a", 1);
+  bench.run();
+  CHECK(bench.at_work("a") == 1);
+}
+
 TEST_CASE("what waits of one message and queue can be taken back, and the rest goes on") {
   Bench bench;
   bench.offer("a", "a", 3);
   bench.offer("a", "b", 1);
   bench.run();  // the first one starts
-  const std::vector<Job> taken = bench.scheduler.take_waiting(MessageId{2}, {"a", "", 0});
+  const std::vector<Job> taken = take_of(bench.scheduler, MessageId{2}, {"a", "", 0});
   REQUIRE(taken.size() == 1);
   CHECK(taken.front().message->id == MessageId{2});
-  CHECK(bench.scheduler.take_waiting(MessageId{4}, {"a", "", 0}).empty());  // another queue's
-  CHECK(bench.scheduler.take_waiting(MessageId{4}, {"b", "", 0}).size() == 1);
-  CHECK(bench.scheduler.take_waiting(MessageId{1}, {"a", "", 0}).empty());  // at work
+  CHECK(take_of(bench.scheduler, MessageId{4}, {"a", "", 0}).empty());  // another queue's
+  CHECK(take_of(bench.scheduler, MessageId{4}, {"b", "", 0}).size() == 1);
+  CHECK(take_of(bench.scheduler, MessageId{1}, {"a", "", 0}).empty());  // at work
   bench.finish("a", Finish::Success);
   bench.run();
   CHECK(bench.started == std::vector<std::string>{"a", "a"});

@@ -173,12 +173,7 @@ TEST_CASE("a person can end a pause") {
   bench.finish("a", Finish::SiteFailed, SessionAfter::Gone);
   bench.run();
   REQUIRE(bench.at_work("a") == 0);
-  SECTION("by name") {
-    bench.scheduler.end_pause("a");
-  }
-  SECTION("by a message that waits there") {
-    bench.scheduler.end_pauses_of(MessageId{2});
-  }
+  bench.scheduler.end_pause("a");
   bench.run();
   CHECK(bench.at_work("a") == 1);
   bench.finish("a", Finish::Success, SessionAfter::Gone);

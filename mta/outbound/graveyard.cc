@@ -1,0 +1,60 @@
+#include "mta/outbound/graveyard.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace rockdove::outbound {
+namespace {
+
+constexpr base::Duration kShortestWait = std::chrono::seconds(1);
+
+}  // namespace
+
+Graveyard::Graveyard(const Environment& environment, Steering& steering)
+    : env_(environment), steering_(steering), timer_(env_.loop.make_timer([this] { look(); })) {}
+
+void Graveyard::start() {
+  if (!std::exchange(has_started_, true)) again_in(kLookEvery);
+}
+
+void Graveyard::stop() {
+  stopping_ = true;
+}
+
+void Graveyard::again_in(base::Duration wait) {
+  is_looking_ = false;
+  after_.clear();
+  next_due_ = base::kNeverWall;
+  // What is deleted from now on is not due before its undo time is over.
+  const base::Duration soonest = std::max(env_.queue.undo_time, kShortestWait);
+  if (!stopping_) timer_->set(env_.now().instant + std::min(wait, soonest));
+}
+
+void Graveyard::look() {
+  if (stopping_ || is_looking_) return;
+  is_looking_ = true;
+  queue::DeletedRequest request;
+  request.due_until = env_.now().wall;
+  request.after = after_;
+  env_.store.find_deleted(
+      env_.loop, env_.loop_count(), std::move(request),
+      [this](base::Result<queue::DeletedPage> page) { found(std::move(page)); });
+}
+
+void Graveyard::found(base::Result<queue::DeletedPage> page) {
+  if (!page || stopping_) return again_in(kLookEvery);  // the store is being replaced
+  next_due_ = std::min(next_due_, page->next_due);
+  after_ = std::move(page->more_after);
+  if (page->deliveries.empty()) {
+    const base::Duration until_due =
+        std::max<base::Duration>(next_due_ - env_.now().wall, kShortestWait);
+    return again_in(next_due_ == base::kNeverWall ? kLookEvery : std::min(until_due, kLookEvery));
+  }
+  steering_.bury(std::move(page->deliveries), [this](const queue::ActAnswer& answer) {
+    if (answer.error || after_.empty()) return again_in(kShortestWait);
+    is_looking_ = false;
+    look();
+  });
+}
+
+}  // namespace rockdove::outbound

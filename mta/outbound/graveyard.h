@@ -1,0 +1,39 @@
+// Ends what people have deleted when its undo time is over: a minute later at most it is gone, and
+// its space with the store's next collection, without anything else having to happen. Looks after
+// the queues whose home is this loop, page by page, one page at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "mta/outbound/environment.h"
+#include "mta/outbound/steering.h"
+
+namespace rockdove::outbound {
+
+class Graveyard {
+ public:
+  static constexpr base::Duration kLookEvery = std::chrono::minutes(1);
+
+  Graveyard(const Environment& environment, Steering& steering);
+
+  // From now on; called again it does no harm.
+  void start();
+  void stop();
+
+ private:
+  void look();
+  void found(base::Result<queue::DeletedPage> page);
+  void again_in(base::Duration wait);
+
+  const Environment& env_;
+  Steering& steering_;
+  std::unique_ptr<base::Timer> timer_;
+  std::string after_;  // where the look that is under way has come to
+  base::WallTime next_due_ = base::kNeverWall;
+  bool is_looking_ = false;
+  bool has_started_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace rockdove::outbound

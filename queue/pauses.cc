@@ -1,0 +1,115 @@
+#include "queue/pauses.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "mta/base/assert.h"
+#include "mta/base/text.h"
+#include "queue/records.pb.h"
+
+namespace rockdove::queue {
+namespace {
+
+constexpr PauseKind kKinds[] = {PauseKind::Everything, PauseKind::Destination, PauseKind::Site,
+                                PauseKind::User};
+constexpr std::string_view kMxPrefix = "mx:";
+
+}  // namespace
+
+std::string_view kind_name(PauseKind kind) {
+  switch (kind) {
+    case PauseKind::Everything:
+      return "everything";
+    case PauseKind::Destination:
+      return "destination";
+    case PauseKind::Site:
+      return "site";
+    case PauseKind::User:
+      return "user";
+  }
+  MTA_ASSERT(false);
+}
+
+std::optional<PauseKind> parse_pause_kind(std::string_view name) {
+  for (const PauseKind kind : kKinds) {
+    if (kind_name(kind) == name) return kind;
+  }
+  return std::nullopt;
+}
+
+std::string pause_name(const Pause& pause) {
+  return std::string(kind_name(pause.kind)) + ":" + pause.pattern;
+}
+
+std::string encode_pause(const Pause& pause) {
+  record::Pause record;
+  record.set_since(base::to_unix_milliseconds(pause.since));
+  if (pause.until) record.set_until(base::to_unix_milliseconds(*pause.until));
+  record.set_by(pause.by);
+  record.set_reason(pause.reason);
+  record.set_is_ending(pause.is_ending);
+  std::string value;
+  MTA_ASSERT(record.AppendToString(&value));
+  return value;
+}
+
+base::Result<Pause> decode_pause(std::string_view name, std::string_view value) {
+  const std::size_t colon = name.find(':');
+  const std::optional<PauseKind> kind = parse_pause_kind(name.substr(0, colon));
+  record::Pause record;
+  if (!kind || colon == std::string_view::npos ||
+      !record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+    return base::Error("the row of the pause \"" + base::printable(name, 80) + "\" is damaged");
+  }
+  Pause pause;
+  pause.kind = *kind;
+  pause.pattern = name.substr(colon + 1);
+  pause.since = base::from_unix_milliseconds(record.since());
+  if (record.until() != 0) pause.until = base::from_unix_milliseconds(record.until());
+  pause.by = record.by();
+  pause.reason = record.reason();
+  pause.is_ending = record.is_ending();
+  return pause;
+}
+
+std::string hold_reason_of(const Pause& pause) {
+  return "paused: user " + pause.pattern;
+}
+
+Pauses::Pauses(std::vector<Pause> pauses) : pauses_(std::move(pauses)) {
+  std::erase_if(pauses_, [](const Pause& pause) { return pause.is_ending; });
+  std::sort(pauses_.begin(), pauses_.end(), [](const Pause& one, const Pause& other) {
+    return std::tie(one.kind, one.pattern) < std::tie(other.kind, other.pattern);
+  });
+  for (const Pause& pause : pauses_) {
+    has_sites_ = has_sites_ || pause.kind == PauseKind::Site;
+    has_users_ = has_users_ || pause.kind == PauseKind::User;
+  }
+}
+
+const Pause* Pauses::find(PauseKind kind, std::string_view text) const {
+  for (const Pause& pause : pauses_) {
+    if (pause.kind == kind && base::matches_pattern(pause.pattern, text)) return &pause;
+  }
+  return nullptr;
+}
+
+const Pause* Pauses::on_destination(std::string_view destination) const {
+  if (pauses_.empty()) return nullptr;
+  if (pauses_.front().kind == PauseKind::Everything) return &pauses_.front();
+  return find(PauseKind::Destination, destination);
+}
+
+const Pause* Pauses::on_account(std::string_view account) const {
+  if (!has_sites_) return nullptr;
+  const Pause* whole = find(PauseKind::Site, account);
+  if (whole != nullptr || !account.starts_with(kMxPrefix)) return whole;
+  return find(PauseKind::Site, account.substr(kMxPrefix.size()));
+}
+
+const Pause* Pauses::on_user(std::string_view user) const {
+  if (!has_users_ || user.empty()) return nullptr;
+  return find(PauseKind::User, user);
+}
+
+}  // namespace rockdove::queue

@@ -1,0 +1,89 @@
+// The pauses that people have set: of a destination, a site, the mail of a user, or everything.
+// Each is a row of `sites`, kind "pause", named as pause_name() says, so that it survives a restart;
+// daemon/pause_keeper.h keeps them and ends those whose time has come. The loops share an immutable
+// value of this class, in which every pause counts: it is replaced when one begins or ends.
+//
+// While a pause lasts nothing new starts that it is about; what is being sent is finished. Mail of a
+// paused user goes on hold when its turn comes, with hold_reason_of() as the reason, and is released
+// when the pause ends. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mta/base/result.h"
+#include "mta/base/time.h"
+#include "queue/types.h"
+
+namespace rockdove::queue {
+
+enum class PauseKind : std::uint8_t {
+  Everything,
+  Destination,  // of the queue: a domain, "route:NAME", "to:TARGET"
+  Site,         // what shares connections: a set of MX hosts, or a smarthost
+  User,         // the account that the client authenticated as
+};
+
+struct Pause {
+  PauseKind kind = PauseKind::Everything;
+  std::string pattern;  // "*" is any run of characters, case ignored; "" for Everything
+  WallTime since{};
+  std::optional<WallTime> until{};  // none: until somebody ends it
+  std::string by{};                 // who set it
+  std::string reason{};
+  bool is_ending = false;  // over, but what it has put on hold is still being released
+};
+
+inline constexpr std::size_t kPausesMax = 1000;
+inline constexpr std::size_t kPausePatternOctetsMax = 255;
+inline constexpr std::string_view kPauseNotes = "pause";  // the kind of the rows
+
+// "everything", "destination", "site", "user".
+[[nodiscard]] std::string_view kind_name(PauseKind kind);
+[[nodiscard]] std::optional<PauseKind> parse_pause_kind(std::string_view name);
+
+// "destination:example.com", "everything:"; the row's name, and one word for people.
+[[nodiscard]] std::string pause_name(const Pause& pause);
+// The row's value, and the way back from both.
+[[nodiscard]] std::string encode_pause(const Pause& pause);
+[[nodiscard]] base::Result<Pause> decode_pause(std::string_view name, std::string_view value);
+
+// Of what the pause of a user puts on hold.
+[[nodiscard]] std::string hold_reason_of(const Pause& pause);
+
+class Pauses {
+ public:
+  Pauses() = default;
+  // Those that are ending do not count.
+  explicit Pauses(std::vector<Pause> pauses);
+
+  // The pause that applies, or null. That of everything is the answer of on_destination(). The
+  // pointers are valid as long as this is.
+  [[nodiscard]] const Pause* on_destination(std::string_view destination) const;
+  // `account` as outbound::Site names it, "mx:mail.example.net" or "route:NAME"; a pattern may leave
+  // the "mx:" out.
+  [[nodiscard]] const Pause* on_account(std::string_view account) const;
+  // "" is nobody, whom no pause is about.
+  [[nodiscard]] const Pause* on_user(std::string_view user) const;
+
+  [[nodiscard]] bool is_empty() const { return pauses_.empty(); }
+
+  [[nodiscard]] bool has_sites() const { return has_sites_; }
+
+  [[nodiscard]] bool has_users() const { return has_users_; }
+
+  // By kind and pattern.
+  [[nodiscard]] const std::vector<Pause>& all() const { return pauses_; }
+
+ private:
+  [[nodiscard]] const Pause* find(PauseKind kind, std::string_view text) const;
+
+  std::vector<Pause> pauses_;
+  bool has_sites_ = false;
+  bool has_users_ = false;
+};
+
+}  // namespace rockdove::queue

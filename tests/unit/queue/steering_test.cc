@@ -1,0 +1,296 @@
+// What acts come to, for a delivery in each state; the pauses and their rows; what acts read.
+#include "queue/steering.h"
+
+#include <catch2/catch.hpp>
+
+#include "queue/codec.h"
+#include "queue/directory.h"
+#include "queue/ledger.h"
+#include "queue/pauses.h"
+#include "queue/reading_acts.h"
+#include "tests/support/memory_rows.h"
+#include "tests/unit/queue/sample_mail.h"
+
+using namespace rockdove;
+using namespace rockdove::queue;
+using namespace rockdove::tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+const WallTime kNow = kSampleTime + 1h;
+using Kind = Decision::Kind;
+
+Delivery waiting() {
+  Delivery delivery = sample_delivery(sample_message(1), 1);
+  delivery.due = kNow + 2h;
+  delivery.attempts = 3;
+  delivery.last = {kSampleTime, "mx.example.net[192.0.2.1]:25", "451 4.3.0 later"};
+  return delivery;
+}
+
+Delivery held() {
+  Delivery delivery = waiting();
+  delivery.state = DeliveryState::Held;
+  delivery.hold_reason = "crash";
+  delivery.crashes = 3;
+  delivery.due = kSampleTime;
+  return delivery;
+}
+
+Delivery deleted(const Delivery& delivery) {
+  const Decision decision = decide({Act::Delete, "", "", "x"}, delivery, kNow, 24h);
+  REQUIRE(decision.kind == Kind::Move);
+  return decision.after;
+}
+
+Decision decide_on(Act act, const Delivery& delivery) {
+  return decide({act, "", "smtp://a.example:25", "x"}, delivery, kNow, 24h);
+}
+
+std::string octets_of(const Delivery& delivery) {
+  std::string octets;
+  encode_delivery(delivery, octets);
+  return octets;
+}
+
+class Queue {
+ public:
+  Queue() { REQUIRE(ledger_.open()); }
+
+  void apply(const Change& change) {
+    const Change* const group[] = {&change};
+    REQUIRE(ledger_.apply(group));
+  }
+
+  Message accept(std::uint64_t tick, const std::vector<Delivery>& deliveries) {
+    const Message message = sample_message(tick, static_cast<std::uint32_t>(deliveries.size()));
+    apply(accepted(message, deliveries));
+    return message;
+  }
+
+  MemoryDisk disk;
+  MemoryRows rows{disk};
+  Damaged damaged;
+
+ private:
+  Ledger ledger_{rows};
+};
+
+}  // namespace
+
+TEST_CASE("steering: every act has its name, and the states it is about") {
+  for (std::size_t i = 0; i < kActs; ++i) {
+    const Act act = static_cast<Act>(i);
+    CHECK(parse_act(act_name(act)) == act);
+    CHECK_FALSE(states_of(act).empty());
+  }
+  CHECK_FALSE(parse_act("destroy"));
+}
+
+TEST_CASE("steering: an act on a state that it is not about changes nothing") {
+  for (const Act act : {Act::Hold, Act::Undelete}) {
+    CHECK(decide_on(act, held()).kind == Kind::Nothing);
+  }
+  CHECK(decide_on(Act::Release, waiting()).kind == Kind::Nothing);
+  for (std::size_t act = 0; act < kActs; ++act) {
+    if (static_cast<Act>(act) == Act::Undelete) continue;
+    CHECK(decide_on(static_cast<Act>(act), deleted(waiting())).kind == Kind::Nothing);
+  }
+}
+
+TEST_CASE("steering: a hold keeps the reason, a release and a retry make it due with new chances") {
+  const Decision hold = decide({Act::Hold, "wait for Bob", "", "x"}, waiting(), kNow, 24h);
+  CHECK(hold.after.state == DeliveryState::Held);
+  CHECK(hold.after.hold_reason == "wait for Bob");
+  CHECK(hold.after.due == kNow);
+  CHECK(decide_on(Act::Hold, waiting()).after.hold_reason == kOperatorHold);
+  for (const Act act : {Act::Release, Act::Retry}) {
+    const Delivery after = decide_on(act, held()).after;
+    CHECK(after.state == DeliveryState::Waiting);
+    CHECK(after.due == kNow);
+    CHECK(after.hold_reason.empty());
+    CHECK(after.crashes == 0);
+    CHECK(after.attempts == 3);
+  }
+}
+
+TEST_CASE("steering: what is undeleted is exactly what was deleted, also through its row") {
+  for (const Delivery& before : {waiting(), held()}) {
+    const Delivery gone = deleted(before);
+    CHECK(gone.state == DeliveryState::Deleted);
+    CHECK(gone.due == kNow + 24h);
+    const auto stored = decode_delivery({sample_id(1), 1}, octets_of(gone));
+    REQUIRE(stored);
+    const Decision back = decide_on(Act::Undelete, *stored);
+    REQUIRE(back.kind == Kind::Move);
+    CHECK(octets_of(back.after) == octets_of(before));
+  }
+}
+
+TEST_CASE(
+    "steering: what a next hop took cannot be undone, a failure can be kept from its sender") {
+  Delivery taken = waiting();
+  taken.final_status = "2.0.0";
+  taken.ending = Ending::Delivered;
+  Delivery failed = waiting();
+  failed.final_status = "5.1.1";
+  for (std::size_t act = 0; act < kActs; ++act) {
+    CHECK(decide_on(static_cast<Act>(act), taken).kind == Kind::Nothing);
+    const bool is_delete = static_cast<Act>(act) == Act::Delete;
+    CHECK(decide_on(static_cast<Act>(act), failed).kind ==
+          (is_delete ? Kind::Move : Kind::Nothing));
+  }
+}
+
+TEST_CASE("steering: a bounce fails with the words given, an expiry marks, a reroute names") {
+  const Decision bounce = decide({Act::Bounce, "no more of this", "", "x"}, held(), kNow, 24h);
+  CHECK(bounce.kind == Kind::Fail);
+  CHECK(bounce.after.final_status == "5.0.0");
+  CHECK(bounce.after.last.reply == "550 5.0.0 no more of this");
+  CHECK(bounce.after.state == DeliveryState::Held);  // its row stands there
+  CHECK(bounce.after.due == held().due);
+  const Decision expiry = decide_on(Act::Expire, waiting());
+  CHECK(expiry.after.is_expired);
+  CHECK(expiry.after.due == kNow);
+  const Decision reroute = decide_on(Act::Reroute, waiting());
+  CHECK(reroute.after.route_to == "smtp://a.example:25");
+  CHECK(reroute.after.due == kNow);
+  CHECK(decide_on(Act::Reroute, reroute.after).kind == Kind::Nothing);
+  CHECK(decide_on(Act::Reroute, held()).after.state == DeliveryState::Held);
+  const auto stored = decode_delivery({sample_id(1), 1}, octets_of(reroute.after));
+  REQUIRE(stored);
+  CHECK(stored->route_to == "smtp://a.example:25");
+}
+
+TEST_CASE("steering: history says who did what") {
+  const Attempt step = step_of({Act::Hold, "wait for Bob", "", "uid 0 (root)"}, kNow);
+  std::string octets;
+  encode_attempt(waiting(), step, octets);
+  const auto read = decode_step({{sample_id(1), 1}, kNow, HistoryKind::Attempt}, octets);
+  REQUIRE(read);
+  CHECK(read->what == "held");
+  CHECK(read->reply == "by uid 0 (root): wait for Bob");
+}
+
+TEST_CASE("pauses: apply by pattern, whatever their case; everything is above all") {
+  Pause net;
+  net.kind = PauseKind::Destination;
+  net.pattern = "*.Example.net";
+  Pause site;
+  site.kind = PauseKind::Site;
+  site.pattern = "mx.example.org*";
+  Pause user;
+  user.kind = PauseKind::User;
+  user.pattern = "*";
+  Pause over;
+  over.is_ending = true;
+  const Pauses pauses({net, site, user, over});
+  CHECK(pauses.on_destination("a.example.net") != nullptr);
+  CHECK(pauses.on_destination("example.net") == nullptr);
+  CHECK(pauses.on_account("mx:mx.example.org+1") != nullptr);
+  CHECK(pauses.on_account("route:smart") == nullptr);
+  CHECK(pauses.on_user("bob") != nullptr);
+  CHECK(pauses.on_user("") == nullptr);
+  const Pauses all({net, Pause{}});
+  REQUIRE(all.on_destination("else.example") != nullptr);
+  CHECK(all.on_destination("else.example")->kind == PauseKind::Everything);
+  CHECK(Pauses().on_destination("x") == nullptr);
+}
+
+TEST_CASE("pauses: a row says all that is known of one") {
+  Pause pause;
+  pause.kind = PauseKind::User;
+  pause.pattern = "bob:the builder";
+  pause.since = kNow;
+  pause.until = kNow + 2h;
+  pause.by = "uid 0 (root)";
+  pause.reason = "spam";
+  pause.is_ending = true;
+  const auto read = decode_pause(pause_name(pause), encode_pause(pause));
+  REQUIRE(read);
+  CHECK(read->kind == pause.kind);
+  CHECK(read->pattern == pause.pattern);
+  CHECK(read->since == pause.since);
+  CHECK(read->until == pause.until);
+  CHECK(read->by == pause.by);
+  CHECK(read->reason == pause.reason);
+  CHECK(read->is_ending);
+  CHECK_FALSE(decode_pause("moon:x", encode_pause(pause)));
+}
+
+TEST_CASE("acts read many deliveries at once, each message once, and end when it is much") {
+  Queue queue;
+  const Message message = sample_message(1, 2);
+  queue.accept(1, {sample_delivery(message, 1), sample_delivery(message, 2)});
+  queue.accept(2, {sample_delivery(sample_message(2), 1)});
+  ReadRequest request;
+  request.with = ReadRequest::With::Messages;
+  request.ids = {{sample_id(1), 0}, {sample_id(2), 1}, {sample_id(2), 7}, {sample_id(3), 1}};
+  auto read = read_deliveries(queue.rows, request, queue.damaged);
+  REQUIRE(read);
+  CHECK(read->looked_at == 4);
+  REQUIRE(read->rows.size() == 3);
+  CHECK(read->rows[0].message == read->rows[1].message);
+  CHECK(read->rows[2].delivery.recipient == "bob1@example.net");
+  request.octets_max = 1;
+  read = read_deliveries(queue.rows, request, queue.damaged);
+  REQUIRE(read);
+  CHECK(read->looked_at == 1);
+  CHECK(read->rows.size() == 2);
+}
+
+TEST_CASE("deleted ones are found when their time is over, by their home, page by page") {
+  Queue queue;
+  constexpr unsigned kLoops = 2;
+  std::size_t due = 0;
+  for (std::uint64_t tick = 1; tick <= 40; ++tick) {
+    const std::string domain = "d" + std::to_string(tick % 5) + ".example";
+    const Delivery before = sample_delivery(sample_message(tick), 1, domain);
+    const Message message = queue.accept(tick, {before});
+    if (tick % 4 == 0) continue;  // waits
+    Delivery after = deleted(before);
+    after.due = kNow + (tick % 3 == 0 ? 1h : -1h);
+    if (tick % 3 != 0) ++due;
+    queue.apply(moved(message, before, after, std::nullopt));
+  }
+  std::size_t found = 0;
+  WallTime next = base::kNeverWall;
+  for (unsigned loop = 0; loop < kLoops; ++loop) {
+    DeletedRequest request{kNow, "", 3};
+    do {
+      auto page = find_deleted(queue.rows, loop, kLoops, request);
+      REQUIRE(page);
+      for (const Selected& one : page->deliveries) {
+        CHECK(one.state == DeliveryState::Deleted);
+        CHECK(home_loop(one.queue.destination, kLoops) == loop);
+        CHECK(one.due <= kNow);
+      }
+      found += page->deliveries.size();
+      next = std::min(next, page->next_due);
+      request.after = page->more_after;
+    } while (!request.after.empty());
+  }
+  CHECK(found == due);
+  CHECK(next == kNow + 1h);
+}
+
+TEST_CASE("a paused queue is not loaded, and is once the pauses have changed") {
+  const QueueSettings settings;
+  bool is_paused = true;
+  Directory directory(settings, [&is_paused](const QueueName&) { return is_paused; });
+  directory.found(QueueName{"a", "", 0}, kNow, kNow);
+  CHECK_FALSE(directory.next_load(kNow));
+  CHECK(directory.wake_at() == base::kNeverWall);
+  CHECK_FALSE(directory.next_load(kNow + 24h));
+  is_paused = false;
+  CHECK_FALSE(directory.next_load(kNow + 24h));
+  directory.pauses_changed();
+  const auto request = directory.next_load(kNow + 24h);
+  REQUIRE(request);
+  directory.pause(QueueName{"a", "", 0});
+  static_cast<void>(directory.loaded(QueueName{"a", "", 0}, {{}, {}, kNow, true}));
+  CHECK_FALSE(directory.next_load(kNow + 24h));
+  directory.pauses_changed();
+  CHECK(directory.next_load(kNow + 24h));
+}
