@@ -26,8 +26,10 @@ constexpr std::string_view kUsageText =
 
 constexpr std::string_view kHelp =
     R"(postsuper, on Rockdove's queue. ID is a message's, "-" (from standard input, one a line) or ALL:
-  -d ID   delete
+  -d ID   delete; `rockdove queue undelete` brings it back within 24 hours
+  -h ID   hold               -H ID   release from hold
   -r ID   requeue: release, and try again now
+  -e ID   try once more, now, and if that fails return to the sender; -f ID   also what is on hold
   -c DIR  take DIR/rockdove.toml, if there is one; -p, -s, -S and -v are accepted
   QUEUE   hold, incoming, active or deferred: only what is in one of these
 )";
@@ -56,6 +58,10 @@ constexpr Queues kEverywhere{true, true, true};
 
 constexpr SuperAct kActs[] = {
     {'d', admin::Act::Delete, "Deleted", "removed", kEverywhere},
+    {'e', admin::Act::Expire, "Force-expired", "expired", {false, true, true}},
+    {'f', admin::Act::Expire, "Force-expired", "expired", kEverywhere},
+    {'h', admin::Act::Hold, "Placed on hold", "placed on hold", {false, true, true}},
+    {'H', admin::Act::Release, "Released from hold", "released from hold", {true, false, false}},
     {'r', admin::Act::Retry, "Requeued", "requeued", kEverywhere},
 };
 
@@ -63,6 +69,10 @@ const SuperAct* find_act(char letter) {
   const auto* found = std::find_if(std::begin(kActs), std::end(kActs),
                                    [letter](const SuperAct& one) { return one.letter == letter; });
   return found == std::end(kActs) ? nullptr : found;
+}
+
+bool is_everywhere(const Queues& queues) {
+  return queues.hold && queues.active && queues.deferred;
 }
 
 bool is_queue_id(std::string_view text) {
@@ -81,7 +91,11 @@ class Superintendent {
     done_ = 0;
     const Queues queues{act.queues.hold && named_.hold, act.queues.active && named_.active,
                         act.queues.deferred && named_.deferred};
-    if (const Result<void> sent = send(act, find(queues, given), Tell::Each); !sent) return sent;
+    // A hold leaves what is held as it is, and a release what is not: only where that does not help
+    // each id is looked up.
+    const bool must_look = !is_everywhere(named_) || act.act == admin::Act::Expire;
+    const std::vector<std::string> ids = find(must_look ? queues : kEverywhere, given);
+    if (const Result<void> sent = send(act, ids, Tell::Each); !sent) return sent;
     if (is_all) {
       const Result<std::vector<std::string>> all = find_all(queues);
       if (!all) return all.error();
@@ -137,7 +151,7 @@ class Superintendent {
 
   // Looked up only where the queues leave something out.
   bool is_in(const std::string& id, const Queues& queues) {
-    if (queues.hold && queues.active && queues.deferred) return true;
+    if (is_everywhere(queues)) return true;
     bool found = false;
     const Result<void> shown = source_.show(id, [&found, &queues](std::string_view line) {
       const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
@@ -253,11 +267,6 @@ int run_postsuper(const std::vector<std::string>& arguments, const PostfixWorld&
   const bool wants_anything =
       std::any_of(given.options.begin(), given.options.end(),
                   [](const GivenOption& one) { return find_act(one.letter) != nullptr; });
-  for (const GivenOption& one : given.options) {
-    if (std::string_view("efhH").find(one.letter) == std::string_view::npos) continue;
-    if (find_act(one.letter) == nullptr)
-      return fatal(world, std::string("this version of Rockdove has no -") + one.letter);
-  }
   // -p, -s and -S repair a folder of files; there is none here.
   if (!wants_anything) return 0;
   const Result<std::unique_ptr<QueueSource>> source = world.open_queue(given.value_of('c'));

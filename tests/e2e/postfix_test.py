@@ -102,9 +102,14 @@ class Commands(Base):
         self.sh("postqueue -f")
         until(lambda: self.attempts() == [3, 3, 3], "three more attempts")
 
-    def test_postsuper_requeues_and_deletes(self):
-        self.assertEqual(self.sh("postsuper -r " + self.one).stderr,
-                         "postsuper: %s: requeued\npostsuper: Requeued: 1 message\n" % self.one)
+    def test_postsuper_holds_releases_requeues_and_deletes(self):
+        done = self.sh("postsuper -h " + self.one)
+        self.assertEqual(done.stderr, "postsuper: %s: placed on hold\npostsuper: Placed on hold: 1 message\n" % self.one)
+        self.assertRegex(self.sh("mailq").stdout, r"(?m)^%s! " % self.one)
+        self.assertEqual(self.json()[self.one]["queue_name"], "hold")
+        self.assertIn("Placed on hold: 1 message\n", self.sh("postsuper -h ALL").stderr)
+        self.assertEqual(self.sh("postsuper -H " + self.one).stderr,
+                         "postsuper: %s: released from hold\npostsuper: Released from hold: 1 message\n" % self.one)
         until(lambda: self.attempts() == [2, 1, 1], "an attempt")
         self.assertIn("Requeued: 2 messages\n", self.sh("postsuper -r ALL").stderr)
         until(lambda: self.attempts() == [3, 2, 2], "three attempts")
@@ -113,6 +118,15 @@ class Commands(Base):
         self.assertIn("Deleted: 0 messages\n", self.sh("postsuper -d ALL active").stderr)
         self.assertEqual(self.sh("postsuper -d ALL deferred").stderr, "postsuper: Deleted: 2 messages\n")
         self.assertEqual(self.sh("mailq").stdout, "Mail queue is empty\n")
+
+    def test_postsuper_returns_mail_to_its_sender(self):
+        self.sh("postsuper -h " + self.one)
+        self.assertIn("Force-expired: 1 message\n", self.sh("postsuper -e ALL").stderr)
+        self.relay.wait_for("bounced", 2)
+        self.assertEqual(self.relay.log("bounced", to="later1@x.example"), [])
+        self.assertIn("Force-expired: 1 message\n", self.sh("postsuper -f " + self.one).stderr)
+        self.relay.wait_for("bounced", 1, to="later1@x.example")
+        self.assertEqual(sorted(e["recipients"][0] for e, _ in self.sink.wait(2)), ["a@one.example", "b@two.example"])
 
     def test_what_is_wrong_ends_as_with_postfix(self):
         self.assertIn("usage: postqueue -f", self.sh("postqueue", expect=69).stderr)
@@ -124,7 +138,6 @@ class Commands(Base):
         self.assertIn("invalid directory name: nosuch", self.sh("postsuper -d ALL nosuch", expect=1).stderr)
         done = self.sh("postsuper -d ABC/D -d 3AAAAAAAAAAA -d all")
         self.assertEqual(done.stderr, "postsuper: warning: invalid mail queue id: ABC/D\npostsuper: Deleted: 0 messages\n")
-        self.assertIn("has no -h", self.sh("postsuper -h ALL", expect=1).stderr)
         self.assertEqual(self.sh("postsuper; postsuper -p; postsuper -s").stderr, "")
         self.assertIn("No such file", self.sh("postcat -q 3AAAAAAAAAAA", expect=1).stderr)
         for name in NAMES:

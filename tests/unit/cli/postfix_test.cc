@@ -223,8 +223,8 @@ TEST_CASE("postsuper says what it did to which message, and how many there were"
   CHECK(told.ids == std::vector<std::string>{"0H0QBCDFGHJK", "0H0QBCDFGHJL"});
   // A daemon that names only what was not done.
   told.answers = {R"({"id":"0H0QBCDFGHJL","outcome":"not-found"})", kDone};
-  CHECK(run(run_postsuper, {"-r", "-"}, told, " 0H0QBCDFGHJK* \n\n0H0QBCDFGHJL!\n").error ==
-        "postsuper: 0H0QBCDFGHJK: requeued\npostsuper: Requeued: 1 message\n");
+  CHECK(run(run_postsuper, {"-h", "-"}, told, " 0H0QBCDFGHJK* \n\n0H0QBCDFGHJL!\n").error ==
+        "postsuper: 0H0QBCDFGHJK: placed on hold\npostsuper: Placed on hold: 1 message\n");
   CHECK(run(run_postsuper, {"-d", "-"}, told).error == "postsuper: Deleted: 0 messages\n");
 }
 
@@ -236,13 +236,16 @@ TEST_CASE("ALL means the queues that are named, and those where the act makes se
                   R"({"id":"0H0QBCDFGHJL-1","outcome":"done"})"};
   CHECK(run(run_postsuper, {"-r", "ALL"}, told).error == "postsuper: Requeued: 2 messages\n");
   CHECK(told.filter.empty());
+  CHECK(
+      run(run_postsuper, {"-H", "ALL"}, told).error.starts_with("postsuper: Released from hold: "));
+  CHECK(told.filter == admin::Parameters{{"state", "held"}});
   told.ids.clear();
   CHECK(run(run_postsuper, {"-d", "ALL", "deferred"}, told).error ==
         "postsuper: Deleted: 1 message\n");
   CHECK(told.ids == std::vector<std::string>{"0H0QBCDFGHJL"});
   told.ids.clear();
-  CHECK(run(run_postsuper, {"incoming", "-r", "ALL"}, told).error ==
-        "postsuper: Requeued: 1 message\n");
+  CHECK(run(run_postsuper, {"incoming", "-h", "ALL"}, told).error ==
+        "postsuper: Placed on hold: 1 message\n");
   CHECK(told.ids == std::vector<std::string>{"0H0QBCDFGHJK"});
   CHECK(told.filter == admin::Parameters{{"state", "waiting"}});
   told.ids.clear();
