@@ -165,7 +165,14 @@ void Dispatcher::open(SessionKey key, std::shared_ptr<const Site> site, queue::J
 
 void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::Job job) {
   const auto found = sessions_.find(key);
-  if (found != sessions_.end()) return found->second->start(std::move(job), env_.now());
+  // The owner may have had a reload that this loop has yet to see: the connection is then one of the
+  // old settings, which perhaps asked for less TLS.
+  if (found != sessions_.end() &&
+      found->second->site()->manner.generation < site->manner.generation) {
+    quit(key);
+  } else if (found != sessions_.end()) {
+    return found->second->start(std::move(job), env_.now());
+  }
   // It closed while the owner's word was on its way; that it is gone the owner hears in its turn.
   env_.on_loop(key.owner,
                [job = std::move(job), site = std::move(site)](Dispatcher& dispatcher) mutable {

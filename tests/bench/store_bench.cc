@@ -2,7 +2,7 @@
 // ThreadedStore over RocksRows on a real disk, with a bounded number on their way at once.
 //
 //   store_bench DIRECTORY [messages=200000] [octets=4096] [outstanding=32] [loops=2]
-//   store_bench fill DIRECTORY [messages=200000]
+//   store_bench fill DIRECTORY [messages=200000] [destinations=1000] [senders=1] [octets=4096]
 //   store_bench look DIRECTORY
 //
 // Prints processor time a message for the loops (which encode), the committer and RocksDB's
@@ -210,29 +210,58 @@ void run(const std::string& directory, std::uint64_t messages, std::size_t octet
   std::printf("peak memory: %ld MiB\n", peak_kibibytes() / 1024);
 }
 
+// What `fill` makes.
+struct Filling {
+  std::uint64_t messages = 200'000;
+  std::uint64_t destinations = 1'000;
+  std::uint64_t senders = 1;  // the first has half of all, if there are several
+  std::size_t octets = 4096;
+};
+
+std::string sender_of(const Filling& filling, std::uint64_t number) {
+  const bool is_first = filling.senders == 1 || number % 2 == 0;
+  const std::uint64_t sender = is_first ? 0 : 1 + number / 2 % (filling.senders - 1);
+  return "s" + std::to_string(sender) + "@senders.example";
+}
+
+// The last ones of these were accepted just now, the first ones a day ago; they are due within the
+// next one to four hours.
+Message make_deferred(const Filling& filling, std::uint64_t number, base::WallTime now) {
+  Message message = make_message(0, filling.octets);
+  const std::uint64_t behind = filling.messages - std::min(filling.messages, number);
+  const auto ago = std::chrono::milliseconds(86'400'000 * behind / filling.messages);
+  message.accepted = now - ago;
+  message.id = {(base::to_unix_milliseconds(message.accepted) << 20) + number % (1 << 14)};
+  message.sender = sender_of(filling, number);
+  return message;
+}
+
 // Each message is accepted and then deferred once; the process dies while more are coming.
-void fill(const std::string& directory, std::uint64_t messages) {
+void fill(const std::string& directory, const Filling& filling) {
   const auto store = open_store(directory);
   tests::ThreadLoop loop(0);
   std::atomic<std::uint64_t> done = 0;
   std::promise<void> over;
   std::uint64_t next = 0;
+  const base::WallTime now = base::read_clocks().wall;
   base::UniqueFunction<void()> send = [&] {
-    const auto message = std::make_shared<const Message>(make_message(next, 4096));
-    const queue::Delivery before =
-        tests::sample_delivery(*message, 1, "d" + std::to_string(next % 1000) + ".example.net");
+    const auto message = std::make_shared<const Message>(make_deferred(filling, next, now));
+    const queue::Delivery before = tests::sample_delivery(
+        *message, 1, "d" + std::to_string(next % filling.destinations) + ".example.net");
+    const auto wait = std::chrono::hours(1) + std::chrono::milliseconds(next % 10'800'000);
     ++next;
     store->commit(
-        loop, queue::accepted(*message, {&before, 1}), [&, message, before](queue::Result<void>) {
+        loop, queue::accepted(*message, {&before, 1}),
+        [&, message, before, wait](queue::Result<void>) {
           queue::Delivery after = before;
-          after.due += std::chrono::minutes(5);
+          after.due = now + wait;
           after.attempts = 1;
           after.last = {message->accepted, "mx.example.net[192.0.2.1]:25", "451 4.3.0 try later"};
           store->commit(
               loop, queue::moved(*message, before, after, tests::sample_attempt(message->accepted)),
               [&](queue::Result<void> result) {
                 if (!result) fail(result.error().text());
-                if (++done == messages) over.set_value();
+                if (++done == filling.messages) over.set_value();
                 send();
               });
         });
@@ -293,7 +322,12 @@ int main(int count, char** arguments) {
   if (count < 2) fail("which directory?");
   const std::string first = arguments[1];
   if (first == "fill" && count > 2) {
-    fill(make_directory(arguments[2]), number(count, arguments, 3, 200'000));
+    const Filling usual;
+    fill(make_directory(arguments[2]),
+         {std::max<std::uint64_t>(1, number(count, arguments, 3, usual.messages)),
+          std::max<std::uint64_t>(1, number(count, arguments, 4, usual.destinations)),
+          std::max<std::uint64_t>(1, number(count, arguments, 5, usual.senders)),
+          number(count, arguments, 6, usual.octets)});
   } else if (first == "look" && count > 2) {
     look(make_directory(arguments[2]));
   } else {
