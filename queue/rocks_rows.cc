@@ -42,6 +42,8 @@ constexpr std::uint64_t kRemovedMessagesParts = 4;
 // garbage.
 constexpr std::uint64_t kGarbageParts = 2;
 constexpr std::uint64_t kGarbagePartsIfUrgent = 10;
+// On a full disk a log of more than this is let go.
+constexpr std::uint64_t kLogOctetsMax = 4 * kMebi;
 
 rocksdb::Slice slice(std::string_view octets) {
   return {octets.data(), octets.size()};
@@ -258,6 +260,7 @@ class RocksRows final : public Rows {
 
   [[nodiscard]] Result<void> collect_garbage(Urgency urgency) override;
   [[nodiscard]] Result<void> collect_rows(Urgency urgency);
+  [[nodiscard]] Result<void> collect_log();
   [[nodiscard]] Result<void> trim_history(std::string_view below_key) override;
 
  private:
@@ -340,7 +343,21 @@ Result<void> RocksRows::collect_rows(Urgency urgency) {
   return {};
 }
 
+// A log file stays until each family has written out what stands in it, so a few rows of a quiet
+// family can keep all of max_total_wal_size on a disk that is refused to senders for lack of space.
+Result<void> RocksRows::collect_log() {
+  rocksdb::VectorLogPtr logs;
+  rocksdb::Status status = db_->GetSortedWalFiles(logs);
+  std::uint64_t octets = 0;
+  for (const std::unique_ptr<rocksdb::LogFile>& log : logs) octets += log->SizeFileBytes();
+  if (status.ok() && octets > kLogOctetsMax) status = db_->Flush(rocksdb::FlushOptions(), all_);
+  return to_result(status, "letting the queue's log go");
+}
+
 Result<void> RocksRows::collect_garbage(Urgency urgency) {
+  if (urgency == Urgency::DiskFillsUp) {
+    if (Result<void> collected = collect_log(); !collected) return collected;
+  }
   if (Result<void> collected = collect_rows(urgency); !collected) return collected;
   const std::uint64_t blobs = property(Family::Bodies, rocksdb::DB::Properties::kLiveBlobFileSize);
   const bool has_removals = removed_bodies_.load() >= kRemovedBodiesMin;

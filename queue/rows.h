@@ -174,8 +174,9 @@ class Rows {
   // Any thread: the engine holds writers back because it cannot keep up.
   [[nodiscard]] virtual bool is_stalled() const = 0;
 
-  // Frees the space of bodies that are gone, if over half of what they take is garbage or `urgent`
-  // says that the disk runs full. Takes a while; not on the writer's thread.
+  // Frees the space of bodies that are gone, if over half of what they take is garbage; when the
+  // disk runs full also if it is a tenth, and that of the log. Takes a while; not on the writer's
+  // thread.
   enum class Urgency : std::uint8_t { Idle, DiskFillsUp };
   [[nodiscard]] virtual Result<void> collect_garbage(Urgency urgency) = 0;
   // Frees the space of history below this key, as far as that is cheap: readers may still see some.

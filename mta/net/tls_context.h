@@ -10,6 +10,7 @@
 
 #include "mta/net/tls.h"
 #include "mta/net/tls_certificate.h"
+#include "mta/net/tls_failure.h"
 #include "mta/net/tls_sessions.h"
 #include "mta/net/tls_verify.h"
 
@@ -26,9 +27,13 @@ class BoringServerContext final : public TlsServerContext {
  private:
   static ssl_select_cert_result_t on_client_hello(const SSL_CLIENT_HELLO* hello);
 
-  [[nodiscard]] const TlsIdentity& choose(const SSL_CLIENT_HELLO& hello) const;
+  [[nodiscard]] const TlsIdentity& choose(const SSL_CLIENT_HELLO& hello,
+                                          const TlsOffer& offer) const;
 
   std::vector<TlsIdentity> identities_;
+  // What most clients are shown. It is the context's own, since giving a connection another one
+  // compares certificate and key each time.
+  const TlsIdentity* usual_ = nullptr;
   bssl::UniquePtr<SSL_CTX> context_;
 };
 

@@ -143,6 +143,14 @@ bool share_a_name(const TlsIdentity& a, const TlsIdentity& b) {
   });
 }
 
+std::vector<CRYPTO_BUFFER*> chain_of(const TlsIdentity& identity) {
+  std::vector<CRYPTO_BUFFER*> chain;
+  for (const bssl::UniquePtr<CRYPTO_BUFFER>& certificate : identity.chain) {
+    chain.push_back(certificate.get());
+  }
+  return chain;
+}
+
 std::size_t ticket_overhead(SSL*) {
   return TlsTicketKeys::kOverheadMax;
 }
@@ -195,24 +203,33 @@ BoringServerContext::BoringServerContext(std::vector<TlsIdentity> identities)
   SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_ticket_aead_method(context_.get(), &kTickets);
   SSL_CTX_set_select_certificate_cb(context_.get(), &BoringServerContext::on_client_hello);
+  const auto elliptic =
+      std::find_if(identities_.begin(), identities_.end(), [this](const TlsIdentity& identity) {
+        return identity.kind != TlsIdentity::Kind::Rsa &&
+               share_a_name(identities_.front(), identity);
+      });
+  usual_ = elliptic != identities_.end() ? &*elliptic : &identities_.front();
+  std::vector<CRYPTO_BUFFER*> chain = chain_of(*usual_);
+  const int is_set = SSL_CTX_set_chain_and_key(context_.get(), chain.data(), chain.size(),
+                                               usual_->key.get(), nullptr);
+  MTA_ASSERT(is_set == 1);
 }
 
 ssl_select_cert_result_t BoringServerContext::on_client_hello(const SSL_CLIENT_HELLO* hello) {
-  TlsEngine::of(*hello->ssl).note_offer(offer_of(*hello));
+  TlsOffer offer = offer_of(*hello);
   const auto* self =
       static_cast<const BoringServerContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(hello->ssl)));
-  const TlsIdentity& identity = self->choose(*hello);
-  std::vector<CRYPTO_BUFFER*> chain;
-  for (const bssl::UniquePtr<CRYPTO_BUFFER>& certificate : identity.chain) {
-    chain.push_back(certificate.get());
-  }
+  const TlsIdentity& identity = self->choose(*hello, offer);
+  TlsEngine::of(*hello->ssl).note_offer(std::move(offer));
+  if (&identity == self->usual_) return ssl_select_cert_success;
+  std::vector<CRYPTO_BUFFER*> chain = chain_of(identity);
   const bool is_set = SSL_set_chain_and_key(hello->ssl, chain.data(), chain.size(),
                                             identity.key.get(), nullptr) == 1;
   return is_set ? ssl_select_cert_success : ssl_select_cert_error;
 }
 
-const TlsIdentity& BoringServerContext::choose(const SSL_CLIENT_HELLO& hello) const {
-  const TlsOffer offer = offer_of(hello);
+const TlsIdentity& BoringServerContext::choose(const SSL_CLIENT_HELLO& hello,
+                                               const TlsOffer& offer) const {
   const std::string host = server_name_of(hello);
   const bool is_known =
       !host.empty() && std::any_of(identities_.begin(), identities_.end(),
