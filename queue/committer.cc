@@ -29,7 +29,6 @@ constexpr std::size_t kGatherMax = 32;
 constexpr std::chrono::microseconds kGather{1000};
 constexpr std::size_t kGroupOctetsMax = 4 * 1024 * 1024;
 constexpr std::size_t kInboxOctetsMax = 64 * 1024 * 1024;
-constexpr std::chrono::seconds kOldestWaitMax{5};
 constexpr std::chrono::milliseconds kChunkTimeMax{50};
 constexpr std::chrono::seconds kBetweenCollections{10};
 constexpr std::size_t kProbeOctets = 64 * 1024;
@@ -104,7 +103,7 @@ Readiness Committer::readiness() const {
   if (inbox_octets_.load(std::memory_order_relaxed) > kInboxOctetsMax) return Readiness::Busy;
   const std::int64_t oldest = oldest_.load(std::memory_order_relaxed);
   if (oldest != 0 &&
-      clock_now() - base::Instant(base::Instant::duration(oldest)) > kOldestWaitMax) {
+      clock_now() - base::Instant(base::Instant::duration(oldest)) > settings_.busy_after) {
     return Readiness::Busy;
   }
   return rows_.is_stalled() ? Readiness::Busy : Readiness::Ready;
@@ -355,6 +354,7 @@ void Committer::replace_rows(const Error& why) {
       return;
     }
   }
+  note_oldest();  // what was kept is written, and must not look as if it waited
   reopenings_.fetch_add(1, std::memory_order_relaxed);
   has_failed_.store(false, std::memory_order_release);
   warn("the queue can be written again");

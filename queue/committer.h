@@ -32,6 +32,7 @@ struct StoreSettings {
   std::string state_dir;            // where the probe file is written and free space is looked at
   std::uint64_t min_free_disk = 0;  // octets
   base::Duration housekeeping = std::chrono::seconds(1);  // between probes, and looks at the disk
+  base::Duration busy_after = std::chrono::seconds(5);  // that a change waited, nobody may add more
   // Told what an operator should know; from any of the store's threads. May be empty.
   std::function<void(std::string_view)> warn;
   // Called on the committer's thread; what it returns lives as long as the thread. May be empty.

@@ -125,15 +125,15 @@ class Relay:
                                             stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
         return self.process
 
-    def start(self):
-        """Until it greets; again with the same port, if it had one."""
+    def start(self, environment=None):
+        """Until it greets; again with the same port, if it had one. `environment` instead of ours."""
         for _ in range(5):
             fresh = self.port is None
             if fresh:
                 self.port = free_port()
             self.write_configuration()
             before = self._count_ready()
-            self.launch()
+            self.launch(environment)
             until(lambda: self._count_ready() > before or self.process.poll() is not None, lambda: "ready: " + self.said())
             if self.process.poll() is None:
                 return
