@@ -208,7 +208,7 @@ std::vector<MessageWithDeliveries> Directory::loaded(const QueueName& name, Load
       const DeliveryId id{message.message->id, delivery.number};
       if (queue.released_meanwhile.contains(id) || queue.out.contains(id)) continue;
       take_out(queue, id);
-      if (delivery.attempts == 0 && delivery.due + kNewsLate >= clock_) remember_early(id);
+      claimed_as(id, delivery);
       fresh.deliveries.push_back(std::move(delivery));
     }
     if (!fresh.deliveries.empty()) start.push_back(std::move(fresh));
@@ -251,6 +251,12 @@ bool Directory::claim(const QueueName& name, DeliveryId delivery) {
   take_out(queue, delivery);
   if (delivery.message.made_at() + kNewsLate >= clock_) remember_early(delivery);
   return true;
+}
+
+// By when it was due, not by its id, which a message has from its first octet on: its last one may
+// have come minutes later.
+void Directory::claimed_as(DeliveryId id, const Delivery& delivery) {
+  if (delivery.attempts == 0 && delivery.due + kNewsLate >= clock_) remember_early(id);
 }
 
 std::uint64_t Directory::last_release(const QueueName& name) const {

@@ -69,6 +69,8 @@ class Directory {
   // Takes a delivery out that is on disk, to end or move it without an attempt; false: it is out.
   // For one that is not there after all, say so by released(…, nullopt).
   [[nodiscard]] bool claim(const QueueName& queue, DeliveryId delivery);
+  // As what was claimed was read: one that is fresh may be known here before the news of it.
+  void claimed_as(DeliveryId id, const Delivery& delivery);
 
   // Changes with each release: rows of this queue that were read between two equal answers are as
   // they were read, as far as they are not out.

@@ -1,5 +1,7 @@
 #include "queue/steering.h"
 
+#include <algorithm>
+
 #include "mta/base/assert.h"
 
 namespace rockdove::queue {
@@ -29,14 +31,16 @@ Deed deed_of(Act act) {
   MTA_ASSERT(false);
 }
 
-// Back among what waits, and due. One that was on hold for our own crashes gets all its chances
-// anew.
+// Back among what waits, and due. What was due before keeps its place: an act on all of a queue
+// goes from row to row, and must not meet again what it has made due. One that was on hold for our
+// own crashes gets all its chances anew.
 Delivery due_now(const Delivery& delivery, WallTime now) {
+  const bool was_held = delivery.state == DeliveryState::Held;
   Delivery after = delivery;
-  if (delivery.state == DeliveryState::Held) after.crashes = 0;
+  if (was_held) after.crashes = 0;
   after.state = DeliveryState::Waiting;
   after.hold_reason.clear();
-  after.due = now;
+  after.due = was_held ? now : std::min(delivery.due, now);
   return after;
 }
 

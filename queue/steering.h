@@ -3,7 +3,7 @@
 //
 //   hold        waiting ─▶ held; stays until somebody releases it
 //   release     held ─▶ waiting, due now
-//   retry       waiting or held ─▶ waiting, due now; pauses of its site end
+//   retry       waiting or held ─▶ waiting, due now or as before; pauses of its site end
 //   delete      waiting or held ─▶ deleted; goes for good after the undo time
 //   undelete    deleted ─▶ exactly what it was before
 //   bounce      fails for good now, with a report to the sender
@@ -73,6 +73,7 @@ struct Order {
   std::string text{};    // hold: the reason; bounce: what the sender is told; "": our own words
   std::string target{};  // reroute: as [[route]] to, checked; "": by the routes again
   std::string by{};      // who, for history: "uid 1000 (alice)"
+  WallTime given{};      // when; reports that were made since are not meant by a bounce
 };
 
 inline constexpr std::size_t kOrderTextOctetsMax = 500;

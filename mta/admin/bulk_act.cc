@@ -4,10 +4,18 @@
 #include <utility>
 
 namespace rockdove::admin {
+namespace {
+
+std::shared_ptr<const queue::Order> given_at(queue::Order order, base::WallTime now) {
+  order.given = now;
+  return std::make_shared<const queue::Order>(std::move(order));
+}
+
+}  // namespace
 
 BulkAct::BulkAct(const Services& services, queue::Order order, Report report, Ended ended)
     : services_(services),
-      order_(std::make_shared<const queue::Order>(std::move(order))),
+      order_(given_at(std::move(order), services.loop.now().wall)),
       report_(std::move(report)),
       ended_(std::move(ended)) {}
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/outbound/dispatcher.h"
+
 namespace rockdove::outbound {
 namespace {
 
@@ -30,8 +32,18 @@ void Graveyard::again_in(base::Duration wait) {
   if (!stopping_) timer_->set(env_.now().instant + std::min(wait, soonest));
 }
 
+// What is ended is gone for good: a clock that was just set ahead, or is wrong until the machine
+// has asked for the time, must not do that. A shorter undo time than the grace is a trial.
+bool Graveyard::is_clock_doubtful() const {
+  return env_.queue.undo_time > queue::kAgeGrace && !env_.clocks.may_expire(env_.now());
+}
+
 void Graveyard::look() {
   if (stopping_ || is_looking_) return;
+  if (is_clock_doubtful()) {
+    env_.peers[env_.loop.index()]->want_pass();  // which looks at the clocks
+    return again_in(kLookEvery);
+  }
   is_looking_ = true;
   queue::DeletedRequest request;
   request.due_until = env_.now().wall;
@@ -51,7 +63,9 @@ void Graveyard::found(base::Result<queue::DeletedPage> page) {
     return again_in(next_due_ == base::kNeverWall ? kLookEvery : std::min(until_due, kLookEvery));
   }
   steering_.bury(std::move(page->deliveries), [this](const queue::ActAnswer& answer) {
-    if (answer.error || after_.empty()) return again_in(kShortestWait);
+    // What cannot be ended, as a row whose delivery is damaged, is not looked at all the time.
+    const bool has_ended_any = answer.count(queue::ActOutcome::Done) > 0;
+    if (answer.error || after_.empty()) return again_in(has_ended_any ? kShortestWait : kLookEvery);
     is_looking_ = false;
     look();
   });

@@ -1,6 +1,7 @@
 // Ends what people have deleted when its undo time is over: a minute later at most it is gone, and
-// its space with the store's next collection, without anything else having to happen. Looks after
-// the queues whose home is this loop, page by page, one page at a time.
+// its space with the store's next collection, without anything else having to happen; but nothing
+// in the first ten minutes of a run or behind a jump of the clock. Looks after the queues whose
+// home is this loop, page by page, one page at a time.
 #pragma once
 
 #include <memory>
@@ -25,6 +26,7 @@ class Graveyard {
   void look();
   void found(base::Result<queue::DeletedPage> page);
   void again_in(base::Duration wait);
+  [[nodiscard]] bool is_clock_doubtful() const;
 
   const Environment& env_;
   Steering& steering_;

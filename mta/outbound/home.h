@@ -51,6 +51,11 @@ class Home {
     return directory_.claim(queue, delivery);
   }
 
+  // And says what it has read of what it claimed.
+  void claimed_as(base::DeliveryId id, const queue::Delivery& delivery) {
+    directory_.claimed_as(id, delivery);
+  }
+
   // Takes back what waits for a name to be resolved.
   [[nodiscard]] std::vector<queue::Job> take_resolving(
       const std::function<bool(const queue::Job&)>& condition);

@@ -282,8 +282,10 @@ void ReportDesk::take_claimed(base::MessageId id, const queue::MessageView& view
   bool is_complete = desk.claimed.size() == desk.rows_asked;
   for (QueuedRelease& row : std::exchange(desk.claimed, {})) {
     const auto found = rows.find(row.release.delivery.number);
-    if (found == rows.end() || queue::queue_of(*found->second) != row.queue) {
-      row.release.due = std::nullopt;  // it is not there
+    // Not there; or a person has deleted it since it was looked for, and nobody is to hear of it.
+    if (found == rows.end() || queue::queue_of(*found->second) != row.queue ||
+        found->second->state != queue::DeliveryState::Waiting) {
+      row.release.due = std::nullopt;
       not_taken.push_back(std::move(row));
     } else if (found->second->final_status.empty()) {
       row.release.due = found->second->due;

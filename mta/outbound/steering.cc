@@ -68,6 +68,15 @@ struct Steering::Batch {
     return order != nullptr &&
            (order->act == queue::Act::Retry || order->act == queue::Act::Expire);
   }
+
+  // Not when somebody has put it on hold, released or deleted it since it was selected: a person
+  // who retries what waits has not said that this hold is to end. Nor when it is a report of what
+  // the same bounce has returned, which a filter finds behind it.
+  [[nodiscard]] bool means(const queue::ReadDelivery& row) const {
+    if (row.delivery.state != target(row.id).state) return false;
+    return order->act != queue::Act::Bounce || row.message->kind == queue::MessageKind::Ordinary ||
+           row.message->accepted < order->given;
+  }
 };
 
 void Steering::act(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
@@ -198,6 +207,7 @@ void Steering::take_rows(const BatchPointer& batch, queue::ReadDeliveries read) 
     const queue::Selected& target = batch->targets[batch->read];
     if (row != read.rows.end() && row->id == target.id) {
       const bool is_in_its_queue = queue::queue_of(row->delivery) == target.queue;
+      if (is_in_its_queue) home_.claimed_as(row->id, row->delivery);
       if (is_in_its_queue) there.push_back(std::move(*row));
       ++row;
       if (is_in_its_queue) continue;
@@ -218,8 +228,10 @@ void Steering::take_rows(const BatchPointer& batch, queue::ReadDeliveries read) 
 void Steering::carry_out(const BatchPointer& batch, std::vector<queue::ReadDelivery> rows) {
   const base::WallTime now = env_.now().wall;
   for (queue::ReadDelivery& row : rows) {
-    queue::Decision decision =
-        queue::decide(*batch->order, row.delivery, now, env_.queue.undo_time);
+    queue::Decision decision;
+    if (batch->means(row)) {
+      decision = queue::decide(*batch->order, row.delivery, now, env_.queue.undo_time);
+    }
     switch (decision.kind) {
       case queue::Decision::Kind::Nothing:
         give_up(batch, row);

@@ -223,6 +223,88 @@ TEST_CASE("a person ends the lifetime of mail: one more attempt, and the report"
   CHECK(remote.received().size() == 1);
 }
 
+TEST_CASE("a hold counts, whoever else acts on the same mail in the same moment") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 3U);
+  Sim sim(GENERATE(range(1U, 9U)), settings);
+  RemoteServer& remote = example_net(sim);
+  remote.recipients_go_by(nobody());
+  Submission& mail = sim.submit("a@home.example", {"b@example.net"}, kBody);
+  sim.run_for(2min);
+  queue::QueueFilter waits;
+  waits.state = queue::DeliveryState::Waiting;
+  waits.sender = "a@home.example";
+  // Who comes first is left alone by the other.
+  std::uint64_t held = 0;
+  sim.act(order_to(queue::Act::Hold), {{mail.id, 1}},
+          [&held](const queue::ActAnswer& told) { held += told.count(queue::ActOutcome::Done); });
+  for (int i = 0; i < 20; ++i) {
+    sim.act(order_to(queue::Act::Retry), waits);
+    sim.run_for(1ms);
+  }
+  sim.run_for(5s);
+  REQUIRE(sim.delivery(mail.id, "b@example.net").has_value());
+  const queue::DeliveryState state = sim.delivery(mail.id, "b@example.net")->state;
+  CHECK((state == queue::DeliveryState::Held) == (held == 1));
+  remote.recipients_go_by({});
+  if (held == 0) return rest(sim);
+  CHECK(act_out(sim, order_to(queue::Act::Release), mail.id) == queue::ActOutcome::Done);
+  rest(sim);
+  CHECK(sim.truth.copies(mail.id, "b@example.net") == 1);
+}
+
+TEST_CASE("a bounce of all mail for a domain leaves its own reports to that domain alone") {
+  SimSettings settings = default_settings();
+  settings.loops = 2;
+  Sim sim(GENERATE(1U, 2U), settings);
+  RemoteServer& home_server = home(sim);
+  queue::Pause pause;
+  pause.kind = queue::PauseKind::Destination;
+  pause.pattern = "home.example";
+  sim.run_for(1s);
+  sim.pause(pause);
+  sim.run_for(1s);
+  constexpr std::size_t kMany = 3 * admin::BulkAct::kBouncesAtOnce;
+  std::deque<Submission*> mails;
+  for (std::size_t i = 0; i < kMany; ++i)
+    mails.push_back(&sim.truth.submission("a@home.example", {"b@home.example"}, kBody));
+  sim.submit(std::move(mails));
+  sim.run_for(1min);
+  queue::QueueFilter filter;
+  filter.destination = "home.example";
+  queue::ActAnswer answer;
+  sim.act(order_to(queue::Act::Bounce), filter,
+          [&answer](const queue::ActAnswer& told) { answer.add(told); });
+  sim.run_for(1min);
+  CHECK(answer.count(queue::ActOutcome::Done) == kMany);
+  sim.resume(pause.kind, pause.pattern);
+  rest(sim);
+  CHECK(home_server.received().size() == kMany);
+}
+
+TEST_CASE("a clock that is set ahead for a while takes nobody the time to undelete") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 2U);
+  settings.relay.queue.undo_time = 2h;
+  Sim sim(GENERATE(1U, 2U), settings);
+  RemoteServer& remote = example_net(sim);
+  remote.recipients_go_by(nobody());
+  Submission& mail = sim.submit("a@home.example", {"b@example.net"}, kBody);
+  sim.run_for(20min);
+  CHECK(act_out(sim, order_to(queue::Act::Delete), mail.id) == queue::ActOutcome::Done);
+  sim.run_for(2min);
+  sim.move_wall_clock(72h);
+  sim.run_for(5min);
+  sim.move_wall_clock(-72h);
+  sim.run_for(5min);
+  CHECK(act_out(sim, order_to(queue::Act::Undelete), mail.id) == queue::ActOutcome::Done);
+  CHECK(act_out(sim, order_to(queue::Act::Delete), mail.id) == queue::ActOutcome::Done);
+  sim.run_for(2h + 15min);
+  CHECK_FALSE(sim.delivery(mail.id, "b@example.net").has_value());
+  remote.recipients_go_by({});
+  rest(sim);
+}
+
 TEST_CASE("a person sends mail another way, and the routes do not bring it back") {
   SimSettings settings = default_settings();
   settings.loops = GENERATE(1U, 3U);

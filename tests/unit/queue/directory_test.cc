@@ -384,6 +384,20 @@ TEST_CASE("what a load brought before the news of its acceptance is not started 
           .empty());
 }
 
+TEST_CASE("what was acted on before the news of its acceptance does not start") {
+  const QueueSettings settings;
+  Directory directory(settings);
+  const QueueName name = queue_named("example.net");
+  directory.found(name, kStart, kStart + 1min);
+  // Its id is as old as its first octet; the last one came a minute later.
+  const MessageId id = message_id(kStart, 1);
+  const Delivery delivery = delivery_due(1, kStart + 1min);
+  REQUIRE(directory.claim(name, {id, 1}));
+  directory.claimed_as({id, 1}, delivery);
+  directory.released(name, {id, 1}, std::nullopt);  // on hold now
+  CHECK(directory.fresh(name, id, {delivery}, Directory::Memory::HasRoom, kStart + 61s).empty());
+}
+
 TEST_CASE("a queue forgotten while it has nothing keeps its room") {
   const QueueSettings settings;
   Directory directory(settings);

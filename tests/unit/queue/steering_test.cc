@@ -7,6 +7,7 @@
 #include "queue/directory.h"
 #include "queue/ledger.h"
 #include "queue/pauses.h"
+#include "queue/reading.h"
 #include "queue/reading_acts.h"
 #include "tests/support/memory_rows.h"
 #include "tests/unit/queue/sample_mail.h"
@@ -161,6 +162,41 @@ TEST_CASE("steering: a bounce fails with the words given, an expiry marks, a rer
   const auto stored = decode_delivery({sample_id(1), 1}, octets_of(reroute.after));
   REQUIRE(stored);
   CHECK(stored->route_to == "smtp://a.example:25");
+}
+
+TEST_CASE("steering: an act on all that waits meets each row once, however long it was due") {
+  Queue queue;
+  constexpr std::uint64_t kRows = 50;
+  for (std::uint64_t tick = 1; tick <= kRows; ++tick) {
+    const Message message = sample_message(tick);
+    Delivery delivery = sample_delivery(message, 1);
+    if (tick % 2 == 0) delivery.due = kNow + std::chrono::minutes(tick);
+    queue.apply(accepted(message, std::vector{delivery}));
+  }
+  const Act act = GENERATE(Act::Retry, Act::Expire);
+  SelectRequest request;
+  request.filter.state = DeliveryState::Waiting;
+  request.deliveries_max = 10;
+  std::size_t met = 0;
+  WallTime now = kNow;
+  do {
+    const auto page = select_deliveries(queue.rows, request, queue.damaged);
+    REQUIRE(page);
+    for (const Selected& one : page->deliveries) {
+      now += 1ms;
+      const auto read = read_deliveries(queue.rows, {{one.id}}, queue.damaged);
+      REQUIRE(read->rows.size() == 1);
+      const Delivery& before = read->rows.front().delivery;
+      const Decision decision = decide({act, "", "", "x"}, before, now, 24h);
+      REQUIRE(decision.kind == Kind::Move);
+      CHECK(decision.after.due <= now);
+      queue.apply(moved(one.id.message, one.note, before, decision.after, std::nullopt));
+      ++met;
+    }
+    request.after = page->more_after;
+  } while (!request.after.empty() && met < 2 * kRows);
+  CHECK(met == kRows);
+  CHECK(queue.disk.rows(Family::Waiting).size() == kRows);
 }
 
 TEST_CASE("steering: history says who did what") {
