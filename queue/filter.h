@@ -35,7 +35,8 @@ struct QueueFilter {
   std::uint32_t attempts_min = 0;
 };
 
-// The destination is a plain name, so that its rows are found by Seek.
+// The destination is a plain name, so that its rows are found by Seek: a domain in any case, a
+// route or a target as it was written.
 [[nodiscard]] bool names_destination(const QueueFilter& filter);
 
 // `note` without octets is of an older version: only what the key says is asked here.

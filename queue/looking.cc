@@ -63,10 +63,14 @@ class WaitingWalk {
       if (!filter_.state) return {Key()};
       return {Key(1, static_cast<char>(*filter_.state))};
     }
+    // Domains stand there in lower case, names of routes and targets as they were written.
+    const std::string& given = filter_.destination;
+    const std::string lower = base::lower_case(given);
     std::vector<Key> prefixes;
     for (const DeliveryState state : kStates) {
       if (filter_.state && *filter_.state != state) continue;
-      prefixes.push_back(destination_prefix(state, base::lower_case(filter_.destination)));
+      if (given != lower) prefixes.push_back(destination_prefix(state, given));
+      prefixes.push_back(destination_prefix(state, lower));
     }
     return prefixes;
   }

@@ -66,11 +66,17 @@ struct QueueOptions {
   }
 };
 
+// A script's variable that is empty must not make a filter mean more than it says.
+std::string refuse_empty(const std::string& value) {
+  return value.empty() ? "may not be empty" : "";
+}
+
 void add_filters(CLI::App& app, FilterOptions& filter) {
   for (const admin::FilterName& name : admin::filter_names()) {
     std::string option(name.name);
     std::replace(option.begin(), option.end(), '_', '-');
-    app.add_option("--" + option, filter.given[std::string(name.name)], std::string(name.help));
+    app.add_option("--" + option, filter.given[std::string(name.name)], std::string(name.help))
+        ->check(refuse_empty);
   }
 }
 
@@ -150,12 +156,16 @@ CLI::App* add_act(CLI::App& app, QueueOptions& options, const ActCommand& comman
 
 void add_pause_names(CLI::App& app, PauseOptions& options) {
   CLI::Option_group* group = app.add_option_group("what", "One of these");
-  group->add_option("--destination", options.destination,
-                    "A domain, or route:NAME; \"*\" is any run of characters");
-  group->add_option("--site", options.site,
-                    "Those hosts, as `rockdove route` names the site; also with \"*\"");
-  group->add_option("--user", options.user,
-                    "The mail of who logs in so; it goes on hold meanwhile");
+  group
+      ->add_option("--destination", options.destination,
+                   "A domain, or route:NAME; \"*\" is any run of characters")
+      ->check(refuse_empty);
+  group
+      ->add_option("--site", options.site,
+                   "Those hosts, as `rockdove route` names the site; also with \"*\"")
+      ->check(refuse_empty);
+  group->add_option("--user", options.user, "The mail of who logs in so; it goes on hold meanwhile")
+      ->check(refuse_empty);
   group->add_flag("--all", options.everything, "All that goes out");
   group->require_option(0, 1);
 }

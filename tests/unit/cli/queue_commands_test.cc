@@ -503,6 +503,10 @@ TEST_CASE("queue options: filters, ids and confirmations are read from the comma
   }
   SECTION("what contradicts itself or is missing") {
     CHECK_THROWS_AS(app.parse("delete --sender a --yes --dry-run"), CLI::ParseError);
+    // A script's variable that is empty: the act would be on all that is held. Last word first.
+    CHECK_THROWS_AS(
+        app.parse(std::vector<std::string>{"--yes", "", "--sender", "held", "--state", "delete"}),
+        CLI::ParseError);
     CHECK_THROWS_AS(app.parse("show"), CLI::ParseError);
     CHECK_THROWS_AS(app.parse(""), CLI::ParseError);
   }

@@ -385,6 +385,21 @@ TEST_CASE("select: each condition, alone and in pages") {
   CHECK(queue.damaged_.empty());
 }
 
+TEST_CASE("select and list: a route is found by its name as it was written") {
+  Queue queue;
+  queue.accept(1, {"route:Smart"});
+  SelectRequest request;
+  request.filter.destination = "route:Smart";
+  const auto page = select_deliveries(queue.rows(), request, queue.damaged_);
+  REQUIRE(page);
+  CHECK(page->deliveries.size() == 1);
+  ListRequest listing;
+  listing.filter = request.filter;
+  const auto listed = list(queue.rows(), listing, queue.damaged_);
+  REQUIRE(listed);
+  CHECK(listed->messages.size() == 1);
+}
+
 TEST_CASE("list: of a destination each message comes once, though it has several rows there") {
   Queue queue;
   for (std::uint64_t i = 0; i < 5; ++i) {
