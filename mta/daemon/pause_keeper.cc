@@ -81,10 +81,12 @@ void PauseKeeper::pause(queue::Pause pause, Done done) {
     return loop_.post([why, done = std::move(done)]() mutable { done(base::Error(why)); });
   }
   const std::string value = queue::encode_pause(pause);
+  setting_.insert(name);
   store_.commit(loop_, queue::noted(queue::kPauseNotes, name, value),
                 [this, name, pause = std::move(pause),
                  done = std::move(done)](base::Result<void> written) mutable {
                   MTA_ASSERT(written.is_ok());
+                  setting_.erase(setting_.find(name));
                   pauses_[name] = std::move(pause);
                   releasing_.erase(name);
                   publish();
@@ -147,7 +149,8 @@ void PauseKeeper::look_at_clock() {
   const base::Now now = loop_.now();
   std::vector<std::string> over;
   for (const auto& [name, pause] : pauses_) {
-    if (pause.until && *pause.until <= now.wall) over.push_back(name);
+    const bool is_over = pause.until && *pause.until <= now.wall;
+    if (is_over && !setting_.contains(name)) over.push_back(name);
   }
   for (const std::string& name : over) {
     log_.line(base::Level::Info, "a pause ends: its time is over").field("what", name);
@@ -167,7 +170,7 @@ void PauseKeeper::set_timer() {
   const base::Now now = loop_.now();
   base::Instant next = base::kNever;
   for (const auto& [name, pause] : pauses_) {
-    if (!pause.until) continue;
+    if (!pause.until || setting_.contains(name)) continue;
     const base::Duration wait =
         std::clamp<base::Duration>(*pause.until - now.wall, base::Duration(1), kLookAtLeast);
     next = std::min<base::Instant>(next, now.instant + wait);
@@ -185,7 +188,8 @@ void PauseKeeper::release(const std::string& name) {
 
 void PauseKeeper::released(const std::string& name, bool is_whole) {
   const auto found = releasing_.find(name);
-  if (found == releasing_.end()) return;  // it was set again meanwhile
+  // It was set again meanwhile, or is being set.
+  if (found == releasing_.end() || setting_.contains(name)) return;
   Releasing& releasing = found->second;
   releasing.is_running = false;
   releasing.next = loop_.now().instant + kBetweenPasses;

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,8 @@ class PauseKeeper {
   const Release release_;
   std::map<std::string, queue::Pause> pauses_;  // by pause_name()
   std::map<std::string, Releasing> releasing_;
+  // Being written by pause(): what they replace no longer ends by itself.
+  std::multiset<std::string> setting_;
   std::unique_ptr<base::Timer> timer_;
   bool is_reading_ = false;
   bool is_known_ = false;
