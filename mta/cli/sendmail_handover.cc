@@ -31,6 +31,9 @@ constexpr std::size_t kRecipientsOfOne = 1000;  // of one transaction, and of on
 constexpr base::Duration kConnectTimeout = std::chrono::seconds(5);
 constexpr base::Duration kGreetingTimeout = std::chrono::seconds(5);
 constexpr base::Duration kReplyTimeout = std::chrono::seconds(60);
+// Behind it nobody knows whether the relay has the message, and it would be left as well: RFC 5321
+// §4.5.3.2.6.
+constexpr base::Duration kFinalDotTimeout = std::chrono::minutes(10);
 
 SendOutcome talk(const std::string& socket, smtp::OutgoingMessage envelope,
                  const std::string& content, ShowDialogue show) {
@@ -43,7 +46,7 @@ SendOutcome talk(const std::string& socket, smtp::OutgoingMessage envelope,
   job.options.timeouts.rcpt = kReplyTimeout;
   job.options.timeouts.data_start = kReplyTimeout;
   job.options.timeouts.body_block = kReplyTimeout;
-  job.options.timeouts.final_dot = kReplyTimeout;
+  job.options.timeouts.final_dot = kFinalDotTimeout;
   job.manner.tls = outbound::TlsLevel::Off;
   job.envelope = std::move(envelope);
   job.envelope.octets = content.size();

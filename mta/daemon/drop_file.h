@@ -16,11 +16,12 @@
 #include <string_view>
 
 #include "mta/base/result.h"
+#include "mta/inbound/reception.h"
 #include "mta/smtp/outgoing.h"
 
 namespace rockdove::daemon {
 
-inline constexpr std::size_t kDropRecipientsMax = 10'000;
+inline constexpr std::size_t kDropRecipientsMax = inbound::kFileRecipientsMax;
 inline constexpr std::size_t kDropEnvelopeOctetsMax = 4 * 1024 * 1024;
 
 [[nodiscard]] std::string drop_folder_path(const std::string& state_dir);

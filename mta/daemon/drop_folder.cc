@@ -65,6 +65,7 @@ void DropFolder::stop() {
 
 void DropFolder::settings_replaced() {
   odd_.clear();
+  odd_for_now_.clear();
 }
 
 void DropFolder::set_timer() {
@@ -195,7 +196,7 @@ void DropFolder::piece_read(const std::string& name, base::Result<std::string> p
   if (found == taking_.end() || found->second->submission == nullptr) return;
   Taking& taking = *found->second;
   if (!piece) {
-    stays({name, taking.user, piece.error().text()});
+    stays({name, taking.user, piece.error().text(), OddFile::Stays::ForGood});
     return end_of(name);
   }
   taking.offset += piece->size();
@@ -219,7 +220,7 @@ void DropFolder::taken(const std::string& name, const inbound::SubmissionResult&
           .field("reply", result.text);
       break;
     case inbound::SubmissionResult::How::Refused:
-      stays({name, user, "it was refused: " + result.text});
+      stays({name, user, "it was refused: " + result.text, OddFile::Stays::ForGood});
       break;
   }
   end_of(name);
@@ -244,7 +245,8 @@ void DropFolder::removed(const std::string& name, const base::Result<void>& resu
   removing_.erase(name);
   if (!result) {
     // The note keeps it from being taken again.
-    return stays({name, 0, "it is in the queue, but cannot be removed: " + result.error().text()});
+    return stays({name, 0, "it is in the queue, but cannot be removed: " + result.error().text(),
+                  OddFile::Stays::ForGood});
   }
   // The store writes it again until it is durable. If we end before, the next start does this.
   parts_.store.commit(parts_.loop, queue::noted(inbound::kDroppedNotes, name, ""),
@@ -252,11 +254,12 @@ void DropFolder::removed(const std::string& name, const base::Result<void>& resu
 }
 
 void DropFolder::stays(const OddFile& file) {
-  if (odd_.size() >= kOddNamesMax || odd_lines_ >= kOddLinesMax) {
-    if (!odd_.contains(file.name)) ++odd_silent_;
+  std::set<std::string>& named = file.stays == OddFile::Stays::ForGood ? odd_ : odd_for_now_;
+  if (named.size() >= kOddNamesMax || odd_lines_ >= kOddLinesMax) {
+    if (!named.contains(file.name)) ++odd_silent_;
     return;
   }
-  if (!odd_.insert(file.name).second) return;
+  if (!named.insert(file.name).second) return;
   ++odd_lines_;
   parts_.log.line(base::Level::Warning, "a file stays in the folder of sendmail")
       .field("file", base::printable(file.name, 64))

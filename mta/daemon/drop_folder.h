@@ -94,8 +94,9 @@ class DropFolder {
   std::map<std::string, std::unique_ptr<Taking>> taking_;
   std::set<std::string> removing_;
   std::unordered_set<std::uint32_t> not_now_;  // users, until the next look
-  // Files that stay; named in the log once.
+  // Files that stay, named in the log once: those that are not looked at again, and the others.
   std::set<std::string> odd_;
+  std::set<std::string> odd_for_now_;
   std::size_t odd_lines_ = 0;   // of this look
   std::size_t odd_silent_ = 0;  // likewise, without a line
   base::Instant silent_told_ = base::Instant::min();

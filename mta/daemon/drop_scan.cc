@@ -55,6 +55,8 @@ Result<DropEnvelope> read_envelope(int file) {
 std::optional<std::string> oddity(const struct stat& status, const DropLimits& limits) {
   if (!S_ISREG(status.st_mode)) return "it is no regular file";
   if (status.st_nlink != 1) return "it has " + std::to_string(status.st_nlink) + " links";
+  // Somebody else may have written it and moved it here in its owner's name.
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return "others than its owner may write to it";
   const auto octets = static_cast<std::uint64_t>(status.st_size);
   if (octets > limits.content_octets_max + kDropEnvelopeOctetsMax)
     return "it is larger than sendmail.max_message_size";
@@ -112,7 +114,7 @@ struct Looking {
       return add_odd(name, status, *std::move(why));
     if (!is_complete(status)) return;
     Result<DropEnvelope> envelope = read_envelope(file.number());
-    if (!envelope) return add_odd(name, status, envelope.error().text());
+    if (!envelope) return add_odd(name, status, envelope.error().text(), OddFile::Stays::ForGood);
     const auto octets = static_cast<std::uint64_t>(status.st_size);
     if (octets < envelope->octets) return;  // cut off meanwhile
     envelope->envelope.octets = octets - envelope->octets;
@@ -122,8 +124,9 @@ struct Looking {
         {name, status.st_uid, status.st_gid, std::move(file), *std::move(envelope)});
   }
 
-  void add_odd(const std::string& name, const struct stat& status, std::string why) {
-    found.odd.push_back({name, status.st_uid, std::move(why)});
+  void add_odd(const std::string& name, const struct stat& status, std::string why,
+               OddFile::Stays stays = OddFile::Stays::ForNow) {
+    found.odd.push_back({name, status.st_uid, std::move(why), stays});
   }
 };
 

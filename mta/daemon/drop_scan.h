@@ -46,9 +46,14 @@ struct DroppedMail {
 
 // A file that stays, and why.
 struct OddFile {
+  // Whether it is worth another look as it is: it may still be completed, or could not be opened
+  // because the process had no descriptor left.
+  enum class Stays : std::uint8_t { ForNow, ForGood };
+
   std::string name;
   std::uint32_t user = 0;
   std::string why;
+  Stays stays = Stays::ForNow;
 };
 
 struct DropLook {

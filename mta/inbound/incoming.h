@@ -82,6 +82,9 @@ class Incoming {
   // The client used SMTPUTF8 (RFC 6531).
   [[nodiscard]] bool utf8() const { return utf8_; }
 
+  // RCPTs that were taken, those that become a report included.
+  [[nodiscard]] std::uint32_t offered() const { return offered_; }
+
   // The address as offered, if there was exactly one RCPT.
   [[nodiscard]] const mail::Address* only_offered() const {
     return offered_ == 1 ? &first_offered_ : nullptr;

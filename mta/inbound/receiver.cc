@@ -70,9 +70,15 @@ std::unique_ptr<net::Protocol> make_receiver(Reception& reception,
 
 std::unique_ptr<net::Protocol> make_receiver_of_file(
     Reception& reception, std::shared_ptr<const ListenerContext> listener,
-    const net::ConnectionInfo& info, std::string file_name) {
-  MTA_ASSERT(listener->clients == Clients::LocalUsers && !file_name.empty());
-  return std::make_unique<Receiver>(reception, std::move(listener), info, std::move(file_name));
+    const net::ConnectionInfo& info, LeftFile file) {
+  constexpr unsigned kOtherCommandsMax = 10;
+  MTA_ASSERT(listener->clients == Clients::LocalUsers && !file.name.empty());
+  auto own = std::make_shared<ListenerContext>(*listener);
+  smtp::ServerLimits& limits = own->limits;
+  limits.recipients_max = std::max(limits.recipients_max, kFileRecipientsMax);
+  limits.commands_max =
+      std::max(limits.commands_max, static_cast<unsigned>(kFileRecipientsMax) + kOtherCommandsMax);
+  return std::make_unique<Receiver>(reception, std::move(own), info, std::move(file));
 }
 
 namespace {
@@ -132,7 +138,7 @@ std::string name_local_user(const Reception& reception, const net::ConnectionInf
 }  // namespace
 
 Receiver::Receiver(Reception& reception, std::shared_ptr<const ListenerContext> listener,
-                   const net::ConnectionInfo& info, std::string file_name)
+                   const net::ConnectionInfo& info, LeftFile file)
     : reception_(reception),
       context_(std::move(listener)),
       listener_(*context_),
@@ -140,7 +146,7 @@ Receiver::Receiver(Reception& reception, std::shared_ptr<const ListenerContext> 
       info_(info),
       client_(is_local_user() ? key_of_local_user(info.credentials.value().user) : info.peer.ip),
       local_user_(is_local_user() ? name_local_user(reception, info) : std::string()),
-      file_name_(std::move(file_name)),
+      file_(std::move(file)),
       may_relay_(is_local_user() || inbound::may_relay(*listener_.settings, info.peer.ip)),
       number_(std::uint64_t{++reception.sessions} * base::kLoopsMax + reception.loop.index()),
       session_(listener_.limits, listener_.greeting, reception.loop.now().instant,
@@ -361,7 +367,7 @@ void Receiver::on(const smtp::RecipientOffered& event, base::Now now) {
   if (const auto* taken = std::get_if<Taken>(&decision))
     return take_recipient(event, taken->addresses, now);
   if (const auto* not_taken = std::get_if<NotTaken>(&decision)) {
-    if (!file_name_.empty() && not_taken->reply.is_permanent()) {
+    if (!file_.name.empty() && not_taken->reply.is_permanent()) {
       incoming_->add_refused(event, not_taken->reply);
       return session_.answer(smtp::make_reply(250, "2.1.5", "its sender gets a report"),
                              now.instant);
@@ -397,7 +403,7 @@ void Receiver::take_recipient(const smtp::RecipientOffered& offered,
 void Receiver::refuse(const smtp::Reply& reply, std::string_view what, std::string_view address,
                       base::Now now) {
   count_refusal(reply);
-  if (!file_name_.empty() && what == "recipient") is_incomplete_ = true;
+  if (!file_.name.empty() && what == "recipient") is_incomplete_ = true;
   {
     base::LogLine line = reception_.log.line(base::Level::Info, "rejected");
     line.detail("session", number_)

@@ -20,9 +20,9 @@ namespace rockdove::inbound {
 
 class Receiver final : public net::Protocol {
  public:
-  // `file_name`: of make_receiver_of_file(); "" of a connection.
+  // `file`: of make_receiver_of_file().
   Receiver(Reception& reception, std::shared_ptr<const ListenerContext> listener,
-           const net::ConnectionInfo& info, std::string file_name = {});
+           const net::ConnectionInfo& info, LeftFile file = {});
   ~Receiver() override;
 
   void connected(net::Wire& wire, const net::ConnectionInfo& info, base::Now now) override;
@@ -109,7 +109,7 @@ class Receiver final : public net::Protocol {
   const net::ConnectionInfo info_;
   const base::IpAddress client_;  // what it is counted by: its address, or its user's key
   const std::string local_user_;  // "uid 33 (www-data)"; "": it is none
-  const std::string file_name_;
+  const LeftFile file_;
   const bool may_relay_;
   const std::uint64_t number_;  // in the log, among all sessions of the process
   smtp::ServerSession session_;

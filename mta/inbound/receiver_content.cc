@@ -80,7 +80,8 @@ void log_acceptance(base::Log& log, const queue::Message& message,
 
 void Receiver::on(const smtp::DataWanted& event, base::Now now) {
   static_cast<void>(event);
-  if (is_incomplete_) {
+  const bool is_whole = file_.name.empty() || incoming_->offered() == file_.recipients;
+  if (is_incomplete_ || !is_whole) {
     incoming_.reset();
     return session_.answer(smtp::make_reply(452, "4.5.3", "not all recipients can be taken now"),
                            now.instant);
@@ -275,8 +276,8 @@ void Receiver::commit(base::Now now) {
   committing_ = true;
   const queue::MessagePointer shared = queue::counted(std::move(message), reception_.memory);
   queue::Change change = queue::accepted(*shared, deliveries);
-  if (!file_name_.empty()) {
-    change.join(queue::noted_if_accepted(kDroppedNotes, file_name_, base::format_id(shared->id)));
+  if (!file_.name.empty()) {
+    change.join(queue::noted_if_accepted(kDroppedNotes, file_.name, base::format_id(shared->id)));
   }
   reception_.store.commit(
       reception_.loop, std::move(change),

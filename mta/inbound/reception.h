@@ -93,10 +93,20 @@ struct Reception {
 // Notes of this kind name the files that were handed in and perhaps not removed yet.
 inline constexpr std::string_view kDroppedNotes = "incoming";
 
-// Likewise, for a file of this name that `sendmail` left (submission.h). The commit that accepts it
-// notes the name, and what would be refused with 550 becomes a report, because nobody waits there.
+// Recipients that a file may have. All of them are taken together or none, so that a listener's own
+// limit, behind which a client goes on with another transaction, does not hold for files.
+inline constexpr std::size_t kFileRecipientsMax = 10'000;
+
+// A message that `sendmail` left (submission.h).
+struct LeftFile {
+  std::string name;            // "": there is none, it is a connection
+  std::size_t recipients = 0;  // to be taken; of fewer the message is not
+};
+
+// Likewise, for a file. The commit that accepts it notes the name, and what would be refused with
+// 550 becomes a report, because nobody waits there.
 [[nodiscard]] std::unique_ptr<net::Protocol> make_receiver_of_file(
     Reception& reception, std::shared_ptr<const ListenerContext> listener,
-    const net::ConnectionInfo& info, std::string file_name);
+    const net::ConnectionInfo& info, LeftFile file);
 
 }  // namespace rockdove::inbound

@@ -27,7 +27,8 @@ Submission::Submission(Reception& reception, std::shared_ptr<const ListenerConte
       handlers_(std::move(handlers)),
       options_{context->greeting.hostname, {}},
       client_(options_, reception.loop.now().instant),
-      receiver_(make_receiver_of_file(reception, std::move(context), info_of(file_), file_.name)),
+      receiver_(make_receiver_of_file(reception, std::move(context), info_of(file_),
+                                      {file_.name, file_.envelope.recipients.size()})),
       self_(std::make_shared<Submission*>(this)) {}
 
 Submission::~Submission() {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "mta/daemon/user_names.h"
@@ -257,6 +258,10 @@ TEST_CASE("drop scan: nothing but a regular file with one link is opened") {
     folder.leave("hello");
     CHECK_THAT(why_odd(folder), Contains("does not begin"));
   }
+  SECTION("a file that others may write to, perhaps in its owner's name") {
+    folder.leave(mail_text(), 0764);
+    CHECK_THAT(why_odd(folder), Contains("others than its owner"));
+  }
   SECTION("a huge file") {
     REQUIRE(::truncate(path_in(folder.path, folder.leave(mail_text())).c_str(), 1'000'000'000) ==
             0);
@@ -361,6 +366,58 @@ TEST_CASE("drop folder: what is refused for good stays, until the settings chang
   taking.loop.pass(DropFolder::kLookEach * 3);
   CHECK(taking.notes.accepted == 1);
   CHECK(folder.count() == 0);
+}
+
+TEST_CASE("drop folder: a file goes to all its recipients, however few a transaction may have") {
+  Folder folder;
+  std::vector<std::string> recipients;
+  for (int i = 0; i < 3'000; ++i) recipients.push_back("u" + std::to_string(i) + "@x.example");
+  folder.leave(mail_text(recipients));
+  Taking taking(folder);
+  taking.settings.submission.listener.max_recipients = 2;
+  taking.taker->start();
+  taking.loop.pass(DropFolder::kLookEach * 3);
+  CHECK(taking.notes.accepted == 1);
+  CHECK(taking.notes.disk.rows(queue::Family::Deliveries).size() == recipients.size());
+  CHECK(folder.count() == 0);
+}
+
+TEST_CASE("drop folder: what is completed after more than an hour is taken") {
+  Folder folder;
+  const std::string name = folder.leave(mail_text(), 0644);
+  const timespec long_ago[2] = {{1, 0}, {1, 0}};
+  const std::string path = path_in(folder.path, name);
+  REQUIRE(::utimensat(AT_FDCWD, path.c_str(), long_ago, 0) == 0);
+  Taking taking(folder);
+  taking.taker->start();
+  taking.loop.pass(DropFolder::kLookEach * 3);
+  CHECK(taking.notes.accepted == 0);
+  REQUIRE(::chmod(path.c_str(), 0744) == 0);
+  taking.loop.pass(DropFolder::kLookEach * 3);
+  CHECK(taking.notes.accepted == 1);
+}
+
+TEST_CASE("drop scan: what could not be opened for want of descriptors is worth another look") {
+  Folder folder;
+  folder.leave(mail_text());
+  rlimit before = {};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  DropScan scan(folder.path);
+  DropLimits one;
+  one.names_max = 0;
+  REQUIRE(scan.look(one, kNow, [](const std::string&) { return false; }));  // the folder is open
+  const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::close(next);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(next);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const base::Result<DropLook> found =
+      scan.look({}, kNow, [](const std::string&) { return false; });
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(found);
+  REQUIRE(found->odd.size() == 1);
+  CHECK_THAT(found->odd[0].why, Contains("cannot be opened"));
+  CHECK(found->odd[0].stays == OddFile::Stays::ForNow);
 }
 
 TEST_CASE("drop folder: odd files do no harm to others") {

@@ -237,6 +237,12 @@ TEST_CASE("a file that cannot be taken whole is not taken at all") {
     CHECK(handed->result.value().how == SubmissionResult::How::Refused);
     CHECK_THAT(handed->result->text, Contains("5.7.1"));
   }
+  SECTION("the session takes a recipient for no command") {
+    const auto handed =
+        submit(world, {"a@x.example", std::string(3'000, 'b') + "@x.example"}, "\r\n");
+    world.settle();
+    CHECK(handed->result.value().how == SubmissionResult::How::NotNow);
+  }
   SECTION("the relay is being stopped") {
     world.reception.stopping = true;
     const auto handed = submit(world, {"a@x.example"}, "\r\n");
