@@ -1,8 +1,7 @@
 // Goal: nothing that waits on disk is ever forgotten, and nothing is ever in memory twice.
 // Method: a seeded world beside the directory: rows as the store would keep them, news of
 // acceptances and of results that come late, loads whose view of the rows is older than their
-// answer, reads that fail, reopenings, claims, changing rooms, a clock that is set. At the end the
-// clock runs on until all is drained.
+// answer, reads that fail, reopenings, claims, changing rooms, a clock that is set; then a drain.
 #include "queue/directory.h"
 
 #include <algorithm>
