@@ -15,8 +15,9 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from disk_full_test import BODY, mount_or_skip  # noqa: E402
+from disks import mounted_for, tmpfs  # noqa: E402
 from knot import free_port  # noqa: E402
+from load import BODY  # noqa: E402
 from main import run_tests  # noqa: E402
 from relay import Relay, give_to_daemon, until  # noqa: E402
 from reload_test import make_certificate, tls_section  # noqa: E402
@@ -287,7 +288,7 @@ class Health(Base):
         self.assertEqual(self.metrics(relay)["rockdove_disk_free_minimum_bytes"], 1e15)
 
     def test_when_the_queue_cannot_be_written_it_says_so(self):
-        disk = mount_or_skip(self)
+        disk = mounted_for(self, lambda: tmpfs(130_000_000))
         state = os.path.join(disk.path, "state")
         os.mkdir(state)
         give_to_daemon(state)
