@@ -99,6 +99,7 @@ Change ended(const Message& message, std::span<const Delivery> deliveries, Outco
     const DeliveryId id{message.id, delivery.number};
     rows.remove(Family::Deliveries, delivery_key(id));  // may have been put more than once
     rows.remove_single(Family::Waiting, waiting_key(message.id, delivery));
+    if (!attempt.is_kept) continue;
     rows.put_written(
         Family::History, history_key(id, attempt.at, HistoryKind::Closing),
         [&](std::string& block) { encode_closing(message, delivery, how, attempt, block); });
@@ -122,7 +123,7 @@ Change moved(MessageId message, WaitingNote note, const Delivery& before, const 
   note.reason = reason_class(after);
   rows.remove_single(Family::Waiting, waiting_key(message, before));
   put_delivery(rows, message, note, after);
-  if (attempt) {
+  if (attempt && attempt->is_kept) {
     const DeliveryId id{message, after.number};
     rows.put_written(Family::History, history_key(id, attempt->at, HistoryKind::Attempt),
                      [&](std::string& block) { encode_attempt(after, *attempt, block); });

@@ -89,10 +89,12 @@ enum class Deed : std::uint8_t {
 struct Attempt {
   WallTime at;
   base::Duration took{0};
-  std::string host;   // as in LastAttempt; with an empty reply, the delivery's `last` counts
-  std::string reply;  // as in LastAttempt
-  std::string tls{};  // likewise
+  std::string host;        // as in LastAttempt; with an empty reply, the delivery's `last` counts
+  std::string reply;       // as in LastAttempt
+  std::string tls{};       // likewise
   Deed deed = Deed::None;  // else `reply` says who did it, and what he said
+  MessageId report{};      // the report that tells the sender of it; 0: none does
+  bool is_kept = true;     // false: nothing of it is written to history ([history] keep)
 };
 
 // A message with all its deliveries is in the queue. `message.body` is written if it is there;

@@ -33,6 +33,15 @@ WallTime read_time(std::uint64_t milliseconds) {
       std::min(milliseconds, base::to_unix_milliseconds(base::kNeverWall)));
 }
 
+std::uint64_t stored_duration(base::Duration duration) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, duration.count()));
+}
+
+base::Duration read_duration(std::uint64_t milliseconds) {
+  constexpr std::uint64_t kMost = 1'000'000'000'000;
+  return base::Duration(static_cast<std::int64_t>(std::min(milliseconds, kMost)));
+}
+
 std::string_view address_octets(const base::IpAddress& address) {
   return {reinterpret_cast<const char*>(address.octets().data()), address.is_v4() ? 4U : 16U};
 }
@@ -65,21 +74,6 @@ Error damaged(std::string_view family, std::string_view name, std::string_view w
 void append_record(const google::protobuf::MessageLite& record, std::string& octets) {
   // Cannot fail: all our fields are far below the 2 GiB that a record may have.
   MTA_ASSERT(record.AppendToString(&octets));
-}
-
-// The text of the Message-ID field, "" if the header block has none that is on one line.
-std::string_view message_id_field(std::string_view header_block) {
-  constexpr std::string_view kName = "message-id:";
-  for (std::size_t at = 0; at < header_block.size();) {
-    if (base::starts_with_ignoring_case(header_block.substr(at), kName)) {
-      const std::string_view rest = header_block.substr(at + kName.size());
-      return base::trimmed(rest.substr(0, std::min<std::size_t>(rest.find('\n'), 998)));
-    }
-    const std::size_t end = header_block.find('\n', at);
-    if (end == std::string_view::npos) break;
-    at = end + 1;
-  }
-  return {};
 }
 
 // Of record::Delivery::notify.
@@ -156,6 +150,20 @@ std::string_view outcome_name(Outcome outcome) {
   return "unknown";
 }
 
+std::string_view message_id_field(std::string_view header_block) {
+  constexpr std::string_view kName = "message-id:";
+  for (std::size_t at = 0; at < header_block.size();) {
+    if (base::starts_with_ignoring_case(header_block.substr(at), kName)) {
+      const std::string_view rest = header_block.substr(at + kName.size());
+      return base::trimmed(rest.substr(0, std::min<std::size_t>(rest.find('\n'), 998)));
+    }
+    const std::size_t end = header_block.find('\n', at);
+    if (end == std::string_view::npos) break;
+    at = end + 1;
+  }
+  return {};
+}
+
 void encode_message(const Message& message, std::string& octets) {
   record::Message record;
   record.set_kind(static_cast<std::uint32_t>(message.kind));
@@ -175,6 +183,7 @@ void encode_message(const Message& message, std::string& octets) {
   record.set_returned(static_cast<std::uint32_t>(message.returned));
   record.set_client_user(message.client.user);
   record.set_client_tls(message.client.tls);
+  record.set_about(message.about.value);
   append_record(record, octets);
   // The records of Protocol Buffers may be concatenated, so the largest field goes in by hand.
   octets.push_back(kHeaderBlockTag);
@@ -212,6 +221,7 @@ Result<Message> decode_message(MessageId id, std::string_view octets) {
   message.returned = static_cast<mail::ReturnContent>(record.returned());
   message.client.user = std::move(*record.mutable_client_user());
   message.client.tls = std::move(*record.mutable_client_tls());
+  message.about = MessageId{record.about()};
   return message;
 }
 
@@ -243,6 +253,7 @@ void encode_delivery(const Delivery& delivery, std::string& octets) {
   }
   record.set_route_to(delivery.route_to);
   record.set_is_expired(delivery.is_expired);
+  record.set_last_took(stored_duration(delivery.last.took));
   append_record(record, octets);
 }
 
@@ -288,6 +299,7 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   }
   delivery.route_to = std::move(*record.mutable_route_to());
   delivery.is_expired = record.is_expired();
+  delivery.last.took = read_duration(record.last_took());
   return delivery;
 }
 
@@ -329,11 +341,12 @@ void encode_attempt(const Delivery& after, const Attempt& attempt, std::string& 
   record::Step record;
   record.set_what(attempt.deed == Deed::None ? static_cast<std::uint32_t>(after.state)
                                              : static_cast<std::uint32_t>(attempt.deed));
-  record.set_took(static_cast<std::uint64_t>(std::max<std::int64_t>(0, attempt.took.count())));
+  record.set_took(stored_duration(attempt.took));
   record.set_host(attempt.host);
   record.set_reply(attempt.reply.data(), std::min(attempt.reply.size(), kReplyOctetsKept));
   record.set_attempts(after.attempts);
   record.set_tls(attempt.tls);
+  record.set_report(attempt.report.value);
   append_record(record, octets);
 }
 
@@ -341,8 +354,8 @@ void encode_closing(const Message& message, const Delivery& delivery, Outcome ho
                     const Attempt& attempt, std::string& octets) {
   record::Step record;
   record.set_what(static_cast<std::uint32_t>(how));
-  record.set_took(static_cast<std::uint64_t>(std::max<std::int64_t>(0, attempt.took.count())));
   const bool has_reply = !attempt.reply.empty();
+  record.set_took(stored_duration(has_reply ? attempt.took : delivery.last.took));
   const std::string& reply = has_reply ? attempt.reply : delivery.last.reply;
   record.set_host(has_reply ? attempt.host : delivery.last.host);
   record.set_reply(reply.data(), std::min(reply.size(), kReplyOctetsKept));
@@ -358,6 +371,13 @@ void encode_closing(const Message& message, const Delivery& delivery, Outcome ho
   record.set_octets(message.header_block.size() + message.body_octets);
   const std::string_view field = message_id_field(message.header_block);
   record.set_message_id_field(field.data(), field.size());
+  record.set_client_helo(message.client.helo);
+  record.set_client_listener(message.client.listener);
+  record.set_report(attempt.report.value);
+  record.set_about(message.about.value);
+  record.set_kind(static_cast<std::uint32_t>(message.kind));
+  record.set_status(delivery.final_status);
+  record.set_original_recipient(delivery.original_recipient);
   append_record(record, octets);
 }
 
@@ -379,6 +399,7 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.what = is_closing ? outcome_name(static_cast<Outcome>(record.what()))
               : is_deed  ? deed_name(static_cast<Deed>(record.what()))
                          : state_name(static_cast<DeliveryState>(record.what()));
+  if (is_closing) step.outcome = static_cast<Outcome>(record.what());
   step.host = std::move(*record.mutable_host());
   step.reply = std::move(*record.mutable_reply());
   step.sender = std::move(*record.mutable_sender());
@@ -386,6 +407,23 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.tls = std::move(*record.mutable_tls());
   step.client_user = std::move(*record.mutable_client_user());
   step.client_tls = std::move(*record.mutable_client_tls());
+  step.took = read_duration(record.took());
+  step.attempts = record.attempts();
+  step.report = MessageId{record.report()};
+  if (!is_closing) return step;
+  if (record.kind() <= static_cast<std::uint32_t>(MessageKind::PostmasterReport)) {
+    step.kind = static_cast<MessageKind>(record.kind());
+  }
+  step.about = MessageId{record.about()};
+  // Records of older versions may lack it; a wrong one says no more than none.
+  if (const auto address = read_address(record.client_address())) step.client_address = *address;
+  step.client_helo = std::move(*record.mutable_client_helo());
+  step.client_listener = std::move(*record.mutable_client_listener());
+  step.accepted = read_time(record.accepted());
+  step.octets = record.octets();
+  step.message_id_field = std::move(*record.mutable_message_id_field());
+  step.status = std::move(*record.mutable_status());
+  step.original_recipient = std::move(*record.mutable_original_recipient());
   return step;
 }
 

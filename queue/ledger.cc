@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "mta/base/assert.h"
+#include "queue/index.h"
 #include "queue/keys.h"
 
 namespace rockdove::queue {
@@ -35,6 +36,11 @@ void remove_chunks(RowOperations& rows, MessageId id, std::uint32_t chunks) {
 Result<void> Ledger::open() {
   if (Result<void> checked = check_format(); !checked) return checked;
   if (Result<void> found = find_highest_id(); !found) return found;
+  if (fence_ != nullptr) {
+    const Result<MessageId> mark = read_index_mark(*rows_.view());
+    if (!mark) return mark.error().in("reading how far the index goes");
+    fence_->raise(*mark);
+  }
   return drop_partial();
 }
 
@@ -77,10 +83,11 @@ Result<void> Ledger::find_highest_id() {
   return {};
 }
 
-Result<void> Ledger::note_highest_id() {
+Result<void> Ledger::note_trim(MessageId floor) {
   if (Result<void> found = find_highest_id(); !found) return found;
   RowOperations rows;
   rows.put(Family::Meta, kHighestIdKey, message_key(highest_id_));
+  rows.put(Family::Meta, kHistoryFloorKey, message_key(floor));
   const RowOperations* const batch[] = {&rows};
   return rows_.write(batch, Sync::Yes);
 }
@@ -117,6 +124,7 @@ Result<void> Ledger::check(const Change& change) const {
 Result<void> Ledger::apply(std::span<const Change* const> changes) {
   removals_.clear();
   gone_.clear();
+  const IndexFence::Group group(fence_);
   order_rows(changes);
   for (const Change* change : changes) {
     if (const std::optional<Change::Begins>& begins = change->begins()) {
@@ -126,6 +134,7 @@ Result<void> Ledger::apply(std::span<const Change* const> changes) {
     if (Result<void> counted = count_ends(*change); !counted) return counted;
   }
   remove_gone();
+  note_late(changes);
   if (!removals_.is_empty()) batch_.push_back(&removals_);
   if (Result<void> written = rows_.write(batch_, Sync::Yes); !written) return written;
   for (const Change* change : changes) {
@@ -172,6 +181,18 @@ void Ledger::remove_gone() {
     remove_chunks(removals_, gone.message, gone.body_chunks);
     if (gone.may_have_report_state) {
       removals_.remove(Family::Deliveries, delivery_key({gone.message, 0}));
+    }
+  }
+}
+
+// Messages whose stretch of ids has been indexed already: a body took long, the clock was set back,
+// or the disk was full for a while. The indexer finds them by these rows.
+void Ledger::note_late(std::span<const Change* const> changes) {
+  if (fence_ == nullptr) return;
+  const MessageId indexed = fence_->until();
+  for (const Change* change : changes) {
+    if (change->begins() && change->begins()->message < indexed) {
+      removals_.put(Family::Index, late_key(change->begins()->message), {});
     }
   }
 }

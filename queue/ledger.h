@@ -16,6 +16,7 @@
 
 #include "mta/base/result.h"
 #include "queue/change.h"
+#include "queue/index_fence.h"
 #include "queue/rows.h"
 #include "queue/types.h"
 
@@ -26,7 +27,8 @@ inline constexpr std::uint32_t kFormatVersion = 1;
 
 class Ledger {
  public:
-  explicit Ledger(Rows& rows) : rows_(rows) {}
+  // `fence` says how far the index goes, and outlives the ledger; null: there is no indexer.
+  explicit Ledger(Rows& rows, IndexFence* fence = nullptr) : rows_(rows), fence_(fence) {}
 
   // Before anything else: checks the format version (a newer one is an error that names both),
   // writes it to an empty queue, and removes what is left of bodies that never were accepted.
@@ -55,8 +57,9 @@ class Ledger {
   // Removes all that was written of a body that will not be accepted.
   [[nodiscard]] Result<void> drop_chunks(MessageId id);
 
-  // Notes the highest id in `meta`, so that it outlives the history; before history is trimmed.
-  [[nodiscard]] Result<void> note_highest_id();
+  // Notes in `meta` the highest id, so that it outlives the history, and from which id on there is
+  // history; before it is trimmed.
+  [[nodiscard]] Result<void> note_trim(MessageId floor);
 
  private:
   // Messages whose count of deliveries is remembered; of more, the rows are counted once.
@@ -68,6 +71,7 @@ class Ledger {
   void order_rows(std::span<const Change* const> changes);
   [[nodiscard]] Result<void> count_ends(const Change& change);
   void remove_gone();
+  void note_late(std::span<const Change* const> changes);
   [[nodiscard]] Result<std::uint32_t> count_deliveries(MessageId id) const;
   void trim_remaining();
 
@@ -79,6 +83,7 @@ class Ledger {
   };
 
   Rows& rows_;
+  IndexFence* const fence_;
   MessageId highest_id_;
   // Deliveries that have not ended, of messages with several. A message that is not here has its
   // rows counted, which is our one exception from "the committer never reads": after a restart, or

@@ -1,5 +1,6 @@
 #include "queue/rocks_rows.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -18,13 +19,16 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
+#include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
 
 #include "mta/base/assert.h"
+#include "queue/index.h"
 #include "queue/keys.h"
 #include "queue/rocks_checksum.h"
+#include "queue/rocks_index.h"
 
 namespace rockdove::queue {
 namespace {
@@ -137,11 +141,16 @@ class WaitingQueues final : public rocksdb::SliceTransform {
 
 class RocksCursor final : public RowCursor {
  public:
+  enum class Blocks : std::uint8_t { Cached, ReadOnce };
+
+  // No row at `end` or behind it; "": no such end.
   RocksCursor(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family,
-              const rocksdb::Snapshot* snapshot, std::string_view prefix)
-      : prefix_(prefix), end_(key_behind(prefix)), end_slice_(end_) {
+              const rocksdb::Snapshot* snapshot, std::string_view prefix, std::string end,
+              Blocks blocks)
+      : prefix_(prefix), end_(std::move(end)), end_slice_(end_) {
     rocksdb::ReadOptions options;
     options.snapshot = snapshot;
+    options.fill_cache = blocks == Blocks::Cached;
     if (!end_.empty()) options.iterate_upper_bound = &end_slice_;
     options.background_purge_on_iterator_cleanup = true;
     iterator_.reset(db.NewIterator(options, family));
@@ -198,7 +207,14 @@ class RocksView final : public RowView {
 
   [[nodiscard]] std::unique_ptr<RowCursor> cursor(Family family,
                                                   std::string_view prefix) const override {
-    return std::make_unique<RocksCursor>(db_, handle(family), snapshot_, prefix);
+    return std::make_unique<RocksCursor>(db_, handle(family), snapshot_, prefix, key_behind(prefix),
+                                         RocksCursor::Blocks::Cached);
+  }
+
+  [[nodiscard]] std::unique_ptr<RowCursor> range(Family family,
+                                                 std::string_view end) const override {
+    return std::make_unique<RocksCursor>(db_, handle(family), snapshot_, "", std::string(end),
+                                         RocksCursor::Blocks::ReadOnce);
   }
 
   [[nodiscard]] Result<std::optional<std::string>> last_key(Family family) const override {
@@ -226,12 +242,21 @@ class RocksView final : public RowView {
 class RocksRows final : public Rows {
  public:
   RocksRows(std::unique_ptr<rocksdb::DB> db, std::vector<rocksdb::ColumnFamilyHandle*> all,
-            std::shared_ptr<Health> health)
-      : db_(std::move(db)), all_(std::move(all)), health_(std::move(health)) {
+            std::shared_ptr<Health> health, std::shared_ptr<HistoryFloor> floor)
+      : db_(std::move(db)),
+        all_(std::move(all)),
+        health_(std::move(health)),
+        floor_(std::move(floor)) {
     for (std::size_t family = 0; family < kFamilies; ++family) {
       const std::string_view name = family_name(static_cast<Family>(family));
       for (rocksdb::ColumnFamilyHandle* handle : all_) {
-        if (handle->GetName() == name) handles_[family] = handle;
+        const std::string& found = handle->GetName();
+        if (found == name) handles_[family] = handle;
+        // Nothing is ever written to it: read-only, it stands for a family that an older version
+        // did not make.
+        if (found == rocksdb::kDefaultColumnFamilyName && handles_[family] == nullptr) {
+          handles_[family] = handle;
+        }
       }
       MTA_ASSERT(handles_[family] != nullptr);
     }
@@ -261,7 +286,9 @@ class RocksRows final : public Rows {
   [[nodiscard]] Result<void> collect_garbage(Urgency urgency) override;
   [[nodiscard]] Result<void> collect_rows(Urgency urgency);
   [[nodiscard]] Result<void> collect_log();
+  [[nodiscard]] Result<void> ingest(const IndexRows& rows) override;
   [[nodiscard]] Result<void> trim_history(std::string_view below_key) override;
+  [[nodiscard]] Result<std::string> history_cut(std::uint64_t octets_max) const override;
 
  private:
   [[nodiscard]] rocksdb::ColumnFamilyHandle* handle(Family family) const {
@@ -279,10 +306,14 @@ class RocksRows final : public Rows {
            property(Family::Bodies, rocksdb::DB::Properties::kLiveBlobFileSize);
   }
 
+  [[nodiscard]] Result<void> compact_index();
+
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> all_;
   Handles handles_{};
   std::shared_ptr<Health> health_;
+  const std::shared_ptr<HistoryFloor> floor_;
+  std::uint64_t compacted_floor_ = 0;  // as of the last compact_index()
   // Since the last collection. RocksDB does not say: its property counts no single deletes. What an
   // earlier instance removed is not known, so the first collection is worth its work.
   std::atomic<std::uint64_t> removed_bodies_ = kRemovedBodiesMin;
@@ -366,6 +397,9 @@ Result<void> RocksRows::collect_garbage(Urgency urgency) {
     return {};
   }
   removed_bodies_ = 0;
+  if (urgency == Urgency::DiskFillsUp) {
+    if (Result<void> compacted = compact_index(); !compacted) return compacted;
+  }
   // What is garbage is known once the deletes have met their rows; that moves keys only.
   rocksdb::Status status = db_->Flush(rocksdb::FlushOptions(), handle(Family::Bodies));
   rocksdb::CompactRangeOptions options;
@@ -387,7 +421,68 @@ Result<void> RocksRows::collect_garbage(Urgency urgency) {
   return to_result(status, "collecting the space of bodies that are gone");
 }
 
+Result<void> RocksRows::compact_index() {
+  const std::uint64_t floor = floor_->load();
+  if (std::exchange(compacted_floor_, floor) == floor) return {};
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  return to_result(db_->CompactRange(options, handle(Family::Index), nullptr, nullptr),
+                   "collecting the space of the index");
+}
+
+// The file is written beside the others and then linked in, so a crash leaves at most a file that
+// the next one overwrites.
+Result<void> RocksRows::ingest(const IndexRows& rows) {
+  const std::string path = db_->GetName() + "/index.ingest";
+  const rocksdb::Options options = db_->GetOptions(handle(Family::Index));
+  rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options, handle(Family::Index));
+  rocksdb::Status status = writer.Open(path);
+  for (std::optional<IndexRow> row = rows(); row && status.ok(); row = rows()) {
+    status = row->is_removal ? writer.Delete(slice(row->key))
+                             : writer.Put(slice(row->key), slice(row->value));
+  }
+  if (status.ok()) status = writer.Finish();
+  if (!status.ok()) return Error(status.ToString()).in("writing the index");
+  rocksdb::IngestExternalFileOptions how;
+  how.move_files = true;
+  how.write_global_seqno = false;  // only versions long gone read it from the file
+  status = db_->IngestExternalFile(handle(Family::Index), {path}, how);
+  if (status.ok()) return {};
+  const Error error = Error(status.ToString()).in("taking up the index");
+  // What it writes by then is RocksDB's own list of files: another write may abort the process.
+  if (status.IsIOError() || status.IsNoSpace()) health_->fail(error);
+  return error;
+}
+
+// By whole files, the newest first, because whole files are what goes. The index takes its share,
+// which shrinks with what it is about.
+Result<std::string> RocksRows::history_cut(std::uint64_t octets_max) const {
+  rocksdb::ColumnFamilyMetaData history;
+  rocksdb::ColumnFamilyMetaData index;
+  db_->GetColumnFamilyMetaData(handle(Family::History), &history);
+  db_->GetColumnFamilyMetaData(handle(Family::Index), &index);
+  if (history.size + index.size <= octets_max) return std::string();
+  const double part = static_cast<double>(octets_max) /
+                      static_cast<double>(std::max<std::uint64_t>(1, history.size + index.size));
+  const double allowed = static_cast<double>(history.size) * part;
+  std::vector<std::pair<std::string, std::uint64_t>> files;  // last key, octets
+  for (const rocksdb::LevelMetaData& level : history.levels) {
+    for (const rocksdb::SstFileMetaData& file : level.files) {
+      files.emplace_back(file.largestkey, file.size);
+    }
+  }
+  std::sort(files.rbegin(), files.rend());
+  double kept = 0;
+  for (const auto& [last_key, octets] : files) {
+    kept += static_cast<double>(octets);
+    if (kept > allowed) return last_key + '\0';
+  }
+  return std::string();
+}
+
 Result<void> RocksRows::trim_history(std::string_view below_key) {
+  if (const auto below = parse_message_key(below_key.substr(0, 8))) floor_->store(below->value);
   const rocksdb::Slice end = slice(below_key);
   return to_result(rocksdb::DeleteFilesInRange(db_.get(), handle(Family::History), nullptr, &end,
                                                /*include_end=*/false),
@@ -425,7 +520,8 @@ rocksdb::DBOptions database_options(const RocksSettings& settings,
 }
 
 rocksdb::ColumnFamilyOptions family_options(std::string_view name,
-                                            const std::shared_ptr<rocksdb::Cache>& cache) {
+                                            const std::shared_ptr<rocksdb::Cache>& cache,
+                                            const std::shared_ptr<HistoryFloor>& floor) {
   rocksdb::ColumnFamilyOptions options;
   options.write_buffer_size = 16 * kMebi;
   options.max_write_buffer_number = 2;
@@ -450,15 +546,19 @@ rocksdb::ColumnFamilyOptions family_options(std::string_view name,
     options.blob_garbage_collection_age_cutoff = 1.0;
     options.blob_garbage_collection_force_threshold = 0.5;
   }
+  if (name == family_name(Family::Index)) set_index_options(options, floor);
   return options;
 }
 
-// Ours, and those that a newer version left, which must be opened too: the format version is read
-// first and tells a person more than "column family not opened".
+// Ours, as far as they are there or can be made, and those that a newer version left, which must be
+// opened too: the format version is read first and tells a person more than "column family not
+// opened".
 std::vector<rocksdb::ColumnFamilyDescriptor> families(const rocksdb::DBOptions& options,
-                                                      const std::string& directory) {
+                                                      const std::string& directory,
+                                                      const std::shared_ptr<HistoryFloor>& floor) {
   std::set<std::string> names{rocksdb::kDefaultColumnFamilyName};
-  for (std::size_t family = 0; family < kFamilies; ++family) {
+  for (std::size_t family = 0; options.create_missing_column_families && family < kFamilies;
+       ++family) {
     names.emplace(family_name(static_cast<Family>(family)));
   }
   std::vector<std::string> present;
@@ -468,7 +568,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(const rocksdb::DBOptions& 
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(32 * kMebi);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (const std::string& name : names) {
-    descriptors.emplace_back(name, family_options(name, cache));
+    descriptors.emplace_back(name, family_options(name, cache, floor));
   }
   return descriptors;
 }
@@ -481,15 +581,16 @@ Result<std::unique_ptr<Rows>> open_rocks_rows(const RocksSettings& settings) {
   const rocksdb::DBOptions options = database_options(settings, health);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
+  const auto floor = std::make_shared<HistoryFloor>(0);
   // RocksDB would make it as well, but complain in the log that it was not there.
   if (mkdir(settings.directory.c_str(), 0700) != 0 && errno != EEXIST) {
     return Error::system("making the directory " + settings.directory, errno);
   }
   const rocksdb::Status status = rocksdb::DB::Open(
-      options, settings.directory, families(options, settings.directory), &handles, &db);
+      options, settings.directory, families(options, settings.directory, floor), &handles, &db);
   if (!status.ok()) return Error(status.ToString()).in("opening the queue " + settings.directory);
-  return std::unique_ptr<Rows>(
-      std::make_unique<RocksRows>(std::unique_ptr<rocksdb::DB>(db), std::move(handles), health));
+  return std::unique_ptr<Rows>(std::make_unique<RocksRows>(std::unique_ptr<rocksdb::DB>(db),
+                                                           std::move(handles), health, floor));
 }
 
 Result<std::unique_ptr<Rows>> open_rocks_rows_read_only(const RocksSettings& settings) {
@@ -499,11 +600,12 @@ Result<std::unique_ptr<Rows>> open_rocks_rows_read_only(const RocksSettings& set
   options.create_missing_column_families = false;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
+  const auto floor = std::make_shared<HistoryFloor>(0);
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(
-      options, settings.directory, families(options, settings.directory), &handles, &db);
+      options, settings.directory, families(options, settings.directory, floor), &handles, &db);
   if (!status.ok()) return Error(status.ToString()).in("opening the queue " + settings.directory);
-  return std::unique_ptr<Rows>(
-      std::make_unique<RocksRows>(std::unique_ptr<rocksdb::DB>(db), std::move(handles), health));
+  return std::unique_ptr<Rows>(std::make_unique<RocksRows>(std::unique_ptr<rocksdb::DB>(db),
+                                                           std::move(handles), health, floor));
 }
 
 }  // namespace rockdove::queue

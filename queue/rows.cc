@@ -24,6 +24,8 @@ std::string_view family_name(Family family) {
       return "sites";
     case Family::History:
       return "history";
+    case Family::Index:
+      return "index";
   }
   return {};
 }

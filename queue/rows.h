@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,9 +31,10 @@ enum class Family : std::uint8_t {
   Waiting,
   Partial,
   Sites,
-  History
+  History,
+  Index
 };
-inline constexpr std::size_t kFamilies = 8;
+inline constexpr std::size_t kFamilies = 9;
 [[nodiscard]] std::string_view family_name(Family family);
 
 // Row operations in order, in one block of memory.
@@ -150,9 +152,22 @@ class RowView {
   // Rows whose key starts with `prefix`; not placed on any until seek().
   [[nodiscard]] virtual std::unique_ptr<RowCursor> cursor(Family family,
                                                           std::string_view prefix) const = 0;
+  // All rows of the family whose key is below `end`; likewise. For walks that read much once.
+  [[nodiscard]] virtual std::unique_ptr<RowCursor> range(Family family,
+                                                         std::string_view end) const = 0;
   // The highest key of the family; nullopt: it is empty.
   [[nodiscard]] virtual Result<std::optional<std::string>> last_key(Family family) const = 0;
 };
+
+// A row on its way into the index.
+struct IndexRow {
+  std::string_view key;  // valid until the next row is asked for
+  std::string_view value;
+  bool is_removal = false;
+};
+
+// The rows one by one, keys ascending and each once; nullopt: that was the last one.
+using IndexRows = std::function<std::optional<IndexRow>()>;
 
 // One writer at a time; any number of readers beside it, each with views of its own.
 class Rows {
@@ -175,12 +190,21 @@ class Rows {
   [[nodiscard]] virtual bool is_stalled() const = 0;
 
   // Frees the space of bodies that are gone, if over half of what they take is garbage; when the
-  // disk runs full also if it is a tenth, and that of the log. Takes a while; not on the writer's
-  // thread.
+  // disk runs full also if it is a tenth, and that of the log. And then that of what trim_history()
+  // left in the index. Takes a while; not on the writer's thread.
   enum class Urgency : std::uint8_t { Idle, DiskFillsUp };
   [[nodiscard]] virtual Result<void> collect_garbage(Urgency urgency) = 0;
+
+  // Writes to Family::Index, past the log, as one durable step: after a crash either all or none
+  // are there. On any thread beside the writer's, one at a time. An error means that none is there.
+  [[nodiscard]] virtual Result<void> ingest(const IndexRows& rows) = 0;
+
   // Frees the space of history below this key, as far as that is cheap: readers may still see some.
+  // What the index has of such messages goes when it is next compacted.
   [[nodiscard]] virtual Result<void> trim_history(std::string_view below_key) = 0;
+  // Below which key history must go, so that what is left and its index take at most so much;
+  // "": nothing must.
+  [[nodiscard]] virtual Result<std::string> history_cut(std::uint64_t octets_max) const = 0;
 };
 
 }  // namespace rockdove::queue

@@ -12,6 +12,15 @@ namespace rockdove::queue {
 
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
 
+// What is kept of mail that has gone ([history]).
+struct HistorySettings {
+  bool is_kept = true;                      // false: nothing is written; what is there stays for a while
+  base::Duration keep = 24h * 90;           // since a message's acceptance
+  std::uint64_t size_max = 10'000'000'000;  // octets on disk, the index included; the oldest goes first
+
+  bool operator==(const HistorySettings&) const = default;
+};
+
 struct QueueSettings {
   // Waits between attempts; the last one repeats. Each gets up to an eighth of itself at random on
   // top, so that what failed together is not tried together for ever.
@@ -27,6 +36,7 @@ struct QueueSettings {
   std::uint32_t messages_per_connection = 100;
   std::uint32_t loaded_max = 100'000;        // deliveries in memory, all queues
   std::uint64_t bounce_returned = 50'000;    // octets of the message that come back in a report
+  HistorySettings history;
   std::string hostname;                      // ours: reports, EHLO
   std::string postmaster;                    // gets reports that cannot be returned; "" : none
 };

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -178,6 +179,21 @@ struct HistoryStep {
   std::string tls{};          // of the connection to the next hop; "" in clear or without one
   std::string client_user{};  // of a closing step: who handed it in, as in Client
   std::string client_tls{};   // likewise
+  base::Duration took{0};
+  std::uint32_t attempts = 0;  // that had reached a verdict by then
+  MessageId report{};          // the message that tells the sender of it; 0: none
+  // The rest is of closing steps only.
+  std::optional<Outcome> outcome{};  // none: the delivery went on
+  MessageKind kind = MessageKind::Ordinary;
+  MessageId about{};  // as in Message
+  base::IpAddress client_address{};
+  std::string client_helo{};
+  std::string client_listener{};
+  WallTime accepted{};
+  std::uint64_t octets = 0;  // of the message
+  std::string message_id_field{};
+  std::string status{};  // "5.1.1"; of what failed for good
+  std::string original_recipient{};
 };
 
 struct MessageView {
@@ -190,6 +206,12 @@ struct NotedRow {
   std::string name;
   std::string value;
 };
+
+// In queue/history.h and queue/trace.h.
+struct TracedMessage;
+struct WalkRequest;
+struct TraceRequest;
+struct TracedPage;
 
 template <typename T>
 using Done = base::UniqueFunction<void(base::Result<T>)>;
@@ -233,6 +255,13 @@ class Store {
   virtual void view(base::Loop& loop, MessageId id, Done<MessageView> done) = 0;
   virtual void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) = 0;
   virtual void read_notes(base::Loop& loop, std::string kind, Done<std::vector<NotedRow>> done) = 0;
+  // What came of messages, by id or by what the index knows.
+  virtual void trace(base::Loop& loop, TraceRequest request, Done<TracedPage> done) = 0;
+  // Goes over the messages of some time; `visit` runs on a thread of the store's, before `done`.
+  // Answers with where to go on; none: that was all.
+  virtual void walk_history(base::Loop& loop, WalkRequest request,
+                            std::function<void(const TracedMessage&)> visit,
+                            Done<std::optional<MessageId>> done) = 0;
 };
 
 // The loop that keeps the directory of a destination and resolves it.

@@ -1,15 +1,29 @@
 #include "queue/threaded_store.h"
 
 #include <pthread.h>
+#include <unistd.h>
 #include <utility>
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "mta/base/assert.h"
 #include "queue/reading_acts.h"
 
 namespace rockdove::queue {
+namespace {
+
+// A stretch of ids is closed when it is so old; what comes even later is noted by its writer.
+constexpr std::chrono::seconds kStretchGrace{5};
+constexpr std::chrono::seconds kStretchTime{60};
+constexpr std::chrono::seconds kStretchLook{2};
+
+}  // namespace
 
 ThreadedStore::ThreadedStore(StoreSettings settings)
-    : settings_(std::move(settings)), committer_(settings_, rows_) {}
+    : settings_(std::move(settings)),
+      committer_(settings_, rows_),
+      is_indexing_(settings_.is_indexed) {}
 
 Result<std::unique_ptr<ThreadedStore>> ThreadedStore::start(StoreSettings settings) {
   std::unique_ptr<ThreadedStore> store(new ThreadedStore(std::move(settings)));
@@ -17,6 +31,7 @@ Result<std::unique_ptr<ThreadedStore>> ThreadedStore::start(StoreSettings settin
   for (std::thread& reader : store->readers_) {
     reader = std::thread([self = store.get()] { self->run_reader(); });
   }
+  store->indexer_ = std::thread([self = store.get()] { self->run_indexer(); });
   store->committer_.start([self = store.get()](Rows::Urgency urgency) { self->collect(urgency); });
   return store;
 }
@@ -28,6 +43,8 @@ ThreadedStore::~ThreadedStore() {
     is_stopping_ = true;
   }
   has_jobs_.notify_all();
+  stops_.notify_all();
+  if (indexer_.joinable()) indexer_.join();
   for (std::thread& reader : readers_) {
     if (reader.joinable()) reader.join();
   }
@@ -92,6 +109,47 @@ void ThreadedStore::run_reader() {
       job();
     }
     lock.lock();
+  }
+}
+
+bool ThreadedStore::wait_for_stretch(std::uint64_t changes_before) {
+  std::unique_lock lock(mutex_);
+  const auto end = std::chrono::steady_clock::now() + kStretchTime;
+  while (!is_stopping_ && std::chrono::steady_clock::now() < end) {
+    stops_.wait_for(lock, kStretchLook);
+    // About as many acceptances as ends of deliveries.
+    const std::uint64_t changes = committer_.statistics().changes - changes_before;
+    if (changes / 2 >= IndexerLimits{}.messages_max) break;
+  }
+  return !is_stopping_;
+}
+
+void ThreadedStore::run_indexer() {
+  ::pthread_setname_np(::pthread_self(), "indexer");
+  // Linux has priorities of threads. Without them it only competes.
+  static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), 10));
+  Indexer indexer(committer_.index_fence());
+  for (std::uint64_t changes = 0; wait_for_stretch(changes);) {
+    changes = committer_.statistics().changes;
+    if (is_indexing_) index(indexer);
+  }
+}
+
+void ThreadedStore::index(Indexer& indexer) {
+  const WallTime closed = base::read_clocks().wall - kStretchGrace;
+  const MessageId until{base::to_unix_milliseconds(closed) << 20};
+  for (bool more = true; more;) {
+    Damaged damaged;
+    const Result<Indexer::Step> step = rows_.with([&](Rows* rows) -> Result<Indexer::Step> {
+      if (rows == nullptr || rows->failure()) return Indexer::Step{};  // goes on in a minute
+      return indexer.step(*rows, until, damaged);
+    });
+    tell(damaged);
+    const std::string failed = step ? std::string() : step.error().text();
+    if (failed != indexing_failed_ && !failed.empty() && settings_.warn) settings_.warn(failed);
+    indexing_failed_ = failed;
+    const std::lock_guard lock(mutex_);
+    more = step && step->more && !is_stopping_;
   }
 }
 
@@ -196,6 +254,23 @@ void ThreadedStore::read_report_state(base::Loop& loop, MessageId id, Done<Repor
   read<ReportState>(loop, std::move(done), [id](const Rows& rows, Damaged&) {
     return queue::read_report_state(rows, id);
   });
+}
+
+void ThreadedStore::trace(base::Loop& loop, TraceRequest request, Done<TracedPage> done) {
+  read<TracedPage>(loop, std::move(done),
+                   [request = std::move(request)](const Rows& rows, Damaged& damaged) {
+                     return queue::trace(rows, request, damaged);
+                   });
+}
+
+void ThreadedStore::walk_history(base::Loop& loop, WalkRequest request,
+                                 std::function<void(const TracedMessage&)> visit,
+                                 Done<std::optional<MessageId>> done) {
+  read<std::optional<MessageId>>(
+      loop, std::move(done),
+      [request, visit = std::move(visit)](const Rows& rows, Damaged& damaged) {
+        return queue::walk_history(rows, request, visit, damaged);
+      });
 }
 
 void ThreadedStore::read_notes(base::Loop& loop, std::string kind,

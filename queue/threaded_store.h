@@ -1,6 +1,7 @@
 // The real store: one committer thread writes (queue/committer.h), two reader threads read
-// (queue/reading.h). Loops hand over what a turn brought at the turn's end, with one lock and one
-// wake-up, and hear back in one post a group.
+// (queue/reading.h), one of low priority makes the history's index (queue/indexer.h). Loops hand
+// over what a turn brought at the turn's end, with one lock and one wake-up, and hear back in one
+// post a group.
 //
 // Destroyed after the loops' last turn, which still refers to it, and before the Loop objects,
 // which it still posts to. commit(), write_chunk() and drop_chunks() are called on the thread of
@@ -17,8 +18,11 @@
 #include <vector>
 
 #include "queue/committer.h"
+#include "queue/indexer.h"
 #include "queue/reading.h"
+#include "queue/settings.h"
 #include "queue/store.h"
+#include "queue/trace.h"
 
 namespace rockdove::queue {
 
@@ -43,8 +47,14 @@ class ThreadedStore final : public Store {
   // Below it MAIL is answered 452. From any thread; counts from the next look at the disk.
   void change_min_free_disk(std::uint64_t octets) { committer_.change_min_free_disk(octets); }
 
-  // Frees history of messages accepted before then, as far as that is cheap.
-  void trim_history(WallTime older_than) { committer_.trim_history(older_than); }
+  // What is too old now or too much goes, about; to be asked for every minute or so.
+  void trim_history(WallTime now, const HistorySettings& settings) {
+    committer_.trim_history(now - settings.keep, settings.size_max);
+  }
+
+  // After a reload: whether what comes from now on is indexed. What came meanwhile is caught up
+  // with later.
+  void change_history(const HistorySettings& settings) { is_indexing_ = settings.is_kept; }
 
   [[nodiscard]] Readiness readiness() const override { return committer_.readiness(); }
 
@@ -65,6 +75,10 @@ class ThreadedStore final : public Store {
   void view(base::Loop& loop, MessageId id, Done<MessageView> done) override;
   void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) override;
   void read_notes(base::Loop& loop, std::string kind, Done<std::vector<NotedRow>> done) override;
+  void trace(base::Loop& loop, TraceRequest request, Done<TracedPage> done) override;
+  void walk_history(base::Loop& loop, WalkRequest request,
+                    std::function<void(const TracedMessage&)> visit,
+                    Done<std::optional<MessageId>> done) override;
 
  private:
   static constexpr std::size_t kReaders = 2;
@@ -83,6 +97,10 @@ class ThreadedStore final : public Store {
   void read(base::Loop& loop, Done<T> done, Read read);
   void add_job(base::Task job);
   void run_reader();
+  void run_indexer();
+  // False: the store is to stop.
+  [[nodiscard]] bool wait_for_stretch(std::uint64_t changes_before);
+  void index(Indexer& indexer);
   void collect(Rows::Urgency urgency);
   void tell(const Damaged& damaged) const;
 
@@ -96,7 +114,11 @@ class ThreadedStore final : public Store {
   std::deque<base::Task> jobs_;
   bool is_stopping_ = false;
   std::atomic<bool> is_collecting_ = false;
+  std::atomic<bool> is_indexing_;
+  std::condition_variable stops_;
   std::array<std::thread, kReaders> readers_;
+  std::thread indexer_;
+  std::string indexing_failed_;  // what was said of it last
 };
 
 }  // namespace rockdove::queue

@@ -64,6 +64,7 @@ struct Message {
   std::string envelope_id{};      // ENVID of RFC 3461 §4.4, decoded; "" for none
   mail::ReturnContent returned = mail::ReturnContent::Unset;  // RET of RFC 3461 §4.3
   std::uint32_t recipients = 0;  // deliveries at acceptance, numbered 1 to this
+  MessageId about{};             // of a report: the message that it tells of; 0 of any other
   std::string tenant;            // "" until tenants exist
   // The whole body where it has at most one chunk and is at hand; else null, to be read.
   std::shared_ptr<const std::string> body;
@@ -82,6 +83,7 @@ struct LastAttempt {
   std::string host;   // "mx.example.net[192.0.2.1]:25", or "" when none was reached
   std::string reply;  // the remote server's own text, or ours in the same form; ≤ kReplyOctetsKept
   std::string tls{};  // of the connection, as net::describe(TlsInfo); "" in clear or without one
+  base::Duration took{0};
 };
 
 // What a delivery has come to that only waits for a report.

@@ -7,6 +7,7 @@
 #include "mta/admin/control_connection.h"
 #include "mta/admin/queue_jobs.h"
 #include "mta/admin/queue_text.h"
+#include "mta/admin/trace_jobs.h"
 #include "mta/base/assert.h"
 
 namespace rockdove::admin {
@@ -40,6 +41,8 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"GET", "/v1/pauses", &ControlServer::list_pauses},
     {"POST", "/v1/pause", &ControlServer::pause},
     {"POST", "/v1/resume", &ControlServer::resume},
+    {"GET", "/v1/trace", &ControlServer::trace},
+    {"GET", "/v1/stats", &ControlServer::count_history},
     {"GET", "/v1/route", &ControlServer::explain_route},
     {"GET", "/metrics", &ControlServer::show_metrics, Reach::Anyone},
     {"GET", "/healthz", &ControlServer::show_health, Reach::Anyone},
@@ -167,6 +170,14 @@ void ControlServer::pause(const std::shared_ptr<Exchange>& exchange) {
 
 void ControlServer::resume(const std::shared_ptr<Exchange>& exchange) {
   start_resume({services_.loop, services_.pauses, services_.log}, exchange);
+}
+
+void ControlServer::trace(const std::shared_ptr<Exchange>& exchange) {
+  start_trace(services_.loop, services_.store, exchange);
+}
+
+void ControlServer::count_history(const std::shared_ptr<Exchange>& exchange) {
+  start_stats(services_.loop, services_.store, exchange);
 }
 
 void ControlServer::explain_route(const std::shared_ptr<Exchange>& exchange) {

@@ -90,6 +90,8 @@ class ControlServer {
   void list_pauses(const std::shared_ptr<Exchange>& exchange);
   void pause(const std::shared_ptr<Exchange>& exchange);
   void resume(const std::shared_ptr<Exchange>& exchange);
+  void trace(const std::shared_ptr<Exchange>& exchange);
+  void count_history(const std::shared_ptr<Exchange>& exchange);
   void explain_route(const std::shared_ptr<Exchange>& exchange);
   void show_metrics(const std::shared_ptr<Exchange>& exchange);
   void show_health(const std::shared_ptr<Exchange>& exchange);

@@ -1,6 +1,8 @@
-// `rockdove queue …`, `pause`, `resume` and `route`: where they find the daemon and the queue.
+// `rockdove queue …`, `pause`, `resume`, `route`, `trace` and `stats`: where they find the daemon and
+// the queue.
 #include "mta/cli/commands.h"
 #include "mta/cli/queue_options.h"
+#include "mta/cli/trace_options.h"
 #include "mta/daemon/configuration.h"
 #include "queue/rocks_rows.h"
 
@@ -45,6 +47,14 @@ Action add_resume(CLI::App& app) {
 
 Action add_route(CLI::App& app) {
   return add_route_options(app, environment(app));
+}
+
+Action add_trace(CLI::App& app) {
+  return add_trace_options(app, environment(app));
+}
+
+Action add_stats(CLI::App& app) {
+  return add_stats_options(app, environment(app));
 }
 
 }  // namespace rockdove::cli

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mta/admin/act_jobs.h"
+#include "mta/admin/trace_text.h"
 #include "mta/daemon/lock.h"
 #include "mta/http/target.h"
 #include "queue/reading.h"
@@ -22,6 +23,8 @@ namespace {
 constexpr base::Duration kRouteWithin = std::chrono::seconds(60);
 // A summary or a filter's count goes over the whole queue before its first line.
 constexpr base::Duration kCountWithin = std::chrono::seconds(60);
+// Counting goes over all history of some time before its first line.
+constexpr base::Duration kStatsWithin = std::chrono::minutes(30);
 
 // Of a message, or of a delivery of it.
 std::optional<base::MessageId> parse_either_id(const std::string& text) {
@@ -92,6 +95,14 @@ class DaemonSource : public QueueSource {
 
   Result<void> resume(const PauseCall& call, const LineSink& sink) override {
     return post("/v1/resume", pause_json(call), sink);
+  }
+
+  Result<void> trace(const admin::Parameters& parameters, const LineSink& sink) override {
+    return get({"/v1/trace", parameters}, sink, kCountWithin);
+  }
+
+  Result<void> stats(const admin::Parameters& parameters, const LineSink& sink) override {
+    return get({"/v1/stats", parameters}, sink, kStatsWithin);
   }
 
   Result<void> explain_route(const std::string& address, const LineSink& sink) override {
@@ -247,6 +258,33 @@ class RowsSource : public QueueSource {
 
   Result<void> act(const ActCall&, const std::vector<std::string>&, const LineSink&) override {
     return needs_daemon();
+  }
+
+  Result<void> trace(const admin::Parameters& parameters, const LineSink& sink) override {
+    Result<admin::TraceRun> run = admin::TraceRun::parse(parameters, base::read_clocks().wall);
+    if (!run) return run.error();
+    while (run->request()) {
+      queue::Damaged damaged;
+      Result<queue::TracedPage> page = queue::trace(*rows_, *run->request(), damaged);
+      if (!page) return page.error();
+      run->take(*std::move(page), sink);
+    }
+    return {};
+  }
+
+  Result<void> stats(const admin::Parameters& parameters, const LineSink& sink) override {
+    Result<admin::StatsRun> run = admin::StatsRun::parse(parameters, base::read_clocks().wall);
+    if (!run) return run.error();
+    while (run->request()) {
+      queue::Damaged damaged;
+      const Result<std::optional<base::MessageId>> more = queue::walk_history(
+          *rows_, *run->request(),
+          [&run](const queue::TracedMessage& message) { run->count(message); }, damaged);
+      if (!more) return more.error();
+      run->counted(*more);
+    }
+    run->tell(sink);
+    return {};
   }
 
   Result<void> explain_route(const std::string&, const LineSink&) override {

@@ -73,6 +73,11 @@ class QueueSource {
   [[nodiscard]] virtual base::Result<void> act(const ActCall& call,
                                                const std::vector<std::string>& ids,
                                                const LineSink& sink) = 0;
+  // As admin::TraceRun and admin::StatsRun take and tell it.
+  [[nodiscard]] virtual base::Result<void> trace(const admin::Parameters& parameters,
+                                                 const LineSink& sink) = 0;
+  [[nodiscard]] virtual base::Result<void> stats(const admin::Parameters& parameters,
+                                                 const LineSink& sink) = 0;
   [[nodiscard]] virtual base::Result<void> explain_route(const std::string& address,
                                                          const LineSink& sink) = 0;
   // A line a pause; the line of the one that was set or ended. Only a daemon answers.

@@ -121,6 +121,12 @@ void read_delay_notice(Value& value, Draft& draft) {
   value.duration(draft.configuration.queue.delay_notice, {1min, 24h * 365});
 }
 
+void read_history_keep(Value& value, Draft& draft) {
+  queue::HistorySettings& history = draft.configuration.queue.history;
+  history.is_kept = value.node().type != Node::Type::Text || value.node().text != "off";
+  if (history.is_kept) value.duration(history.keep, {24h, 24h * 3650});
+}
+
 void read_admin_http(Value& value, Draft& draft) {
   std::string text;
   if (!value.text(text)) return;

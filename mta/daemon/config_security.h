@@ -16,6 +16,7 @@ void read_certificate_key(Value& value, Draft& draft);
 void read_mx_tls(Value& value, Draft& draft);
 void read_users(Value& value, Draft& draft);
 void read_delay_notice(Value& value, Draft& draft);
+void read_history_keep(Value& value, Draft& draft);
 void read_admin_http(Value& value, Draft& draft);
 // Of the last listener.
 void read_listener_tls(Value& value, Draft& draft);

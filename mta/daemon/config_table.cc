@@ -207,7 +207,7 @@ void read_servers(Value& value, Draft& draft) {
   }
 }
 
-constexpr std::array<Section, 14> kSections = {{
+constexpr std::array<Section, 15> kSections = {{
     {"", SectionKind::Top, "Keys before any section."},
     {"log", SectionKind::Table, "One line for each thing that happens to a message."},
     {"limits", SectionKind::Table, "What the daemon may use."},
@@ -227,6 +227,8 @@ constexpr std::array<Section, 14> kSections = {{
      "MX."},
     {"queue", SectionKind::Table, "How long and how often delivery is tried."},
     {"bounce", SectionKind::Table, "Reports about mail that could not be delivered."},
+    {"history", SectionKind::Table,
+     "What is kept of mail that has gone, for `rockdove trace` and `rockdove stats`."},
     {"admin", SectionKind::Table, "What tells how the daemon is, over HTTP."},
     {"dns", SectionKind::Table, "Who answers questions about names."},
 }};
@@ -519,6 +521,17 @@ constexpr std::
                     "At most so much of a message comes back in a report about it.",
                     [](Value& value, Draft& draft) {
                       value.size(draft.configuration.queue.bounce_returned, {0, 50 * kMega});
+                    }},
+
+                Key{"history", "keep", "duration, or \"off\"", "\"90d\"",
+                    "How long, since a message was accepted; at least a day. `\"off\"`: nothing is "
+                    "written from now on but what persons do.",
+                    read_history_keep},
+                Key{"history", "max_size", "size", "\"10G\"",
+                    "On disk, the index included, about; the oldest goes first.",
+                    [](Value& value, Draft& draft) {
+                      value.size(draft.configuration.queue.history.size_max,
+                                 {100 * kMega, 1000 * kTera});
                     }},
 
                 Key{"admin", "http", "address with port", "",

@@ -49,7 +49,6 @@ using base::Error;
 using base::Result;
 
 constexpr base::Duration kDrainTime = std::chrono::seconds(30);
-constexpr base::Duration kHistoryKept = std::chrono::hours(24 * 30);
 constexpr base::Duration kCertificatesEach = std::chrono::hours(24);  // looked at
 constexpr std::size_t kWorkWaitingMax = 1024;
 constexpr std::uint64_t kDescriptorsForOurselves = 200;  // files of the queue, sockets that listen
@@ -258,6 +257,7 @@ Result<void> Server::open_store() {
   };
   settings.state_dir = configuration_.state_dir;
   settings.min_free_disk = configuration_.queue.min_free_disk;
+  settings.is_indexed = configuration_.queue.history.is_kept;
   settings.warn = warn;
   settings.at_thread_start = [this] { return std::shared_ptr<void>(counters_.attach()); };
   // Postfix's log has a line for it.
@@ -415,8 +415,7 @@ void Server::listen(unsigned loop) {
 }
 
 void Server::run() {
-  store_->trim_history(base::read_clocks().wall - kHistoryKept);
-  base::Instant trim_at = base::read_clocks().instant + std::chrono::hours(1);
+  store_->trim_history(base::read_clocks().wall, configuration_.queue.history);
   base::Instant certificates_at = base::read_clocks().instant + kCertificatesEach;
   FreeMemory memory;
   while (true) {
@@ -430,9 +429,7 @@ void Server::run() {
       certificates_at = now.instant + kCertificatesEach;
       look_at_certificates();
     }
-    if (now.instant < trim_at) continue;
-    trim_at = now.instant + std::chrono::hours(1);
-    store_->trim_history(now.wall - kHistoryKept);
+    store_->trim_history(now.wall, configuration_.queue.history);
   }
   stop();
 }
@@ -496,6 +493,7 @@ Result<void> Server::replace_configuration() {
   addresses_->changed(**listeners);
   admin_addresses_.changed(**admin);
   store_->change_min_free_disk(configuration_.queue.min_free_disk);
+  store_->change_history(configuration_.queue.history);
   accounts_->reload(configuration_.users);
   const base::LogSettings log = configuration_.log;
   log_->change(log.level, log.format);

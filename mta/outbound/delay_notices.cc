@@ -107,6 +107,7 @@ void DelayNotices::tell(base::MessageId id) {
   std::vector<QueuedRelease> releases;
   for (Deferral& one : deferrals) {
     one.after.delay_told = true;
+    if (one.attempt) one.attempt->report = request.id;
     request.about.push_back(one.after);
     releases.push_back(release_of(id, one.after));
     env_.log.line(base::Level::Info, "delay told")

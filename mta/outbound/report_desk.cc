@@ -53,9 +53,10 @@ void count_failure(queue::Outcome how) {
   MTA_ASSERT(false);
 }
 
-// Each closes with its own last reply.
+// Each closes with its own last reply, and with the id of the report, if there is one.
 queue::Change ends(const queue::Message& message, const std::vector<EndedDelivery>& ended,
-                   queue::Outcome of_failures, base::WallTime now) {
+                   queue::Outcome of_failures, base::WallTime now, base::MessageId report,
+                   const queue::HistorySettings& history) {
   std::optional<queue::Change> change;
   for (const queue::Outcome how :
        {of_failures, queue::Outcome::Delivered, queue::Outcome::Expanded}) {
@@ -64,7 +65,10 @@ queue::Change ends(const queue::Message& message, const std::vector<EndedDeliver
       if (outcome_of(one.delivery, of_failures) == how) same.push_back(one.delivery);
     }
     if (same.empty()) continue;
-    queue::Change next = queue::ended(message, same, how, queue::Attempt{now, {}, {}, {}});
+    queue::Attempt attempt{now, {}, {}, {}};
+    attempt.report = report;
+    attempt.is_kept = history.is_kept;
+    queue::Change next = queue::ended(message, same, how, attempt);
     if (change) {
       change->join(std::move(next));
     } else {
@@ -137,8 +141,9 @@ void ReportDesk::end_untold(const queue::MessagePointer& message,
   for (const EndedDelivery& one : failed) {
     log_ended(*message, one, queue::Outcome::Unreported, std::nullopt);
   }
-  commit_ends(ends(*message, failed, queue::Outcome::Unreported, env_.now().wall), message, failed,
-              {}, [] {});
+  commit_ends(
+      ends(*message, failed, queue::Outcome::Unreported, env_.now().wall, {}, env_.queue.history),
+      message, failed, {}, [] {});
 }
 
 void ReportDesk::succeeded(const queue::MessagePointer& message, std::vector<EndedDelivery> ended) {
@@ -328,7 +333,9 @@ void ReportDesk::park(base::MessageId id, base::WallTime until) {
     const bool is_new = one.as_stored.final_status.empty();
     std::optional<queue::Attempt> attempt;
     if (is_new) {
-      attempt = queue::Attempt{now.wall, {}, after.last.host, after.last.reply, after.last.tls};
+      attempt = queue::Attempt{now.wall, after.last.took, after.last.host, after.last.reply,
+                               after.last.tls};
+      attempt->is_kept = env_.queue.history.is_kept;
     }
     std::vector<QueuedRelease> releases{{queue::queue_of(after), {{id, after.number}, after.due}}};
     env_.store.commit(env_.loop, queue::moved(*desk.message, one.as_stored, after, attempt),
@@ -449,17 +456,15 @@ void ReportDesk::report_with_body(const queue::MessagePointer& message, Reportin
   Addressee reader = addressee(*message, reporting);
   const queue::Outcome of_failures =
       reader.recipients.empty() ? queue::Outcome::Unreturnable : queue::Outcome::Bounced;
-  queue::Change change = ends(*message, ended, of_failures, now.wall);
+  const bool has_report = !reader.recipients.empty() && !reporting.are_named;
+  const base::MessageId report_id = has_report ? env_.ids.next(now.wall) : base::MessageId{};
+  queue::Change change =
+      ends(*message, ended, of_failures, now.wall, report_id, env_.queue.history);
   ReportMail report;
-  if (!reader.recipients.empty() && !reporting.are_named) {
-    ReportRequest request{*message,
-                          {},
-                          body,
-                          std::move(reader.to),
-                          std::move(reader.recipients),
-                          reader.kind,
-                          env_.ids.next(now.wall),
-                          now.wall};
+  if (has_report) {
+    ReportRequest request{
+        *message,    {},        body,    std::move(reader.to), std::move(reader.recipients),
+        reader.kind, report_id, now.wall};
     for (const EndedDelivery& one : ended) request.about.push_back(one.delivery);
     if (request.kind == queue::MessageKind::PostmasterReport) {
       std::erase_if(request.about, [](const queue::Delivery& one) { return !has_failed(one); });

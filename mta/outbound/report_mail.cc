@@ -170,6 +170,7 @@ ReportMail make_report_mail(const queue::QueueSettings& settings, const Outbound
   queue::Message& message = *mail.message;
   message.id = request.id;
   message.kind = request.kind;
+  message.about = original.id;
   message.accepted = request.now;
   message.header_block = text.header + "\r\n";
   message.body = std::make_shared<const std::string>(text.body);

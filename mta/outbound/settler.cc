@@ -94,9 +94,10 @@ void Settler::discard(const queue::Job& job) {
         .field("route", delivery.destination)
         .detail("delay", now.wall - job.message->accepted);
   }
-  commit(queue::ended(*job.message, job.deliveries, queue::Outcome::Discarded,
-                      queue::Attempt{now.wall, {}, "", ""}),
-         job.queue, std::move(releases));
+  queue::Attempt attempt{now.wall, {}, "", ""};
+  attempt.is_kept = env_.queue.history.is_kept;
+  commit(queue::ended(*job.message, job.deliveries, queue::Outcome::Discarded, attempt), job.queue,
+         std::move(releases));
 }
 
 std::vector<queue::Delivery> Settler::settle(JobReport report) {
@@ -108,6 +109,7 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
                         report.host,
                         {},
                         report.tls};
+  settlement.attempt.is_kept = env_.queue.history.is_kept;
   std::vector<queue::Delivery> again;
   for (DeliveryResult& result : results) {
     if (result.kind == Kind::TryAgainNow) {
@@ -155,7 +157,8 @@ void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {
     queue::Delivery after = result.delivery;
     after.final_status = success_status(result.reply);
     after.ending = *ending;
-    after.last = {settlement.now.wall, report.host, std::move(result.reply), report.tls};
+    after.last = {settlement.now.wall, report.host, std::move(result.reply), report.tls,
+                  settlement.attempt.took};
     settlement.to_report.push_back({std::move(after), std::move(result.delivery)});
     return;
   }
@@ -170,7 +173,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
   const base::Now now = settlement.now;
   queue::Delivery after = result.delivery;
   if (result.counted) ++after.attempts;
-  after.last = {now.wall, report.host, result.reply, report.tls};
+  after.last = {now.wall, report.host, result.reply, report.tls, settlement.attempt.took};
   const bool may_judge_age = env_.clocks.may_expire(now);
   // Also where the environment did not let us try: without an IPv6 route it never will.
   const bool is_final =

@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::size_t kGroupChangesMax = 64;
 constexpr base::Duration kProbeEvery = std::chrono::seconds(1);
+constexpr base::Duration kIndexEvery = std::chrono::seconds(60);
+constexpr base::Duration kIndexGrace = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -30,7 +32,7 @@ SimStore::~SimStore() {
 
 void SimStore::open() {
   rows_ = std::make_unique<tests::MemoryRows>(disk_);
-  ledger_ = std::make_unique<queue::Ledger>(*rows_);
+  ledger_ = std::make_unique<queue::Ledger>(*rows_, &fence_);
   const base::Result<void> opened = ledger_->open();
   MTA_ASSERT(opened.is_ok());
 }
@@ -143,6 +145,7 @@ void SimStore::end_group() {
     group_.clear();
   }
   write_chunks(std::nullopt);
+  if (rows_ != nullptr) index();
   post_answers();
   if (!commits_.empty() || !chunks_.empty()) want_write();
 }
@@ -338,6 +341,38 @@ void SimStore::read_report_state(base::Loop& loop, queue::MessageId id,
                                  queue::Done<queue::ReportState> done) {
   read(loop, std::move(done),
        [id](const queue::Rows& rows) { return queue::read_report_state(rows, id); });
+}
+
+void SimStore::trace(base::Loop& loop, queue::TraceRequest request,
+                     queue::Done<queue::TracedPage> done) {
+  read(loop, std::move(done), [this, request = std::move(request)](const queue::Rows& rows) {
+    queue::Damaged damaged;
+    base::Result<queue::TracedPage> page = queue::trace(rows, request, damaged);
+    for (const base::Error& error : damaged) agenda_.fail("damaged row: " + error.text());
+    return page;
+  });
+}
+
+void SimStore::walk_history(base::Loop& loop, queue::WalkRequest request,
+                            std::function<void(const queue::TracedMessage&)> visit,
+                            queue::Done<std::optional<base::MessageId>> done) {
+  read(loop, std::move(done), [request, visit = std::move(visit)](const queue::Rows& rows) {
+    queue::Damaged damaged;
+    return queue::walk_history(rows, request, visit, damaged);
+  });
+}
+
+// Between groups, where the real one does it on a thread of its own.
+void SimStore::index() {
+  if (agenda_.instant() < index_at_) return;
+  index_at_ = agenda_.instant() + kIndexEvery;
+  const base::WallTime closed = agenda_.now().wall - kIndexGrace;
+  const base::MessageId until{base::to_unix_milliseconds(std::max(closed, base::WallTime{})) << 20};
+  queue::Damaged damaged;
+  const base::Result<queue::Indexer::Step> step = indexer_.step(*rows_, until, damaged);
+  // On a full disk it tries again; a row that cannot be read is a fault of ours.
+  if (!step && !disk_.is_full()) agenda_.fail("indexing: " + step.error().text());
+  for (const base::Error& error : damaged) agenda_.fail("damaged row: " + error.text());
 }
 
 void SimStore::read_notes(base::Loop& loop, std::string kind,

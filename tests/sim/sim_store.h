@@ -13,8 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "queue/indexer.h"
 #include "queue/ledger.h"
 #include "queue/store.h"
+#include "queue/trace.h"
 #include "tests/sim/sim_loop.h"
 #include "tests/support/memory_rows.h"
 
@@ -89,6 +91,11 @@ class SimStore final : public queue::Store {
                          queue::Done<queue::ReportState> done) override;
   void read_notes(base::Loop& loop, std::string kind,
                   queue::Done<std::vector<queue::NotedRow>> done) override;
+  void trace(base::Loop& loop, queue::TraceRequest request,
+             queue::Done<queue::TracedPage> done) override;
+  void walk_history(base::Loop& loop, queue::WalkRequest request,
+                    std::function<void(const queue::TracedMessage&)> visit,
+                    queue::Done<std::optional<base::MessageId>> done) override;
 
  private:
   struct Commit {
@@ -111,6 +118,7 @@ class SimStore final : public queue::Store {
   void want_write();
   void start_group();
   void end_group();
+  void index();
   void write_chunks(std::optional<queue::MessageId> of);
   void fail(const base::Error& why);
   void try_reopen();
@@ -130,6 +138,9 @@ class SimStore final : public queue::Store {
   std::unique_ptr<tests::MemoryRows> rows_;  // null: a write has failed
   std::unique_ptr<queue::Ledger> ledger_;
   queue::MessageId highest_id_;
+  queue::IndexFence fence_;
+  queue::Indexer indexer_{fence_};
+  base::Instant index_at_{};
   std::deque<Commit> commits_;
   std::deque<Chunk> chunks_;
   std::vector<Commit> group_;

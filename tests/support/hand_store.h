@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "queue/store.h"
+#include "queue/trace.h"
 
 namespace rockdove::tests {
 
@@ -79,6 +80,13 @@ class HandStore : public queue::Store {
 
   void read_notes(base::Loop& /*loop*/, std::string /*kind*/,
                   queue::Done<std::vector<queue::NotedRow>> /*done*/) override {}
+
+  void trace(base::Loop& /*loop*/, queue::TraceRequest /*request*/,
+             queue::Done<queue::TracedPage> /*done*/) override {}
+
+  void walk_history(base::Loop& /*loop*/, queue::WalkRequest /*request*/,
+                    std::function<void(const queue::TracedMessage&)> /*visit*/,
+                    queue::Done<std::optional<base::MessageId>> /*done*/) override {}
 
   // Ends the oldest commit.
   void end_commit(base::Result<void> result) {

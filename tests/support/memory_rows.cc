@@ -1,9 +1,11 @@
 #include "tests/support/memory_rows.h"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
 #include "mta/base/assert.h"
+#include "queue/index.h"
 
 namespace rockdove::tests {
 
@@ -15,8 +17,9 @@ namespace {
 
 class MemoryCursor final : public queue::RowCursor {
  public:
-  MemoryCursor(const MemoryDisk::Family& rows, std::string_view prefix)
-      : rows_(rows), prefix_(prefix), at_(rows.end()) {}
+  // No row at `end` or behind it; "": no such end.
+  MemoryCursor(const MemoryDisk::Family& rows, std::string_view prefix, std::string_view end)
+      : rows_(rows), prefix_(prefix), end_(end), at_(rows.end()) {}
 
   void seek(std::string_view key) override {
     at_ = rows_.lower_bound(key < prefix_ ? std::string_view(prefix_) : key);
@@ -28,7 +31,8 @@ class MemoryCursor final : public queue::RowCursor {
   }
 
   [[nodiscard]] bool is_valid() const override {
-    return at_ != rows_.end() && at_->first.starts_with(prefix_);
+    return at_ != rows_.end() && at_->first.starts_with(prefix_) &&
+           (end_.empty() || at_->first < end_);
   }
 
   [[nodiscard]] std::string_view key() const override { return at_->first; }
@@ -40,6 +44,7 @@ class MemoryCursor final : public queue::RowCursor {
  private:
   const MemoryDisk::Family& rows_;
   std::string prefix_;
+  std::string end_;
   MemoryDisk::Family::const_iterator at_;
 };
 
@@ -62,7 +67,12 @@ class MemoryView final : public queue::RowView {
 
   [[nodiscard]] std::unique_ptr<queue::RowCursor> cursor(queue::Family family,
                                                          std::string_view prefix) const override {
-    return std::make_unique<MemoryCursor>(disk_.rows(family), prefix);
+    return std::make_unique<MemoryCursor>(disk_.rows(family), prefix, "");
+  }
+
+  [[nodiscard]] std::unique_ptr<queue::RowCursor> range(queue::Family family,
+                                                        std::string_view end) const override {
+    return std::make_unique<MemoryCursor>(disk_.rows(family), "", end);
   }
 
   [[nodiscard]] Result<std::optional<std::string>> last_key(queue::Family family) const override {
@@ -96,7 +106,9 @@ void MemoryDisk::crash(std::size_t unsynced_kept) {
 bool MemoryDisk::is_empty_but_meta() const {
   for (std::size_t family = 0; family < queue::kFamilies; ++family) {
     const queue::Family which = static_cast<queue::Family>(family);
-    if (which == queue::Family::Meta || which == queue::Family::History) continue;
+    const bool stays = which == queue::Family::Meta || which == queue::Family::History ||
+                       which == queue::Family::Index;
+    if (stays) continue;
     if (!families_[family].empty()) return false;
   }
   return true;
@@ -152,6 +164,50 @@ Result<void> MemoryRows::trim_history(std::string_view below_key) {
   const std::unique_lock lock(disk_.mutex_);
   MemoryDisk::Family& history = disk_.families_[static_cast<std::size_t>(queue::Family::History)];
   history.erase(history.begin(), history.lower_bound(below_key));
+  history_floor_ = std::max(history_floor_, std::string(below_key));
+  return {};
+}
+
+// What is not synced is undone row by row and never touches these, so they count as synced.
+Result<void> MemoryRows::ingest(const queue::IndexRows& rows) {
+  const std::lock_guard turn(disk_.turnstile_);
+  const std::unique_lock lock(disk_.mutex_);
+  if (disk_.writes_left_ == 0) return Error("No space left on device");
+  if (disk_.writes_left_ != std::numeric_limits<std::size_t>::max()) --disk_.writes_left_;
+  MemoryDisk::Family& index = disk_.families_[static_cast<std::size_t>(queue::Family::Index)];
+  std::string last;
+  for (std::optional<queue::IndexRow> row = rows(); row; row = rows()) {
+    MTA_ASSERT(row->key > last);
+    last = row->key;
+    if (row->is_removal) {
+      index.erase(last);
+    } else {
+      index.insert_or_assign(last, std::string(row->value));
+    }
+  }
+  return {};
+}
+
+Result<std::string> MemoryRows::history_cut(std::uint64_t octets_max) const {
+  const std::shared_lock lock(disk_.mutex_);
+  std::uint64_t octets = 0;
+  for (const auto& [key, value] : disk_.rows(queue::Family::Index)) {
+    octets += key.size() + value.size();
+  }
+  const MemoryDisk::Family& history = disk_.rows(queue::Family::History);
+  for (auto row = history.rbegin(); row != history.rend(); ++row) {
+    octets += row->first.size() + row->second.size();
+    if (octets > octets_max) return row->first + '\0';
+  }
+  return std::string();
+}
+
+Result<void> MemoryRows::collect_garbage(Urgency urgency) {
+  if (urgency == Urgency::Idle) return {};
+  const std::unique_lock lock(disk_.mutex_);
+  std::erase_if(
+      disk_.families_[static_cast<std::size_t>(queue::Family::Index)],
+      [this](const auto& row) { return queue::is_index_row_below(row.first, history_floor_); });
   return {};
 }
 

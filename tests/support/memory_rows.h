@@ -89,15 +89,18 @@ class MemoryRows final : public queue::Rows {
 
   [[nodiscard]] bool is_stalled() const override { return false; }
 
-  [[nodiscard]] queue::Result<void> collect_garbage(Urgency) override { return {}; }
+  [[nodiscard]] queue::Result<void> collect_garbage(Urgency urgency) override;
 
+  [[nodiscard]] queue::Result<void> ingest(const queue::IndexRows& rows) override;
   [[nodiscard]] queue::Result<void> trim_history(std::string_view below_key) override;
+  [[nodiscard]] queue::Result<std::string> history_cut(std::uint64_t octets_max) const override;
 
  private:
   void apply(std::span<const queue::RowOperations* const> batch);
 
   MemoryDisk& disk_;
   bool has_failed_ = false;
+  std::string history_floor_;
 };
 
 }  // namespace rockdove::tests

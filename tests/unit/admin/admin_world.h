@@ -15,6 +15,7 @@
 
 #include "mta/admin/control_server.h"
 #include "mta/http/client_conversation.h"
+#include "queue/trace.h"
 
 namespace rockdove::test {
 
@@ -81,6 +82,32 @@ class ListedStore : public queue::Store {
   void read_report_state(base::Loop&, base::MessageId, queue::Done<queue::ReportState>) override {}
 
   void read_notes(base::Loop&, std::string, queue::Done<std::vector<queue::NotedRow>>) override {}
+
+  void trace(base::Loop& loop, queue::TraceRequest request,
+             queue::Done<queue::TracedPage> done) override {
+    loop.post([this, request = std::move(request), done = std::move(done)]() mutable {
+      done(on_trace ? on_trace(request) : base::Result<queue::TracedPage>(queue::TracedPage{}));
+    });
+  }
+
+  void walk_history(base::Loop& loop, queue::WalkRequest request,
+                    std::function<void(const queue::TracedMessage&)> visit,
+                    queue::Done<std::optional<base::MessageId>> done) override {
+    loop.post([this, request, visit = std::move(visit), done = std::move(done)]() mutable {
+      std::uint32_t seen = 0;
+      for (const queue::TracedMessage& message : walked) {
+        if (message.id < request.from || message.id >= request.until) continue;
+        if (seen++ == walked_at_once) return done(std::optional<base::MessageId>(message.id));
+        visit(message);
+      }
+      done(std::optional<base::MessageId>());
+    });
+  }
+
+  // What trace() and walk_history() find.
+  std::function<base::Result<queue::TracedPage>(const queue::TraceRequest&)> on_trace;
+  std::vector<queue::TracedMessage> walked;
+  std::uint32_t walked_at_once = 2;
 
   void list(base::Loop& loop, queue::ListRequest request,
             queue::Done<queue::ListedPage> done) override {

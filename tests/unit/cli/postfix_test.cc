@@ -75,6 +75,10 @@ class ToldSource : public QueueSource {
     return {};
   }
 
+  Result<void> trace(const admin::Parameters&, const LineSink&) override { return {}; }
+
+  Result<void> stats(const admin::Parameters&, const LineSink&) override { return {}; }
+
   Result<void> explain_route(const std::string&, const LineSink&) override { return {}; }
 
  private:

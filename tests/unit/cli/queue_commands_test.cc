@@ -54,6 +54,16 @@ class ToldSource : public QueueSource {
     return {};
   }
 
+  Result<void> trace(const admin::Parameters& parameters, const LineSink& sink) override {
+    asked = parameters;
+    return answer(sink);
+  }
+
+  Result<void> stats(const admin::Parameters& parameters, const LineSink& sink) override {
+    asked = parameters;
+    return answer(sink);
+  }
+
   Result<void> count(const ActCall&, const admin::Parameters& filter,
                      const LineSink& sink) override {
     asked = filter;

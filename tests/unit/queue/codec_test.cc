@@ -7,6 +7,7 @@
 #include "tests/unit/queue/sample_mail.h"
 
 using namespace rockdove;
+using namespace std::chrono_literals;
 using namespace rockdove::queue;
 using namespace rockdove::tests;
 
@@ -26,6 +27,7 @@ Message odd_message() {
   message.returned = mail::ReturnContent::Headers;
   message.client.user = "scanner";
   message.client.tls = "TLSv1.3 TLS_AES_128_GCM_SHA256";
+  message.about = sample_id(4);
   message.header_block.append(std::string(100'000, 'x'));
   return message;
 }
@@ -39,7 +41,7 @@ Delivery odd_delivery() {
   delivery.uncertain = 1;
   delivery.crashes = 2;
   delivery.hold_reason = "operator";
-  delivery.last = {kSampleTime, "mx[192.0.2.1]:25", "451 4.7.1 Later\xFE", "TLSv1.2 X"};
+  delivery.last = {kSampleTime, "mx[192.0.2.1]:25", "451 4.7.1 Later\xFE", "TLSv1.2 X", 1500ms};
   delivery.final_status = "5.1.1";
   delivery.ending = Ending::Relayed;
   delivery.notify.success = true;
@@ -75,6 +77,7 @@ TEST_CASE("codec: a message reads back as it was written") {
   CHECK(read->returned == mail::ReturnContent::Headers);
   CHECK(read->client.user == "scanner");
   CHECK(read->client.tls == written.client.tls);
+  CHECK(read->about == sample_id(4));
   CHECK(read->body == nullptr);
 }
 
@@ -159,7 +162,34 @@ TEST_CASE("codec: a closing record keeps who sent what to whom, and how it was s
   CHECK(step->client_user == "scanner");
   CHECK(step->client_tls == "TLSv1.2 IN");
   CHECK(step->tls == "TLSv1.3 OUT");
-  CHECK(octets.find("<1@here.example>") != std::string::npos);
+  CHECK(step->message_id_field == "<1@here.example>");
+  CHECK(step->outcome == Outcome::Bounced);
+  CHECK(step->took == 12ms);
+  CHECK(step->client_address == message.client.address);
+  CHECK(step->client_helo == "client.example");
+  CHECK(step->client_listener == "lan");
+  CHECK(step->accepted == message.accepted);
+  CHECK(step->octets == message.header_block.size() + message.body_octets);
+}
+
+TEST_CASE("codec: a closing record names its report, and a report's what it is about") {
+  Message message = sample_message(5);
+  message.kind = MessageKind::Report;
+  message.about = sample_id(4);
+  Attempt attempt{kSampleTime, {}, "", ""};
+  attempt.report = sample_id(6);
+  std::string octets;
+  encode_closing(message, odd_delivery(), Outcome::Bounced, attempt, octets);
+  const Result<HistoryStep> step =
+      decode_step({{message.id, 9}, kSampleTime, HistoryKind::Closing}, octets);
+  REQUIRE(step);
+  CHECK(step->kind == MessageKind::Report);
+  CHECK(step->about == sample_id(4));
+  CHECK(step->report == sample_id(6));
+  CHECK(step->status == "5.1.1");
+  CHECK(step->original_recipient == "rfc822;Bob+9@example.net");
+  CHECK(step->took == 1500ms);  // of the attempt whose reply it is
+  CHECK(step->attempts == 3);
 }
 
 TEST_CASE("codec: damaged rows are errors that name the row, and never crash") {

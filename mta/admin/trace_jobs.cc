@@ -1,0 +1,105 @@
+#include "mta/admin/trace_jobs.h"
+
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "mta/admin/trace_text.h"
+
+namespace rockdove::admin {
+
+using base::Result;
+
+namespace {
+
+class TraceJob : public std::enable_shared_from_this<TraceJob> {
+ public:
+  TraceJob(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange, TraceRun run)
+      : loop_(loop), store_(store), exchange_(std::move(exchange)), run_(std::move(run)) {}
+
+  void next_page() {
+    store_.trace(loop_, *run_.request(),
+                 [self = shared_from_this()](Result<queue::TracedPage> page) {
+                   self->on_page(std::move(page));
+                 });
+  }
+
+ private:
+  void on_page(Result<queue::TracedPage> page) {
+    if (exchange_->is_gone()) return;
+    if (!page) {
+      if (started_) {
+        exchange_->break_off();
+      } else {
+        exchange_->refuse(500, page.error().text());
+      }
+      return;
+    }
+    if (!std::exchange(started_, true)) exchange_->start();
+    run_.take(*std::move(page), [this](std::string_view line) { exchange_->line(line); });
+    if (!run_.request()) {
+      exchange_->end();
+      return;
+    }
+    exchange_->when_room([self = shared_from_this()] { self->next_page(); });
+  }
+
+  base::Loop& loop_;
+  queue::Store& store_;
+  const std::shared_ptr<Exchange> exchange_;
+  TraceRun run_;
+  bool started_ = false;
+};
+
+class StatsJob : public std::enable_shared_from_this<StatsJob> {
+ public:
+  StatsJob(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange, StatsRun run)
+      : loop_(loop), store_(store), exchange_(std::move(exchange)), run_(std::move(run)) {}
+
+  // The store's thread counts, and nobody else looks meanwhile.
+  void next_page() {
+    store_.walk_history(
+        loop_, *run_.request(),
+        [self = shared_from_this()](const queue::TracedMessage& message) {
+          self->run_.count(message);
+        },
+        [self = shared_from_this()](Result<std::optional<base::MessageId>> more) {
+          self->on_page(more);
+        });
+  }
+
+ private:
+  void on_page(const Result<std::optional<base::MessageId>>& more) {
+    if (exchange_->is_gone()) return;
+    if (!more) {
+      exchange_->refuse(500, more.error().text());
+      return;
+    }
+    run_.counted(*more);
+    if (run_.request()) return next_page();
+    exchange_->start();
+    run_.tell([this](std::string_view line) { exchange_->line(line); });
+    exchange_->end();
+  }
+
+  base::Loop& loop_;
+  queue::Store& store_;
+  const std::shared_ptr<Exchange> exchange_;
+  StatsRun run_;
+};
+
+}  // namespace
+
+void start_trace(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange) {
+  Result<TraceRun> run = TraceRun::parse(exchange->target().parameters, loop.now().wall);
+  if (!run) return exchange->refuse(400, run.error().text());
+  std::make_shared<TraceJob>(loop, store, std::move(exchange), *std::move(run))->next_page();
+}
+
+void start_stats(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange) {
+  Result<StatsRun> run = StatsRun::parse(exchange->target().parameters, loop.now().wall);
+  if (!run) return exchange->refuse(400, run.error().text());
+  std::make_shared<StatsJob>(loop, store, std::move(exchange), *std::move(run))->next_page();
+}
+
+}  // namespace rockdove::admin

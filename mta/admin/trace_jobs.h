@@ -1,0 +1,18 @@
+// GET /v1/trace and GET /v1/stats: answers that take many steps, page by page from the store, with
+// a pause whenever the client does not keep up. Each lives as long as its callbacks and ends early
+// when the client has gone.
+#pragma once
+
+#include <memory>
+
+#include "mta/admin/exchange.h"
+#include "mta/base/loop.h"
+#include "queue/store.h"
+
+namespace rockdove::admin {
+
+// The parameters of the request say what is asked for (trace_text.h).
+void start_trace(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange);
+void start_stats(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange);
+
+}  // namespace rockdove::admin

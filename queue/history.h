@@ -1,0 +1,93 @@
+// Everything that is known of a message, whether it still waits or has gone: its rows in `messages`
+// and `deliveries` and its records in `history`, as one value, and a walk over all messages in the
+// order of their ids. The index, `rockdove trace` and `rockdove stats` are made from these.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "queue/reading.h"
+#include "queue/rows.h"
+#include "queue/store.h"
+#include "queue/types.h"
+
+namespace rockdove::queue {
+
+inline constexpr std::uint32_t kTracedStepsMax = 1000;  // of one message; the rest is counted
+
+struct TracedDelivery {
+  std::uint32_t number = 0;
+  std::string recipient;            // "" when only attempts are left of it
+  std::string original_recipient;   // as in Delivery
+  std::optional<Delivery> waiting;  // as it stands in the queue; none: it is not there
+  std::optional<Outcome> outcome;   // how it ended; none: it has not
+  WallTime ended{};                 // with an outcome
+  std::uint32_t deferrals = 0;      // attempts that left it waiting
+  std::vector<HistoryStep> steps;   // by time
+};
+
+struct TracedMessage {
+  MessageId id;
+  bool is_whole = false;  // false: neither its row nor a closing record was found, only attempts
+  MessageKind kind = MessageKind::Ordinary;
+  MessageId about{};  // of a report: the message it tells of
+  std::string sender;
+  Client client;
+  WallTime accepted;
+  std::uint64_t octets = 0;
+  std::string message_id_field;
+  std::vector<TracedDelivery> deliveries;  // by number
+  std::uint32_t steps_left_out = 0;
+  std::vector<TracedMessage> reports;  // that its steps name; filled by trace() alone
+};
+
+// How much of a message is read.
+enum class Depth : std::uint8_t {
+  Facts,  // no steps
+  Steps,
+};
+
+// Goes over all messages with ids from `from` to below `until`, each once.
+class HistoryWalk {
+ public:
+  // `view` and `damaged` outlive it. Damaged rows are left out and told.
+  HistoryWalk(const RowView& view, MessageId from, MessageId until, Depth depth, Damaged& damaged);
+
+  // nullopt: that was the last one.
+  [[nodiscard]] Result<std::optional<TracedMessage>> next();
+
+ private:
+  void add_message(MessageId id, TracedMessage& traced);
+  void add_deliveries(MessageId id, TracedMessage& traced);
+  void add_history(MessageId id, TracedMessage& traced);
+  void add_step(HistoryStep step, TracedMessage& traced);
+
+  const Depth depth_;
+  Damaged& damaged_;
+  std::uint32_t steps_ = 0;  // of the message that is being read
+  std::unique_ptr<RowCursor> messages_;
+  std::unique_ptr<RowCursor> deliveries_;
+  std::unique_ptr<RowCursor> history_;
+};
+
+struct WalkRequest {
+  MessageId from;
+  MessageId until;
+  std::uint32_t messages_max = 20'000;  // looked at in one call; bounds a call's time
+};
+
+// Calls `visit` for each message of the request, oldest first, without what has been trimmed.
+// Answers with where to go on; none: that was all.
+[[nodiscard]] Result<std::optional<MessageId>> walk_history(
+    const Rows& rows, const WalkRequest& request,
+    const std::function<void(const TracedMessage&)>& visit, Damaged& damaged);
+
+// nullopt: nothing is known of it.
+[[nodiscard]] Result<std::optional<TracedMessage>> read_traced(const RowView& view, MessageId id,
+                                                               Depth depth, Damaged& damaged);
+
+}  // namespace rockdove::queue

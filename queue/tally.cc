@@ -1,0 +1,194 @@
+#include "queue/tally.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <ctime>
+#include <limits>
+#include <unordered_set>
+#include <utility>
+
+#include "mta/base/text.h"
+#include "queue/index.h"
+
+namespace rockdove::queue {
+namespace {
+
+void add_counts(TallyLine& to, const TallyLine& from) {
+  to.messages += from.messages;
+  to.octets += from.octets;
+  to.recipients += from.recipients;
+  to.delivered += from.delivered;
+  to.bounced += from.bounced;
+  to.discarded += from.discarded;
+  to.deleted += from.deleted;
+  to.waiting += from.waiting;
+  to.deferrals += from.deferrals;
+  to.delays.add(from.delays);
+}
+
+std::string destination_of(const TracedDelivery& delivery) {
+  const std::string_view domain = domain_of(delivery.recipient);
+  return domain.empty() ? "(local)" : base::lower_case(domain);
+}
+
+bool counts(const TracedDelivery& delivery) {
+  if (delivery.outcome == Outcome::Expanded) return false;
+  const bool is_alias = delivery.waiting && delivery.waiting->ending == Ending::Expanded &&
+                        !delivery.waiting->final_status.empty();
+  return !is_alias;
+}
+
+}  // namespace
+
+void DelayCounts::add(base::Duration delay) {
+  if (counts_.empty()) counts_.resize(kOctaves * kPartsOfOctave);
+  const auto value = static_cast<std::uint64_t>(std::max<std::int64_t>(1, delay.count()));
+  const std::size_t octave = std::bit_width(value) - 1;
+  // The three bits behind the highest one.
+  const std::size_t part =
+      (octave >= 3 ? value >> (octave - 3) : value << (3 - octave)) & (kPartsOfOctave - 1);
+  const std::size_t place = std::min(octave * kPartsOfOctave + part, counts_.size() - 1);
+  if (counts_[place] != std::numeric_limits<std::uint32_t>::max()) ++counts_[place];
+  ++total_;
+}
+
+void DelayCounts::add(const DelayCounts& other) {
+  if (other.counts_.empty()) return;
+  if (counts_.empty()) counts_.resize(kOctaves * kPartsOfOctave);
+  for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+  total_ += other.total_;
+}
+
+std::optional<base::Duration> DelayCounts::percentile(unsigned percent) const {
+  if (total_ == 0) return std::nullopt;
+  const std::uint64_t wanted = std::max<std::uint64_t>(1, (total_ * percent + 99) / 100);
+  std::uint64_t seen = 0;
+  for (std::size_t place = 0; place < counts_.size(); ++place) {
+    seen += counts_[place];
+    if (seen < wanted) continue;
+    const double octave = std::ldexp(1.0, static_cast<int>(place / kPartsOfOctave));
+    const double part = 1.0 + (static_cast<double>(place % kPartsOfOctave) + 0.5) / kPartsOfOctave;
+    return base::Duration(static_cast<std::int64_t>(octave * part));
+  }
+  return std::nullopt;
+}
+
+std::string Tally::name_of(const TracedMessage& message) const {
+  char text[32] = {};
+  switch (by_) {
+    case TallyBy::Hour: {
+      const std::tm parts = local_time_(message.accepted);
+      std::strftime(text, sizeof(text), "%Y-%m-%dT%H:00", &parts);
+      return text;
+    }
+    case TallyBy::Day: {
+      const std::tm parts = local_time_(message.accepted);
+      std::strftime(text, sizeof(text), "%Y-%m-%d", &parts);
+      return text;
+    }
+    case TallyBy::Sender:
+      return message.sender.empty() ? "<>" : base::lower_case(message.sender);
+    case TallyBy::Client:
+      return message.client.listener.empty() ? "rockdove"
+                                             : base::format_ip_address(message.client.address);
+    case TallyBy::Destination:
+      break;
+  }
+  return {};
+}
+
+TallyLine& Tally::line(const std::string& name) {
+  const auto found = lines_.find(name);
+  if (found != lines_.end()) return found->second;
+  if (lines_.size() >= 2 * names_max_) forget_small();
+  TallyLine& line = lines_[name];
+  line.name = name;
+  return line;
+}
+
+void Tally::forget_small() {
+  std::vector<std::pair<std::uint64_t, const std::string*>> sizes;
+  sizes.reserve(lines_.size());
+  for (const auto& [name, line] : lines_) sizes.emplace_back(line.recipients, &name);
+  const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(names_max_);
+  std::nth_element(sizes.begin(), middle, sizes.end(),
+                   [](const auto& one, const auto& other) { return one.first > other.first; });
+  std::vector<std::string> small;
+  for (auto one = middle; one != sizes.end(); ++one) small.push_back(*one->second);
+  for (const std::string& name : small) {
+    const auto found = lines_.find(name);
+    add_counts(others_, found->second);
+    lines_.erase(found);
+    ++names_left_out_;
+  }
+}
+
+void Tally::add_delivery(TallyLine& line, const TracedMessage& message,
+                         const TracedDelivery& delivery) {
+  ++line.recipients;
+  line.deferrals += delivery.deferrals;
+  if (!delivery.outcome) {
+    ++line.waiting;
+    return;
+  }
+  switch (*delivery.outcome) {
+    case Outcome::Delivered:
+      ++line.delivered;
+      line.delays.add(delivery.ended - message.accepted);
+      return;
+    case Outcome::Bounced:
+    case Outcome::Unreturnable:
+    case Outcome::Unreported:
+      ++line.bounced;
+      return;
+    case Outcome::Discarded:
+      ++line.discarded;
+      return;
+    case Outcome::Deleted:
+      ++line.deleted;
+      return;
+    case Outcome::Expanded:
+      return;
+  }
+}
+
+void Tally::add(const TracedMessage& message) {
+  if (!message.is_whole) return;
+  const auto add_message = [&message](TallyLine& line) {
+    ++line.messages;
+    line.octets += message.octets;
+  };
+  if (by_ != TallyBy::Destination) {
+    TallyLine& line = this->line(name_of(message));
+    add_message(line);
+    for (const TracedDelivery& delivery : message.deliveries) {
+      if (counts(delivery)) add_delivery(line, message, delivery);
+    }
+    return;
+  }
+  std::unordered_set<std::string> seen;
+  for (const TracedDelivery& delivery : message.deliveries) {
+    if (!counts(delivery)) continue;
+    const std::string destination = destination_of(delivery);
+    TallyLine& line = this->line(destination);
+    add_delivery(line, message, delivery);
+    if (seen.insert(destination).second) add_message(line);
+  }
+}
+
+std::vector<TallyLine> Tally::lines() const {
+  std::vector<TallyLine> all;
+  all.reserve(lines_.size());
+  for (const auto& [name, line] : lines_) all.push_back(line);
+  const bool is_by_time = by_ == TallyBy::Hour || by_ == TallyBy::Day;
+  std::sort(all.begin(), all.end(), [is_by_time](const TallyLine& one, const TallyLine& other) {
+    if (!is_by_time && one.recipients != other.recipients) {
+      return one.recipients > other.recipients;
+    }
+    return one.name < other.name;
+  });
+  return all;
+}
+
+}  // namespace rockdove::queue
