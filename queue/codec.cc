@@ -76,6 +76,19 @@ void append_record(const google::protobuf::MessageLite& record, std::string& oct
   MTA_ASSERT(record.AppendToString(&octets));
 }
 
+// Of the value of a field, which may begin on a line of its own: Exchange folds long ones so
+// (RFC 5322 §2.2.3).
+std::string_view first_line_of_value(std::string_view value) {
+  constexpr std::size_t kLineOctetsMax = 998;  // RFC 5322 §2.1.1
+  for (;;) {
+    const std::size_t end = value.find('\n');
+    const std::string_view line = base::trimmed(value.substr(0, std::min(end, kLineOctetsMax)));
+    if (!line.empty() || end == std::string_view::npos) return line;
+    value.remove_prefix(end + 1);
+    if (value.empty() || (value.front() != ' ' && value.front() != '\t')) return {};
+  }
+}
+
 // Of record::Delivery::notify.
 constexpr std::uint32_t kNever = 1;
 constexpr std::uint32_t kSuccess = 2;
@@ -154,8 +167,7 @@ std::string_view message_id_field(std::string_view header_block) {
   constexpr std::string_view kName = "message-id:";
   for (std::size_t at = 0; at < header_block.size();) {
     if (base::starts_with_ignoring_case(header_block.substr(at), kName)) {
-      const std::string_view rest = header_block.substr(at + kName.size());
-      return base::trimmed(rest.substr(0, std::min<std::size_t>(rest.find('\n'), 998)));
+      return first_line_of_value(header_block.substr(at + kName.size()));
     }
     const std::size_t end = header_block.find('\n', at);
     if (end == std::string_view::npos) break;

@@ -41,7 +41,7 @@ void encode_closing(const Message& message, const Delivery& delivery, Outcome ho
 // "delivered", "bounced", …: written into history, logs and --json.
 [[nodiscard]] std::string_view outcome_name(Outcome outcome);
 
-// The text of the Message-ID field, "" if the header block has none that is on one line.
+// The text of the Message-ID field, its first 998 octets at most; "" if the header block has none.
 [[nodiscard]] std::string_view message_id_field(std::string_view header_block);
 
 }  // namespace rockdove::queue

@@ -31,7 +31,6 @@ constexpr std::size_t kGroupOctetsMax = 4 * 1024 * 1024;
 constexpr std::size_t kInboxOctetsMax = 64 * 1024 * 1024;
 constexpr std::chrono::milliseconds kChunkTimeMax{50};
 constexpr std::chrono::seconds kBetweenCollections{10};
-constexpr std::chrono::hours kBetweenTrims{1};  // of what is too old
 constexpr std::size_t kProbeOctets = 64 * 1024;
 
 base::Instant clock_now() {
@@ -118,11 +117,6 @@ StoreStatistics Committer::statistics() const {
           std::chrono::nanoseconds(write_nanoseconds_.load()),
           inbox_octets_.load(),
           disk_free_.load()};
-}
-
-void Committer::trim_history(WallTime older_than, std::uint64_t octets_max) {
-  history_octets_max_.store(octets_max);
-  trim_older_than_.store(older_than.time_since_epoch().count());
 }
 
 void Committer::run() {
@@ -441,38 +435,16 @@ void Committer::keep_house(Work work) {
     return replace_rows(*failure);
   }
   look_at_disk();
-  if (const std::int64_t older = trim_older_than_.exchange(0); older != 0) {
-    const MessageId below{static_cast<std::uint64_t>(older) << 20};
-    if (const Result<void> noted = trim(below); !noted) return replace_rows(noted.error());
+  if (const std::uint64_t floor = floor_wanted_.exchange(0); floor != 0) {
+    if (const Result<void> noted = ledger_->note_trim(MessageId{floor}); !noted) {
+      return replace_rows(noted.error());
+    }
   }
   const bool is_full = is_disk_full_.load(std::memory_order_relaxed);
   if ((work == Work::None || is_full) && now - collected_ >= kBetweenCollections && idle_) {
     collected_ = now;
     idle_(is_full ? Rows::Urgency::DiskFillsUp : Rows::Urgency::Idle);
   }
-}
-
-// An error is one of the rows: they take no more writes.
-Result<void> Committer::trim(MessageId below) {
-  Rows& rows = *rows_.writers();
-  const Result<std::string> cut = rows.history_cut(history_octets_max_.load());
-  if (!cut) {
-    warn(cut.error().text());
-    return {};
-  }
-  const bool is_too_large = !cut->empty();
-  if (is_too_large) {
-    // Readers skip whole messages, so the one at the cut goes as well.
-    const auto last = parse_message_key(std::string_view(*cut).substr(0, 8));
-    if (last) below = std::max(below, MessageId{last->value + 1});
-  }
-  if (below.made_at() < trimmed_below_.made_at() + kBetweenTrims && !is_too_large) return {};
-  if (Result<void> noted = ledger_->note_trim(below); !noted) return noted;
-  trimmed_below_ = below;
-  if (const Result<void> trimmed = rows.trim_history(message_key(below)); !trimmed) {
-    warn(trimmed.error().text());
-  }
-  return {};
 }
 
 void Committer::look_at_disk() {

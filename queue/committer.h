@@ -35,6 +35,9 @@ struct StoreSettings {
   base::Duration housekeeping = std::chrono::seconds(1);  // between probes, and looks at the disk
   base::Duration busy_after = std::chrono::seconds(5);  // that a change waited, nobody may add more
   bool is_indexed = true;                                 // whether the history's index is made
+  base::Duration index_each = std::chrono::seconds(60);   // or when very many messages have come
+  // Below which id the stretches of ids are closed that the index takes up; empty: by the clock.
+  std::function<MessageId()> closed_below;
   // Told what an operator should know; from any of the store's threads. May be empty.
   std::function<void(std::string_view)> warn;
   // Called on the committer's thread; what it returns lives as long as the thread. May be empty.
@@ -101,9 +104,8 @@ class Committer {
 
   [[nodiscard]] MessageId highest_id() const { return highest_id_; }
 
-  // History of messages that were accepted before goes with the next housekeeping, and the oldest
-  // of what takes more than so many octets with its index. To be asked for every minute or so.
-  void trim_history(WallTime older_than, std::uint64_t octets_max);
+  // Any thread: from which id on there is history is noted with the next housekeeping.
+  void note_history_floor(MessageId floor) { floor_wanted_.store(floor.value); }
 
   // Any thread.
   [[nodiscard]] IndexFence& index_fence() { return fence_; }
@@ -129,7 +131,6 @@ class Committer {
   void note_oldest();
   void keep_house(Work work);
   void look_at_disk();
-  [[nodiscard]] Result<void> trim(MessageId below);
   void warn(std::string_view text) const;
   void tell_gone() const;
 
@@ -153,8 +154,7 @@ class Committer {
   std::atomic<bool> has_failed_ = false;
   std::atomic<bool> is_disk_full_ = false;
   std::atomic<std::uint64_t> disk_free_ = 0;
-  std::atomic<std::int64_t> trim_older_than_ = 0;  // milliseconds since 1970; 0: nothing to trim
-  std::atomic<std::uint64_t> history_octets_max_ = 0;
+  std::atomic<std::uint64_t> floor_wanted_ = 0;  // 0: it stays as it is
   std::atomic<std::uint64_t> changes_ = 0;
   std::atomic<std::uint64_t> groups_ = 0;
   std::atomic<std::uint64_t> chunks_count_ = 0;
@@ -168,7 +168,6 @@ class Committer {
   };
 
   IndexFence fence_;
-  MessageId trimmed_below_;
   std::unique_ptr<Ledger> ledger_;
   std::deque<Commit> commits_;
   std::deque<Chunk> chunks_;

@@ -10,6 +10,8 @@
 namespace rockdove::queue {
 namespace {
 
+constexpr std::uint32_t kEndsPerStep = 10;  // ends that are told, to a step of the limit
+
 std::optional<MessageId> id_at(const RowCursor& cursor) {
   if (!cursor.is_valid() || cursor.key().size() < 8) return std::nullopt;
   return parse_message_key(cursor.key().substr(0, 8));
@@ -33,11 +35,20 @@ TracedDelivery& delivery_of(TracedMessage& traced, std::uint32_t number) {
   return *all.insert(found, TracedDelivery{number, {}, {}, {}, {}, {}, 0, {}});
 }
 
+// A clock that was set back dates it before what it followed.
+void put_end_last(std::vector<HistoryStep>& steps) {
+  std::stable_partition(steps.begin(), steps.end(),
+                        [](const HistoryStep& step) { return !step.outcome; });
+  for (std::size_t at = 0; at < steps.size(); ++at) {
+    steps[at].step = static_cast<std::uint32_t>(at) + 1;
+  }
+}
+
 }  // namespace
 
 HistoryWalk::HistoryWalk(const RowView& view, MessageId from, MessageId until, Depth depth,
-                         Damaged& damaged)
-    : depth_(depth), damaged_(damaged) {
+                         Damaged& damaged, std::uint32_t steps_max)
+    : depth_(depth), steps_max_(steps_max), damaged_(damaged) {
   const Key start = message_key(from);
   const Key end = message_key(until);
   messages_ = view.range(Family::Messages, end);
@@ -78,6 +89,7 @@ Result<std::optional<TracedMessage>> HistoryWalk::next() {
 }
 
 void HistoryWalk::add_message(MessageId id, TracedMessage& traced) {
+  note_read(*messages_);
   Result<Message> message = decode_message(id, messages_->value());
   messages_->next();
   skip_to(*messages_, id);
@@ -97,6 +109,7 @@ void HistoryWalk::add_message(MessageId id, TracedMessage& traced) {
 
 void HistoryWalk::add_deliveries(MessageId id, TracedMessage& traced) {
   for (skip_to(*deliveries_, id); id_at(*deliveries_) == id; deliveries_->next()) {
+    note_read(*deliveries_);
     const std::optional<DeliveryId> place = parse_delivery_key(deliveries_->key());
     if (!place || place->number == 0) continue;  // 0: its ReportState
     Result<Delivery> delivery = decode_delivery(*place, deliveries_->value());
@@ -113,6 +126,7 @@ void HistoryWalk::add_deliveries(MessageId id, TracedMessage& traced) {
 
 void HistoryWalk::add_history(MessageId id, TracedMessage& traced) {
   for (; id_at(*history_) == id; history_->next()) {
+    note_read(*history_);
     const std::optional<HistoryKey> key = parse_history_key(history_->key());
     if (!key) continue;
     Result<HistoryStep> step = decode_step(*key, history_->value());
@@ -123,6 +137,7 @@ void HistoryWalk::add_history(MessageId id, TracedMessage& traced) {
     add_step(std::move(*step), traced);
   }
   skip_to(*history_, id);
+  for (TracedDelivery& delivery : traced.deliveries) put_end_last(delivery.steps);
 }
 
 void HistoryWalk::add_step(HistoryStep step, TracedMessage& traced) {
@@ -150,12 +165,12 @@ void HistoryWalk::add_step(HistoryStep step, TracedMessage& traced) {
     ++delivery.deferrals;
   }
   if (depth_ == Depth::Facts) return;
-  if (steps_ >= kTracedStepsMax) {
+  // How it ended is told whatever came before.
+  if (steps_ >= (step.outcome ? kEndsPerStep * steps_max_ : steps_max_)) {
     ++traced.steps_left_out;
     return;
   }
   ++steps_;
-  step.step = static_cast<std::uint32_t>(delivery.steps.size()) + 1;
   delivery.steps.push_back(std::move(step));
 }
 
@@ -166,18 +181,19 @@ Result<std::optional<MessageId>> walk_history(
   const Result<MessageId> floor = read_history_floor(*view);
   if (!floor) return floor.error();
   HistoryWalk walk(*view, std::max(request.from, *floor), request.until, Depth::Facts, damaged);
-  for (std::uint32_t seen = 0;; ++seen) {
+  for (bool is_first = true;; is_first = false) {
+    const bool is_much = walk.work() >= request.work_max;
     const Result<std::optional<TracedMessage>> message = walk.next();
     if (!message) return message.error();
     if (!message->has_value()) return std::optional<MessageId>();
-    if (seen == request.messages_max) return std::optional<MessageId>((*message)->id);
+    if (is_much && !is_first) return std::optional<MessageId>((*message)->id);
     visit(**message);
   }
 }
 
 Result<std::optional<TracedMessage>> read_traced(const RowView& view, MessageId id, Depth depth,
-                                                 Damaged& damaged) {
-  return HistoryWalk(view, id, MessageId{id.value + 1}, depth, damaged).next();
+                                                 Damaged& damaged, std::uint32_t steps_max) {
+  return HistoryWalk(view, id, MessageId{id.value + 1}, depth, damaged, steps_max).next();
 }
 
 }  // namespace rockdove::queue

@@ -27,7 +27,7 @@ struct TracedDelivery {
   std::optional<Outcome> outcome;   // how it ended; none: it has not
   WallTime ended{};                 // with an outcome
   std::uint32_t deferrals = 0;      // attempts that left it waiting
-  std::vector<HistoryStep> steps;   // by time
+  std::vector<HistoryStep> steps;   // by time, its end last
 };
 
 struct TracedMessage {
@@ -55,10 +55,15 @@ enum class Depth : std::uint8_t {
 class HistoryWalk {
  public:
   // `view` and `damaged` outlive it. Damaged rows are left out and told.
-  HistoryWalk(const RowView& view, MessageId from, MessageId until, Depth depth, Damaged& damaged);
+  HistoryWalk(const RowView& view, MessageId from, MessageId until, Depth depth, Damaged& damaged,
+              std::uint32_t steps_max = kTracedStepsMax);
 
   // nullopt: that was the last one.
   [[nodiscard]] Result<std::optional<TracedMessage>> next();
+
+  // What was read so far, so that a call's time can be bounded: one for each row and KiB, about a
+  // microsecond each.
+  [[nodiscard]] std::uint64_t work() const { return work_; }
 
  private:
   void add_message(MessageId id, TracedMessage& traced);
@@ -66,8 +71,12 @@ class HistoryWalk {
   void add_history(MessageId id, TracedMessage& traced);
   void add_step(HistoryStep step, TracedMessage& traced);
 
+  void note_read(const RowCursor& row) { work_ += 1 + row.value().size() / 1024; }
+
   const Depth depth_;
+  const std::uint32_t steps_max_;
   Damaged& damaged_;
+  std::uint64_t work_ = 0;
   std::uint32_t steps_ = 0;  // of the message that is being read
   std::unique_ptr<RowCursor> messages_;
   std::unique_ptr<RowCursor> deliveries_;
@@ -77,7 +86,7 @@ class HistoryWalk {
 struct WalkRequest {
   MessageId from;
   MessageId until;
-  std::uint32_t messages_max = 20'000;  // looked at in one call; bounds a call's time
+  std::uint64_t work_max = 50'000;  // of one call, about, as HistoryWalk::work()
 };
 
 // Calls `visit` for each message of the request, oldest first, without what has been trimmed.
@@ -87,7 +96,8 @@ struct WalkRequest {
     const std::function<void(const TracedMessage&)>& visit, Damaged& damaged);
 
 // nullopt: nothing is known of it.
-[[nodiscard]] Result<std::optional<TracedMessage>> read_traced(const RowView& view, MessageId id,
-                                                               Depth depth, Damaged& damaged);
+[[nodiscard]] Result<std::optional<TracedMessage>> read_traced(
+    const RowView& view, MessageId id, Depth depth, Damaged& damaged,
+    std::uint32_t steps_max = kTracedStepsMax);
 
 }  // namespace rockdove::queue

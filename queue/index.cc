@@ -1,5 +1,7 @@
 #include "queue/index.h"
 
+#include <algorithm>
+
 #include "mta/base/text.h"
 
 namespace rockdove::queue {
@@ -114,6 +116,10 @@ std::optional<MessageId> parse_late_key(std::string_view key) {
 bool is_index_row_below(std::string_view key, std::string_view history_key) {
   const std::optional<MessageId> id = parse_index_key(key);
   return id && history_key.size() >= 8 && id->value < read_number(history_key);
+}
+
+MessageId first_id_at(WallTime time) {
+  return MessageId{base::to_unix_milliseconds(std::max(time, WallTime{})) << 20};
 }
 
 base::Result<MessageId> read_index_mark(const RowView& view) {

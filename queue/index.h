@@ -55,6 +55,9 @@ inline constexpr std::size_t kIndexKeyOctets = 1 + 8 + 8;
 // Whether it is an entry of a message whose history stood below this key.
 [[nodiscard]] bool is_index_row_below(std::string_view key, std::string_view history_key);
 
+// No message that was accepted at this time or later has a lower one; of times before 1970: 0.
+[[nodiscard]] MessageId first_id_at(WallTime time);
+
 // How far the index goes; id 0: there is none yet.
 [[nodiscard]] base::Result<MessageId> read_index_mark(const RowView& view);
 

@@ -19,6 +19,9 @@ std::string_view original_address(std::string_view original) {
 
 Result<Indexer::Step> Indexer::step(Rows& rows, MessageId until, Damaged& damaged) {
   fence_.raise(until);
+  // What is there of the group that failed is not known before the next instance, and what is there
+  // was not noted to be late.
+  if (rows.failure()) return Step{};
   Result<Stretch> stretch = read(*rows.view(), until, damaged);
   if (!stretch) return stretch.error().in("indexing the history");
   if (stretch->entries.empty() && stretch->late.empty() && stretch->step.messages == 0) {
@@ -42,8 +45,10 @@ Result<Indexer::Stretch> Indexer::read(const RowView& view, MessageId until, Dam
     const Result<std::optional<TracedMessage>> message = walk.next();
     if (!message) return message.error();
     if (!message->has_value()) break;
-    if (stretch.step.messages >= limits_.messages_max ||
-        stretch.entries.size() >= limits_.entries_max) {
+    const bool is_much = stretch.step.messages >= limits_.messages_max ||
+                         stretch.entries.size() >= limits_.entries_max ||
+                         walk.work() > limits_.work_max;
+    if (is_much && stretch.step.messages > 0) {
       stretch.until = (*message)->id;
       stretch.step.more = true;
       return stretch;

@@ -21,6 +21,7 @@ namespace rockdove::queue {
 struct IndexerLimits {
   std::uint64_t messages_max = 100'000;  // of a stretch
   std::size_t entries_max = 1'000'000;   // likewise; the last message may bring more
+  std::uint64_t work_max = 500'000;      // as HistoryWalk::work(): some seconds
 };
 
 class Indexer {
@@ -35,7 +36,7 @@ class Indexer {
   explicit Indexer(IndexFence& fence, IndexerLimits limits = {}) : fence_(fence), limits_(limits) {}
 
   // Indexes the next stretch, up to `until` at most: messages that come below it from now on are
-  // late. After an error the next call begins anew.
+  // late. Of rows that have failed it does nothing. After an error the next call begins anew.
   [[nodiscard]] Result<Step> step(Rows& rows, MessageId until, Damaged& damaged);
 
  private:

@@ -36,6 +36,9 @@ void remove_chunks(RowOperations& rows, MessageId id, std::uint32_t chunks) {
 Result<void> Ledger::open() {
   if (Result<void> checked = check_format(); !checked) return checked;
   if (Result<void> found = find_highest_id(); !found) return found;
+  const Result<MessageId> floor = read_history_floor(*rows_.view());
+  if (!floor) return floor.error().in("reading how far history goes back");
+  history_floor_ = *floor;
   if (fence_ != nullptr) {
     const Result<MessageId> mark = read_index_mark(*rows_.view());
     if (!mark) return mark.error().in("reading how far the index goes");
@@ -84,12 +87,16 @@ Result<void> Ledger::find_highest_id() {
 }
 
 Result<void> Ledger::note_trim(MessageId floor) {
-  if (Result<void> found = find_highest_id(); !found) return found;
+  // A clock that is years ahead for a moment must not hide what comes afterwards.
+  floor = std::min(floor, MessageId{highest_id_.value + 1});
+  if (floor <= history_floor_) return {};
   RowOperations rows;
   rows.put(Family::Meta, kHighestIdKey, message_key(highest_id_));
   rows.put(Family::Meta, kHistoryFloorKey, message_key(floor));
   const RowOperations* const batch[] = {&rows};
-  return rows_.write(batch, Sync::Yes);
+  if (Result<void> written = rows_.write(batch, Sync::Yes); !written) return written;
+  history_floor_ = floor;
+  return {};
 }
 
 Result<void> Ledger::drop_partial() {
@@ -128,6 +135,7 @@ Result<void> Ledger::apply(std::span<const Change* const> changes) {
   order_rows(changes);
   for (const Change* change : changes) {
     if (const std::optional<Change::Begins>& begins = change->begins()) {
+      highest_id_ = std::max(highest_id_, begins->message);
       if (begins->deliveries > 1) remaining_[begins->message] = begins->deliveries;
     }
     if (!change->ends()) continue;
@@ -263,6 +271,7 @@ Result<void> Ledger::write_chunk(MessageId id, std::uint32_t index,
     const auto found = chunks_written_.find(id);
     if (found == chunks_written_.end() || found->second != index) return {};  // check() will tell
   }
+  highest_id_ = std::max(highest_id_, id);
   RowOperations rows;
   if (index == 0) rows.put(Family::Partial, message_key(id), {});
   rows.put_shared(Family::Bodies, body_key(id, index), std::move(octets));

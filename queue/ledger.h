@@ -58,7 +58,7 @@ class Ledger {
   [[nodiscard]] Result<void> drop_chunks(MessageId id);
 
   // Notes in `meta` the highest id, so that it outlives the history, and from which id on there is
-  // history; before it is trimmed.
+  // history; before it is trimmed. Never back, and never beyond the highest id.
   [[nodiscard]] Result<void> note_trim(MessageId floor);
 
  private:
@@ -85,6 +85,7 @@ class Ledger {
   Rows& rows_;
   IndexFence* const fence_;
   MessageId highest_id_;
+  MessageId history_floor_;  // as `meta` has it
   // Deliveries that have not ended, of messages with several. A message that is not here has its
   // rows counted, which is our one exception from "the committer never reads": after a restart, or
   // beyond kRemainingMax.

@@ -9,6 +9,7 @@
 #include <limits>
 #include <mutex>
 #include <set>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -48,6 +49,8 @@ constexpr std::uint64_t kGarbageParts = 2;
 constexpr std::uint64_t kGarbagePartsIfUrgent = 10;
 // On a full disk a log of more than this is let go.
 constexpr std::uint64_t kLogOctetsMax = 4 * kMebi;
+// Of the room for history and index: each time that they are over it all of the index is written.
+constexpr double kLeftOfHistory = 0.9;
 
 rocksdb::Slice slice(std::string_view octets) {
   return {octets.data(), octets.size()};
@@ -288,6 +291,7 @@ class RocksRows final : public Rows {
   [[nodiscard]] Result<void> collect_log();
   [[nodiscard]] Result<void> ingest(const IndexRows& rows) override;
   [[nodiscard]] Result<void> trim_history(std::string_view below_key) override;
+  [[nodiscard]] Result<void> collect_index(std::atomic<bool>& is_cancelled) override;
   [[nodiscard]] Result<std::string> history_cut(std::uint64_t octets_max) const override;
 
  private:
@@ -306,14 +310,11 @@ class RocksRows final : public Rows {
            property(Family::Bodies, rocksdb::DB::Properties::kLiveBlobFileSize);
   }
 
-  [[nodiscard]] Result<void> compact_index();
-
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> all_;
   Handles handles_{};
   std::shared_ptr<Health> health_;
   const std::shared_ptr<HistoryFloor> floor_;
-  std::uint64_t compacted_floor_ = 0;  // as of the last compact_index()
   // Since the last collection. RocksDB does not say: its property counts no single deletes. What an
   // earlier instance removed is not known, so the first collection is worth its work.
   std::atomic<std::uint64_t> removed_bodies_ = kRemovedBodiesMin;
@@ -397,9 +398,6 @@ Result<void> RocksRows::collect_garbage(Urgency urgency) {
     return {};
   }
   removed_bodies_ = 0;
-  if (urgency == Urgency::DiskFillsUp) {
-    if (Result<void> compacted = compact_index(); !compacted) return compacted;
-  }
   // What is garbage is known once the deletes have met their rows; that moves keys only.
   rocksdb::Status status = db_->Flush(rocksdb::FlushOptions(), handle(Family::Bodies));
   rocksdb::CompactRangeOptions options;
@@ -421,20 +419,24 @@ Result<void> RocksRows::collect_garbage(Urgency urgency) {
   return to_result(status, "collecting the space of bodies that are gone");
 }
 
-Result<void> RocksRows::compact_index() {
-  const std::uint64_t floor = floor_->load();
-  if (std::exchange(compacted_floor_, floor) == floor) return {};
+Result<void> RocksRows::collect_index(std::atomic<bool>& is_cancelled) {
   rocksdb::CompactRangeOptions options;
   options.exclusive_manual_compaction = false;
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
-  return to_result(db_->CompactRange(options, handle(Family::Index), nullptr, nullptr),
-                   "collecting the space of the index");
+  options.canceled = &is_cancelled;
+  const rocksdb::Status status =
+      db_->CompactRange(options, handle(Family::Index), nullptr, nullptr);
+  if (status.IsIncomplete()) return {};
+  return to_result(status, "collecting the space of the index");
 }
 
-// The file is written beside the others and then linked in, so a crash leaves at most a file that
-// the next one overwrites.
+// The file is written beside the others and then linked in. After a crash at the wrong moment it is
+// a second name of one that is in use, so it is never written to again but removed first.
 Result<void> RocksRows::ingest(const IndexRows& rows) {
   const std::string path = db_->GetName() + "/index.ingest";
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return Error::system("removing " + path, errno).in("writing the index");
+  }
   const rocksdb::Options options = db_->GetOptions(handle(Family::Index));
   rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options, handle(Family::Index));
   rocksdb::Status status = writer.Open(path);
@@ -443,29 +445,33 @@ Result<void> RocksRows::ingest(const IndexRows& rows) {
                              : writer.Put(slice(row->key), slice(row->value));
   }
   if (status.ok()) status = writer.Finish();
-  if (!status.ok()) return Error(status.ToString()).in("writing the index");
+  if (!status.ok()) {
+    ::unlink(path.c_str());  // the disk may be full
+    return Error(status.ToString()).in("writing the index");
+  }
   rocksdb::IngestExternalFileOptions how;
   how.move_files = true;
   how.write_global_seqno = false;  // only versions long gone read it from the file
   status = db_->IngestExternalFile(handle(Family::Index), {path}, how);
   if (status.ok()) return {};
+  ::unlink(path.c_str());
   const Error error = Error(status.ToString()).in("taking up the index");
   // What it writes by then is RocksDB's own list of files: another write may abort the process.
   if (status.IsIOError() || status.IsNoSpace()) health_->fail(error);
   return error;
 }
 
-// By whole files, the newest first, because whole files are what goes. The index takes its share,
-// which shrinks with what it is about.
+// By whole files, the newest first, because whole files are what goes. The index shrinks by as much
+// as what it is about, once it is collected.
 Result<std::string> RocksRows::history_cut(std::uint64_t octets_max) const {
   rocksdb::ColumnFamilyMetaData history;
   rocksdb::ColumnFamilyMetaData index;
   db_->GetColumnFamilyMetaData(handle(Family::History), &history);
   db_->GetColumnFamilyMetaData(handle(Family::Index), &index);
   if (history.size + index.size <= octets_max) return std::string();
-  const double part = static_cast<double>(octets_max) /
-                      static_cast<double>(std::max<std::uint64_t>(1, history.size + index.size));
-  const double allowed = static_cast<double>(history.size) * part;
+  const double part =
+      static_cast<double>(octets_max) / static_cast<double>(history.size + index.size);
+  const double allowed = static_cast<double>(history.size) * part * kLeftOfHistory;
   std::vector<std::pair<std::string, std::uint64_t>> files;  // last key, octets
   for (const rocksdb::LevelMetaData& level : history.levels) {
     for (const rocksdb::SstFileMetaData& file : level.files) {

@@ -3,6 +3,7 @@
 // synced is the other (tests/support/memory_rows.h); both pass tests/unit/queue/rows_contract.cc.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -190,8 +191,8 @@ class Rows {
   [[nodiscard]] virtual bool is_stalled() const = 0;
 
   // Frees the space of bodies that are gone, if over half of what they take is garbage; when the
-  // disk runs full also if it is a tenth, and that of the log. And then that of what trim_history()
-  // left in the index. Takes a while; not on the writer's thread.
+  // disk runs full also if it is a tenth, and that of the log. Takes a while; not on the writer's
+  // thread.
   enum class Urgency : std::uint8_t { Idle, DiskFillsUp };
   [[nodiscard]] virtual Result<void> collect_garbage(Urgency urgency) = 0;
 
@@ -200,10 +201,14 @@ class Rows {
   [[nodiscard]] virtual Result<void> ingest(const IndexRows& rows) = 0;
 
   // Frees the space of history below this key, as far as that is cheap: readers may still see some.
-  // What the index has of such messages goes when it is next compacted.
+  // What the index has of such messages goes when it is next compacted. On the thread of ingest().
   [[nodiscard]] virtual Result<void> trim_history(std::string_view below_key) = 0;
-  // Below which key history must go, so that what is left and its index take at most so much;
-  // "": nothing must.
+  // Frees the space of what trim_history() left in the index, by writing all of it anew; may take
+  // minutes, and ends early without an error once `is_cancelled`. On the thread of ingest().
+  [[nodiscard]] virtual Result<void> collect_index(std::atomic<bool>& is_cancelled) = 0;
+  // Where history and index together take more than so many octets: below which key history must
+  // go, so that what is left of both, once the index is collected, takes a tenth less; "": they
+  // fit.
   [[nodiscard]] virtual Result<std::string> history_cut(std::uint64_t octets_max) const = 0;
 };
 

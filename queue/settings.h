@@ -14,9 +14,9 @@ using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
 
 // What is kept of mail that has gone ([history]).
 struct HistorySettings {
-  bool is_kept = true;                      // false: nothing is written; what is there stays for a while
-  base::Duration keep = 24h * 90;           // since a message's acceptance
-  std::uint64_t size_max = 10'000'000'000;  // octets on disk, the index included; the oldest goes first
+  bool is_kept = true;             // false: nothing is written; what is there stays for a while
+  base::Duration keep = 24h * 90;  // since a message's acceptance
+  std::uint64_t size_max = 10'000'000'000;  // octets on disk with the index; the oldest goes first
 
   bool operator==(const HistorySettings&) const = default;
 };

@@ -90,8 +90,9 @@ std::string Tally::name_of(const TracedMessage& message) const {
     case TallyBy::Sender:
       return message.sender.empty() ? "<>" : base::lower_case(message.sender);
     case TallyBy::Client:
-      return message.client.listener.empty() ? "rockdove"
-                                             : base::format_ip_address(message.client.address);
+      if (message.client.listener.empty()) return "rockdove";
+      if (message.client.address.is_unspecified()) return "local";
+      return base::format_ip_address(message.client.address);
     case TallyBy::Destination:
       break;
   }

@@ -62,8 +62,8 @@ class Tally {
 
   void add(const TracedMessage& message);
 
-  // By time: in its order. By name: those with most recipients first. The null sender is "<>", mail
-  // of our own has the client "rockdove".
+  // By time: in its order. By name: those with most recipients first. The null sender is "<>"; mail
+  // of our own has the client "rockdove", that of users of this machine "local".
   [[nodiscard]] std::vector<TallyLine> lines() const;
 
   // What names that were too many had together: whenever there are twice as many as are kept, the

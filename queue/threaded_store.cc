@@ -1,5 +1,6 @@
 #include "queue/threaded_store.h"
 
+#include <algorithm>
 #include <pthread.h>
 #include <unistd.h>
 #include <utility>
@@ -15,8 +16,7 @@ namespace {
 
 // A stretch of ids is closed when it is so old; what comes even later is noted by its writer.
 constexpr std::chrono::seconds kStretchGrace{5};
-constexpr std::chrono::seconds kStretchTime{60};
-constexpr std::chrono::seconds kStretchLook{2};
+constexpr base::Duration kStretchLook = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -42,6 +42,7 @@ ThreadedStore::~ThreadedStore() {
     const std::lock_guard lock(mutex_);
     is_stopping_ = true;
   }
+  cancels_work_ = true;
   has_jobs_.notify_all();
   stops_.notify_all();
   if (indexer_.joinable()) indexer_.join();
@@ -114,9 +115,9 @@ void ThreadedStore::run_reader() {
 
 bool ThreadedStore::wait_for_stretch(std::uint64_t changes_before) {
   std::unique_lock lock(mutex_);
-  const auto end = std::chrono::steady_clock::now() + kStretchTime;
+  const auto end = std::chrono::steady_clock::now() + settings_.index_each;
   while (!is_stopping_ && std::chrono::steady_clock::now() < end) {
-    stops_.wait_for(lock, kStretchLook);
+    stops_.wait_for(lock, std::min(kStretchLook, settings_.index_each));
     // About as many acceptances as ends of deliveries.
     const std::uint64_t changes = committer_.statistics().changes - changes_before;
     if (changes / 2 >= IndexerLimits{}.messages_max) break;
@@ -129,28 +130,57 @@ void ThreadedStore::run_indexer() {
   // Linux has priorities of threads. Without them it only competes.
   static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), 10));
   Indexer indexer(committer_.index_fence());
+  HistoryKeeper keeper;
   for (std::uint64_t changes = 0; wait_for_stretch(changes);) {
     changes = committer_.statistics().changes;
+    keep_house(keeper);
     if (is_indexing_) index(indexer);
   }
 }
 
+void ThreadedStore::keep_history(const HistoryLimits& limits) {
+  const std::lock_guard lock(mutex_);
+  history_limits_ = limits;
+}
+
+void ThreadedStore::keep_house(HistoryKeeper& keeper) {
+  std::optional<HistoryLimits> limits;
+  {
+    const std::lock_guard lock(mutex_);
+    limits = history_limits_;
+  }
+  if (!limits) return;
+  using Floor = std::optional<MessageId>;
+  const Result<Floor> floor = rows_.with([&](Rows* rows) -> Result<Floor> {
+    if (rows == nullptr || rows->failure()) return Floor();
+    return keeper.look(*rows, *limits, cancels_work_);
+  });
+  warn_once(floor ? std::string() : floor.error().in("keeping the history").text(),
+            history_failed_);
+  if (floor && floor->has_value()) committer_.note_history_floor(**floor);
+}
+
 void ThreadedStore::index(Indexer& indexer) {
-  const WallTime closed = base::read_clocks().wall - kStretchGrace;
-  const MessageId until{base::to_unix_milliseconds(closed) << 20};
+  const MessageId until = settings_.closed_below
+                              ? settings_.closed_below()
+                              : first_id_at(base::read_clocks().wall - kStretchGrace);
   for (bool more = true; more;) {
+    if (committer_.readiness() == Readiness::DiskFull) return;  // what is left is for mail
     Damaged damaged;
     const Result<Indexer::Step> step = rows_.with([&](Rows* rows) -> Result<Indexer::Step> {
       if (rows == nullptr || rows->failure()) return Indexer::Step{};  // goes on in a minute
       return indexer.step(*rows, until, damaged);
     });
     tell(damaged);
-    const std::string failed = step ? std::string() : step.error().text();
-    if (failed != indexing_failed_ && !failed.empty() && settings_.warn) settings_.warn(failed);
-    indexing_failed_ = failed;
-    const std::lock_guard lock(mutex_);
-    more = step && step->more && !is_stopping_;
+    warn_once(step ? std::string() : step.error().text(), indexing_failed_);
+    more = step && step->more && !cancels_work_;
   }
+}
+
+// "": there is nothing to say.
+void ThreadedStore::warn_once(std::string text, std::string& last) const {
+  if (text != last && !text.empty() && settings_.warn) settings_.warn(text);
+  last = std::move(text);
 }
 
 // Reads on a reader's thread and hands the answer to the loop.

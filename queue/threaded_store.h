@@ -14,10 +14,12 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "queue/committer.h"
+#include "queue/history_keeper.h"
 #include "queue/indexer.h"
 #include "queue/reading.h"
 #include "queue/settings.h"
@@ -47,10 +49,9 @@ class ThreadedStore final : public Store {
   // Below it MAIL is answered 452. From any thread; counts from the next look at the disk.
   void change_min_free_disk(std::uint64_t octets) { committer_.change_min_free_disk(octets); }
 
-  // What is too old now or too much goes, about; to be asked for every minute or so.
-  void trim_history(WallTime now, const HistorySettings& settings) {
-    committer_.trim_history(now - settings.keep, settings.size_max);
-  }
+  // What is too old or too much goes within some minutes. From any thread; until the first call
+  // nothing goes.
+  void keep_history(const HistoryLimits& limits);
 
   // After a reload: whether what comes from now on is indexed. What came meanwhile is caught up
   // with later.
@@ -100,9 +101,11 @@ class ThreadedStore final : public Store {
   void run_indexer();
   // False: the store is to stop.
   [[nodiscard]] bool wait_for_stretch(std::uint64_t changes_before);
+  void keep_house(HistoryKeeper& keeper);
   void index(Indexer& indexer);
   void collect(Rows::Urgency urgency);
   void tell(const Damaged& damaged) const;
+  void warn_once(std::string text, std::string& last) const;
 
   const StoreSettings settings_;
   RowsHolder rows_;
@@ -118,7 +121,10 @@ class ThreadedStore final : public Store {
   std::condition_variable stops_;
   std::array<std::thread, kReaders> readers_;
   std::thread indexer_;
-  std::string indexing_failed_;  // what was said of it last
+  std::optional<HistoryLimits> history_limits_;  // under mutex_
+  std::atomic<bool> cancels_work_ = false;       // of the indexer's thread, that takes long
+  std::string history_failed_;                   // what was said of it last
+  std::string indexing_failed_;                  // likewise
 };
 
 }  // namespace rockdove::queue

@@ -11,15 +11,19 @@
 namespace rockdove::queue {
 namespace {
 
-constexpr std::uint32_t kReportsMax = 20;  // of one message
-constexpr int kReportDepthMax = 2;         // a report's own report, and no further
+constexpr std::uint32_t kReportsMax = 20;       // of one message, and theirs
+constexpr int kReportDepthMax = 2;              // a report's own report, and no further
+constexpr std::uint32_t kReportStepsMax = 100;  // of each
+// A page is full with so many recipients and steps.
+constexpr std::size_t kPagePartsMax = 5000;
+constexpr base::Duration kAhead = std::chrono::hours(1);  // of ids before the clock, usually
 
 // What is not indexed is gone over in windows of ids, from the newest one back.
 constexpr std::uint64_t kTicksASecond = std::uint64_t{1000} << 20;
 constexpr std::uint64_t kWindowFirst = kTicksASecond;
 constexpr std::uint64_t kWindowMost = kTicksASecond * 3600 * 24 * 30;
 constexpr std::uint64_t kWindowLeast = 1;
-constexpr std::uint32_t kSparse = 1000;  // messages in a window; then the next one is larger
+constexpr std::uint64_t kSparse = 1000;  // work in a window; with less the next one is larger
 
 bool is_asked_recipient(const TraceQuery& query, const TracedDelivery& delivery) {
   const std::string_view original =
@@ -32,10 +36,6 @@ bool is_asked_recipient(const TraceQuery& query, const TracedDelivery& delivery)
     return !query.domain || base::equals_ignoring_case(*query.domain, domain_of(address));
   };
   return holds(delivery.recipient) || holds(original);
-}
-
-MessageId id_of(WallTime time) {
-  return MessageId{base::to_unix_milliseconds(std::max(time, WallTime{})) << 20};
 }
 
 // Where several conditions are in the index, only ids that stand in all of their lists.
@@ -95,7 +95,7 @@ class IndexSearch {
     std::unique_ptr<RowCursor> cursor;
   };
 
-  static constexpr std::uint32_t kSeeksMax = 100'000;
+  static constexpr std::uint32_t kSeeksMax = 20'000;
 
   std::vector<List> lists_;
   std::uint32_t seeks_ = 0;
@@ -123,8 +123,17 @@ class Tracer {
  private:
   Result<TracedPage> run_one(MessageId id) {
     if (request_.before) return std::move(page_);
+    const Result<MessageId> floor = read_history_floor(view_);
+    if (!floor) return floor.error();
     if (Result<void> added = add(id); !added) return added.error();
+    // Of what has been trimmed only what waits is told.
+    if (id < *floor) std::erase_if(page_.messages, has_gone);
     return std::move(page_);
+  }
+
+  static bool has_gone(const TracedMessage& message) {
+    return std::none_of(message.deliveries.begin(), message.deliveries.end(),
+                        [](const TracedDelivery& one) { return one.waiting.has_value(); });
   }
 
   Result<void> find_bounds() {
@@ -134,9 +143,9 @@ class Tracer {
     if (!mark) return mark.error();
     mark_ = *mark;
     lower_ = *floor;
-    if (query_.since) lower_ = std::max(lower_, id_of(*query_.since));
+    if (query_.since) lower_ = std::max(lower_, first_id_at(*query_.since));
     upper_ = MessageId{~std::uint64_t{0}};
-    if (query_.until) upper_ = id_of(*query_.until);
+    if (query_.until) upper_ = first_id_at(*query_.until);
     if (request_.before) upper_ = std::min(upper_, *request_.before);
     const std::unique_ptr<RowCursor> row = view_.cursor(Family::Index, late_prefix());
     for (row->seek(late_prefix()); row->is_valid(); row->next()) {
@@ -146,7 +155,9 @@ class Tracer {
     return row->status();
   }
 
-  [[nodiscard]] bool is_full() const { return page_.messages.size() >= request_.messages_max; }
+  [[nodiscard]] bool is_full() const {
+    return page_.messages.size() >= request_.messages_max || parts_ >= kPagePartsMax;
+  }
 
   [[nodiscard]] bool is_page_over() const { return page_.more_before.has_value(); }
 
@@ -158,18 +169,18 @@ class Tracer {
     }
     std::uint64_t window = kWindowFirst;
     while (upper_ > end) {
-      if (is_full() || scanned_ >= request_.scanned_max) {
+      if (is_full() || work_ >= request_.work_max) {
         page_.more_before = upper_;
         return {};
       }
       const MessageId start{upper_.value - std::min(window, upper_.value - end.value)};
-      const Result<std::optional<std::uint32_t>> seen = scan(start);
+      const Result<std::optional<std::uint64_t>> seen = scan(start);
       if (!seen) return seen.error();
       if (!seen->has_value()) {  // too many to look at; nothing was kept
         window = std::max(window / 16, kWindowLeast);
         continue;
       }
-      scanned_ += **seen;
+      work_ += **seen;
       upper_ = start;
       if (Result<void> added = add_found(); !added) return added;
       if (**seen < kSparse) window = std::min(window * 4, kWindowMost);
@@ -179,31 +190,44 @@ class Tracer {
 
   // There is nothing behind the last rows: windows begin there.
   Result<void> skip_to_last() {
-    MessageId last;
-    for (const Family family : {Family::Messages, Family::History}) {
-      const Result<std::optional<std::string>> key = view_.last_key(family);
-      if (!key) return key.error();
-      if (!key->has_value()) continue;
-      const auto id = parse_message_key(std::string_view(**key).substr(0, 8));
-      if (id) last = std::max(last, *id);
+    MessageId last = first_id_at(request_.now + kAhead);
+    if (request_.now == WallTime{} || has_newer(last)) {
+      last = {};
+      for (const Family family : {Family::Messages, Family::History}) {
+        const Result<std::optional<std::string>> key = view_.last_key(family);
+        if (!key) return key.error();
+        if (!key->has_value()) continue;
+        const auto id = parse_message_key(std::string_view(**key).substr(0, 8));
+        if (id) last = std::max(last, *id);
+      }
     }
     upper_ = std::min(upper_, MessageId{last.value + 1});
     return {};
   }
 
-  // Ids that match, of [start, upper_), to `found_`; how many messages were seen, or nullopt when
-  // they are more than a call may look at.
-  Result<std::optional<std::uint32_t>> scan(MessageId start) {
+  // Ids never go back, so a clock that was far ahead once leaves them there.
+  [[nodiscard]] bool has_newer(MessageId id) const {
+    for (const Family family : {Family::Messages, Family::History}) {
+      const std::unique_ptr<RowCursor> row = view_.cursor(family, "");
+      row->seek(message_key(id));
+      if (row->is_valid()) return true;
+    }
+    return false;
+  }
+
+  // Ids that match, of [start, upper_), to `found_`; how much work it was, or nullopt when it is
+  // more than a call may do.
+  Result<std::optional<std::uint64_t>> scan(MessageId start) {
     found_.clear();
-    std::uint32_t seen = 0;
+    const auto damaged_before = static_cast<std::ptrdiff_t>(damaged_.size());
     HistoryWalk walk(view_, start, upper_, Depth::Facts, damaged_);
-    for (;;) {
+    for (bool is_first = true;; is_first = false) {
       const Result<std::optional<TracedMessage>> message = walk.next();
       if (!message) return message.error();
-      if (!message->has_value()) return std::optional<std::uint32_t>(seen);
-      if (++seen > request_.scanned_max) {
-        damaged_.clear();  // they are met again
-        return std::optional<std::uint32_t>();
+      if (!message->has_value()) return std::optional<std::uint64_t>(walk.work());
+      if (!is_first && walk.work() > request_.work_max) {
+        damaged_.erase(damaged_.begin() + damaged_before, damaged_.end());  // they are met again
+        return std::optional<std::uint64_t>();
       }
       if (is_match(query_, **message)) found_.push_back((*message)->id);
     }
@@ -223,7 +247,7 @@ class Tracer {
 
   // What came late stands between what is indexed.
   Result<void> search_down(IndexSearch& search) {
-    std::uint32_t looked_at = 0;
+    std::uint64_t looked_at = 0;
     for (;;) {
       std::optional<MessageId> id = search.below(upper_);
       if (Result<void> read = search.status(); !read) return read;
@@ -235,7 +259,7 @@ class Tracer {
         return {};
       }
       if (!id || *id < lower_) return {};
-      if (is_full() || ++looked_at > std::max(request_.scanned_max / 10, 1U)) {
+      if (is_full() || ++looked_at > std::max<std::uint64_t>(request_.work_max / 10, 1)) {
         page_.more_before = upper_;
         return {};
       }
@@ -249,26 +273,35 @@ class Tracer {
     Result<std::optional<TracedMessage>> message = read_traced(view_, id, Depth::Steps, damaged_);
     if (!message) return message.error();
     if (!message->has_value() || !is_match(query_, **message)) return {};
-    if (Result<void> read = add_reports(**message, 0); !read) return read;
+    std::uint32_t reports_left = kReportsMax;
+    if (Result<void> read = add_reports(**message, 0, reports_left); !read) return read;
+    count_parts(**message);
     page_.messages.push_back(std::move(**message));
     return {};
   }
 
-  Result<void> add_reports(TracedMessage& message, int depth) {
+  void count_parts(const TracedMessage& message) {
+    parts_ += message.deliveries.size();
+    for (const TracedDelivery& delivery : message.deliveries) parts_ += delivery.steps.size();
+    for (const TracedMessage& report : message.reports) count_parts(report);
+  }
+
+  Result<void> add_reports(TracedMessage& message, int depth, std::uint32_t& left) {
     if (depth >= kReportDepthMax) return {};
     std::vector<MessageId> ids;
     for (const TracedDelivery& delivery : message.deliveries) {
       for (const HistoryStep& step : delivery.steps) {
         const bool is_new = std::find(ids.begin(), ids.end(), step.report) == ids.end();
-        if (step.report.value != 0 && is_new && ids.size() < kReportsMax)
-          ids.push_back(step.report);
+        if (step.report.value != 0 && is_new && ids.size() < left) ids.push_back(step.report);
       }
     }
+    left -= static_cast<std::uint32_t>(ids.size());
     for (const MessageId id : ids) {
-      Result<std::optional<TracedMessage>> report = read_traced(view_, id, Depth::Steps, damaged_);
+      Result<std::optional<TracedMessage>> report =
+          read_traced(view_, id, Depth::Steps, damaged_, kReportStepsMax);
       if (!report) return report.error();
       if (!report->has_value()) continue;
-      if (Result<void> read = add_reports(**report, depth + 1); !read) return read;
+      if (Result<void> read = add_reports(**report, depth + 1, left); !read) return read;
       message.reports.push_back(std::move(**report));
     }
     return {};
@@ -283,7 +316,8 @@ class Tracer {
   MessageId upper_;  // everything from here on has been looked at
   std::vector<MessageId> late_;
   std::vector<MessageId> found_;
-  std::uint32_t scanned_ = 0;
+  std::uint64_t work_ = 0;
+  std::size_t parts_ = 0;  // recipients and steps in the page
   TracedPage page_;
 };
 
@@ -291,8 +325,8 @@ class Tracer {
 
 bool is_match(const TraceQuery& query, const TracedMessage& message) {
   if (query.message && *query.message != message.id) return false;
-  if (query.since && message.id < id_of(*query.since)) return false;
-  if (query.until && message.id >= id_of(*query.until)) return false;
+  if (query.since && message.id < first_id_at(*query.since)) return false;
+  if (query.until && message.id >= first_id_at(*query.until)) return false;
   if (query.sender && !base::equals_ignoring_case(*query.sender, message.sender)) return false;
   if (query.message_id && !base::equals_ignoring_case(bare_message_id(*query.message_id),
                                                       bare_message_id(message.message_id_field))) {

@@ -30,8 +30,9 @@ struct TraceQuery {
 struct TraceRequest {
   TraceQuery query;
   std::optional<MessageId> before;  // go on behind this message: with older ones
-  std::uint32_t messages_max = 20;
-  std::uint32_t scanned_max = 50'000;  // messages looked at in one call; bounds a call's time
+  std::uint32_t messages_max = 20;  // fewer where they have many recipients and steps
+  std::uint64_t work_max = 50'000;  // of one call, about, as HistoryWalk::work()
+  WallTime now{};                   // of who asks; spares a search for the newest message
 };
 
 struct TracedPage {

@@ -177,7 +177,7 @@ void ControlServer::trace(const std::shared_ptr<Exchange>& exchange) {
 }
 
 void ControlServer::count_history(const std::shared_ptr<Exchange>& exchange) {
-  start_stats(services_.loop, services_.store, exchange);
+  start_stats(services_.loop, services_.store, exchange, counting_);
 }
 
 void ControlServer::explain_route(const std::shared_ptr<Exchange>& exchange) {

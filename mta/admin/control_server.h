@@ -101,6 +101,7 @@ class ControlServer {
   std::uint32_t connections_ = 0;
   std::uint32_t http_connections_ = 0;
   std::shared_ptr<std::uint32_t> running_ = std::make_shared<std::uint32_t>(0);
+  std::shared_ptr<std::uint32_t> counting_ = std::make_shared<std::uint32_t>(0);  // GET /v1/stats
 };
 
 }  // namespace rockdove::admin

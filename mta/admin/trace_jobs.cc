@@ -12,6 +12,9 @@ using base::Result;
 
 namespace {
 
+// Each may keep some 13 MB of names.
+constexpr std::uint32_t kCountingMax = 4;
+
 class TraceJob : public std::enable_shared_from_this<TraceJob> {
  public:
   TraceJob(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange, TraceRun run)
@@ -53,16 +56,27 @@ class TraceJob : public std::enable_shared_from_this<TraceJob> {
 
 class StatsJob : public std::enable_shared_from_this<StatsJob> {
  public:
-  StatsJob(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange, StatsRun run)
-      : loop_(loop), store_(store), exchange_(std::move(exchange)), run_(std::move(run)) {}
+  StatsJob(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange, StatsRun run,
+           std::shared_ptr<std::uint32_t> counting)
+      : loop_(loop),
+        store_(store),
+        exchange_(std::move(exchange)),
+        run_(std::move(run)),
+        counting_(std::move(counting)) {
+    ++*counting_;
+  }
 
-  // The store's thread counts, and nobody else looks meanwhile.
+  ~StatsJob() { --*counting_; }
+
+  StatsJob(const StatsJob&) = delete;
+  StatsJob& operator=(const StatsJob&) = delete;
+
+  // The store's thread counts, and nobody else looks meanwhile. It must not be the one that lets go
+  // of this last, so only what it posts back holds it.
   void next_page() {
     store_.walk_history(
         loop_, *run_.request(),
-        [self = shared_from_this()](const queue::TracedMessage& message) {
-          self->run_.count(message);
-        },
+        [this](const queue::TracedMessage& message) { run_.count(message); },
         [self = shared_from_this()](Result<std::optional<base::MessageId>> more) {
           self->on_page(more);
         });
@@ -86,6 +100,7 @@ class StatsJob : public std::enable_shared_from_this<StatsJob> {
   queue::Store& store_;
   const std::shared_ptr<Exchange> exchange_;
   StatsRun run_;
+  const std::shared_ptr<std::uint32_t> counting_;
 };
 
 }  // namespace
@@ -96,10 +111,13 @@ void start_trace(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange
   std::make_shared<TraceJob>(loop, store, std::move(exchange), *std::move(run))->next_page();
 }
 
-void start_stats(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange) {
+void start_stats(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+                 std::shared_ptr<std::uint32_t> counting) {
+  if (*counting >= kCountingMax) return exchange->refuse(503, "others are counting; try again");
   Result<StatsRun> run = StatsRun::parse(exchange->target().parameters, loop.now().wall);
   if (!run) return exchange->refuse(400, run.error().text());
-  std::make_shared<StatsJob>(loop, store, std::move(exchange), *std::move(run))->next_page();
+  std::make_shared<StatsJob>(loop, store, std::move(exchange), *std::move(run), std::move(counting))
+      ->next_page();
 }
 
 }  // namespace rockdove::admin

@@ -3,6 +3,7 @@
 // when the client has gone.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "mta/admin/exchange.h"
@@ -13,6 +14,8 @@ namespace rockdove::admin {
 
 // The parameters of the request say what is asked for (trace_text.h).
 void start_trace(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange);
-void start_stats(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange);
+// `counting` is how many of these are under way; beyond a few the answer is 503.
+void start_stats(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+                 std::shared_ptr<std::uint32_t> counting);
 
 }  // namespace rockdove::admin

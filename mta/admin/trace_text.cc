@@ -13,6 +13,7 @@
 #include "mta/base/text.h"
 #include "mta/mail/idna.h"
 #include "queue/codec.h"
+#include "queue/index.h"
 
 namespace rockdove::admin {
 
@@ -30,6 +31,11 @@ constexpr std::array<std::pair<std::string_view, queue::TallyBy>, 5> kTallies = 
      {"destination", queue::TallyBy::Destination},
      {"sender", queue::TallyBy::Sender},
      {"client", queue::TallyBy::Client}}};
+
+constexpr std::size_t kToldRecipientsMax = 1000;  // of one message; the rest is counted
+
+// Users of this machine have no address; `user` says who it was.
+constexpr std::string_view kLocalClient = "local";
 
 std::string to_line(const Json& json) {
   return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
@@ -99,7 +105,7 @@ Result<void> set_condition(queue::TraceQuery& query, const std::string& name,
   if (name == "since") return set(query.since, parse_moment(value, now), name);
   if (name == "until") return set(query.until, parse_moment(value, now), name);
   if (name == "client") {
-    query.client = base::parse_ip_address(value);
+    query.client = value == kLocalClient ? base::IpAddress() : base::parse_ip_address(value);
     if (!query.client) return Error(base::printable(value, 60) + " is no address").in("client");
     return {};
   }
@@ -155,7 +161,8 @@ std::string_view kind_text(queue::MessageKind kind) {
   return "";
 }
 
-Json traced_json(const queue::TracedMessage& message) {
+// `left_out`: recipients that are not in `message` any more.
+Json traced_json(const queue::TracedMessage& message, std::size_t left_out = 0) {
   Json json{{"queue_id", base::format_id(message.id)},
             {"kind", kind_text(message.kind)},
             {"accepted", base::format_timestamp(message.accepted)}};
@@ -164,7 +171,9 @@ Json traced_json(const queue::TracedMessage& message) {
   json["message_size"] = message.octets;
   if (!message.message_id_field.empty()) json["message_id"] = message.message_id_field;
   if (!message.client.listener.empty()) {
-    json["client"] = base::format_ip_address(message.client.address);
+    json["client"] = message.client.address.is_unspecified()
+                         ? std::string(kLocalClient)
+                         : base::format_ip_address(message.client.address);
     json["helo"] = message.client.helo;
     json["listener"] = message.client.listener;
     if (!message.client.user.empty()) json["user"] = message.client.user;
@@ -173,8 +182,11 @@ Json traced_json(const queue::TracedMessage& message) {
   if (!message.is_whole) json["is_whole"] = false;
   json["recipients"] = Json::array();
   for (const queue::TracedDelivery& delivery : message.deliveries) {
+    if (json["recipients"].size() == kToldRecipientsMax) break;
     json["recipients"].push_back(delivery_json(message.id, delivery));
   }
+  left_out += message.deliveries.size() - json["recipients"].size();
+  if (left_out > 0) json["recipients_left_out"] = left_out;
   if (message.steps_left_out > 0) json["steps_left_out"] = message.steps_left_out;
   if (!message.reports.empty()) {
     json["reports"] = Json::array();
@@ -214,10 +226,6 @@ void add_line(queue::TallyLine& total, const queue::TallyLine& line) {
   total.waiting += line.waiting;
   total.deferrals += line.deferrals;
   total.delays.add(line.delays);
-}
-
-MessageId id_at(WallTime time) {
-  return {base::to_unix_milliseconds(std::max(time, WallTime{})) << 20};
 }
 
 }  // namespace
@@ -260,9 +268,7 @@ Result<TraceRun> TraceRun::parse(const Parameters& parameters, WallTime now) {
         "say which messages: by id, message_id, sender, recipient, domain, client, since "
         "or until");
   }
-  // Ids may be ahead of a clock that was set back, but not by much.
-  queue::TraceQuery& query = run.request_->query;
-  if (!query.until && !query.message) query.until = now + std::chrono::hours(1);
+  run.request_->now = now;
   return run;
 }
 
@@ -274,9 +280,7 @@ void TraceRun::take(queue::TracedPage page, const std::function<void(std::string
     }
     --left_;
     const std::size_t left_out = queue::keep_asked_for(request_->query, message);
-    Json json = traced_json(message);
-    if (left_out > 0) json["recipients_left_out"] = left_out;
-    line(to_line(json));
+    line(to_line(traced_json(message, left_out)));
   }
   if (page.more_before && left_ == 0) line(R"({"more": true})");
   request_->before = page.more_before;
@@ -290,7 +294,7 @@ std::string format_traced(const queue::TracedMessage& message) {
 Result<StatsRun> StatsRun::parse(const Parameters& parameters, WallTime now) {
   StatsRun run;
   std::optional<WallTime> since;
-  WallTime until = now + std::chrono::hours(1);  // ids may be ahead of a clock that was set back
+  std::optional<WallTime> until;
   std::set<std::string_view> seen;
   for (const auto& [name, value] : parameters) {
     if (!seen.insert(name).second) return Error(base::printable(name, 40) + " is given twice");
@@ -319,8 +323,10 @@ Result<StatsRun> StatsRun::parse(const Parameters& parameters, WallTime now) {
     }
   }
   const std::chrono::hours usual(run.by_ == queue::TallyBy::Day ? 24 * 30 : 24);
-  run.request_->from = id_at(since.value_or(now - usual));
-  run.request_->until = id_at(until);
+  run.request_->from = queue::first_id_at(since.value_or(now - usual));
+  // Ids are ahead of a clock that was set back.
+  run.request_->until =
+      until ? queue::first_id_at(*until) : MessageId{std::numeric_limits<std::uint64_t>::max()};
   run.tally_ = std::make_shared<queue::Tally>(run.by_, local_parts);
   return run;
 }

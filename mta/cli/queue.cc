@@ -1,5 +1,5 @@
-// `rockdove queue …`, `pause`, `resume`, `route`, `trace` and `stats`: where they find the daemon and
-// the queue.
+// `rockdove queue …`, `pause`, `resume`, `route`, `trace` and `stats`: where they find the daemon
+// and the queue.
 #include "mta/cli/commands.h"
 #include "mta/cli/queue_options.h"
 #include "mta/cli/trace_options.h"

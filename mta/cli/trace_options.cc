@@ -117,7 +117,8 @@ std::function<int()> add_trace_options(CLI::App& app, QueueEnvironment environme
   options->add(app, "--sender", "sender", "The envelope sender; \"<>\" for reports");
   options->add(app, "--recipient", "recipient", "A recipient");
   options->add(app, "--domain", "domain", "The domain of a recipient");
-  options->add(app, "--client", "client", "The address of the client that handed it in");
+  options->add(app, "--client", "client",
+               "The address of the client that handed it in; local: a user of this machine");
   options->add(app, "--since", "since",
                "Accepted since: 3d or 4h (ago), 2026-11-22 or \"2026-11-22 14:05\"");
   options->add(app, "--until", "until", "Accepted before, likewise");

@@ -258,6 +258,18 @@ void finish_postmaster(Draft& draft, Problems& problems) {
   }
 }
 
+// Else nobody could tell how mail ended that waited to its end.
+void finish_history(Draft& draft, Problems& problems) {
+  queue::QueueSettings& queue = draft.configuration.queue;
+  if (queue.history.keep >= queue.lifetime) return;
+  if (draft.history_keep_at.line != 0 && queue.history.is_kept) {
+    return problems.error(draft.history_keep_at,
+                          "`history.keep` is shorter than `queue.lifetime`, which is " +
+                              base::format_duration(queue.lifetime));
+  }
+  queue.history.keep = queue.lifetime;
+}
+
 }  // namespace
 
 void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& problems) {
@@ -269,6 +281,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_local(draft, files, problems);
   finish_recipients(draft, files, problems);
   finish_postmaster(draft, problems);
+  finish_history(draft, problems);
   check_users(draft, files, problems);
   Configuration& configuration = draft.configuration;
   configuration.path = surroundings.path;

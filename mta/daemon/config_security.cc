@@ -123,6 +123,7 @@ void read_delay_notice(Value& value, Draft& draft) {
 
 void read_history_keep(Value& value, Draft& draft) {
   queue::HistorySettings& history = draft.configuration.queue.history;
+  draft.history_keep_at = value.at();
   history.is_kept = value.node().type != Node::Type::Text || value.node().text != "off";
   if (history.is_kept) value.duration(history.keep, {24h, 24h * 3650});
 }

@@ -207,31 +207,31 @@ void read_servers(Value& value, Draft& draft) {
   }
 }
 
-constexpr std::array<Section, 15> kSections = {{
-    {"", SectionKind::Top, "Keys before any section."},
-    {"log", SectionKind::Table, "One line for each thing that happens to a message."},
-    {"limits", SectionKind::Table, "What the daemon may use."},
-    {"tls", SectionKind::Table,
-     "Encryption. Without a certificate, self-signed ones (P-256 and RSA) are made in `state_dir` "
-     "at the first start."},
-    {"listener", SectionKind::List,
-     "Where mail comes in. Without any, one listener `smtp` on `:25`; `listener = []` is none at "
-     "all."},
-    {"relay", SectionKind::Table, "Mail that is accepted from anyone and passed on."},
-    {"local", SectionKind::Table, "Mail for this machine itself: `root`, cron's reports."},
-    {"sendmail", SectionKind::Table,
-     "Mail of the users of this machine, by the command `sendmail`: see sendmail.md."},
-    {"auth", SectionKind::Table, "Accounts of clients that log in."},
-    {"route", SectionKind::List,
-     "Where mail goes. The first route whose conditions all hold wins; without one, mail goes by "
-     "MX."},
-    {"queue", SectionKind::Table, "How long and how often delivery is tried."},
-    {"bounce", SectionKind::Table, "Reports about mail that could not be delivered."},
-    {"history", SectionKind::Table,
-     "What is kept of mail that has gone, for `rockdove trace` and `rockdove stats`."},
-    {"admin", SectionKind::Table, "What tells how the daemon is, over HTTP."},
-    {"dns", SectionKind::Table, "Who answers questions about names."},
-}};
+constexpr std::array kSections = {
+    Section{"", SectionKind::Top, "Keys before any section."},
+    Section{"log", SectionKind::Table, "One line for each thing that happens to a message."},
+    Section{"limits", SectionKind::Table, "What the daemon may use."},
+    Section{"tls", SectionKind::Table,
+            "Encryption. Without a certificate, self-signed ones (P-256 and RSA) are made in "
+            "`state_dir` at the first start."},
+    Section{"listener", SectionKind::List,
+            "Where mail comes in. Without any, one listener `smtp` on `:25`; `listener = []` is "
+            "none at all."},
+    Section{"relay", SectionKind::Table, "Mail that is accepted from anyone and passed on."},
+    Section{"local", SectionKind::Table, "Mail for this machine itself: `root`, cron's reports."},
+    Section{"sendmail", SectionKind::Table,
+            "Mail of the users of this machine, by the command `sendmail`: see sendmail.md."},
+    Section{"auth", SectionKind::Table, "Accounts of clients that log in."},
+    Section{"route", SectionKind::List,
+            "Where mail goes. The first route whose conditions all hold wins; without one, mail "
+            "goes by MX."},
+    Section{"queue", SectionKind::Table, "How long and how often delivery is tried."},
+    Section{"bounce", SectionKind::Table, "Reports about mail that could not be delivered."},
+    Section{"history", SectionKind::Table,
+            "What is kept of mail that has gone, for `rockdove trace` and `rockdove stats`."},
+    Section{"admin", SectionKind::Table, "What tells how the daemon is, over HTTP."},
+    Section{"dns", SectionKind::Table, "Who answers questions about names."},
+};
 
 constexpr std::
     array
@@ -524,8 +524,8 @@ constexpr std::
                     }},
 
                 Key{"history", "keep", "duration, or \"off\"", "\"90d\"",
-                    "How long, since a message was accepted; at least a day. `\"off\"`: nothing is "
-                    "written from now on but what persons do.",
+                    "How long, since a message was accepted; at least a day and `queue.lifetime`. "
+                    "`\"off\"`: nothing is written from now on.",
                     read_history_keep},
                 Key{"history", "max_size", "size", "\"10G\"",
                     "On disk, the index included, about; the oldest goes first.",

@@ -62,6 +62,7 @@ struct Draft {
   Position relay_at;  // of relay.domains
   Position any_at;    // of relay.recipients = "any"
   Position local_domains_at;
+  Position history_keep_at;  // line 0: it is the default
 };
 
 enum class SectionKind : std::uint8_t {

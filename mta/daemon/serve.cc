@@ -415,7 +415,7 @@ void Server::listen(unsigned loop) {
 }
 
 void Server::run() {
-  store_->trim_history(base::read_clocks().wall, configuration_.queue.history);
+  queue::ClockWatch clocks(base::read_clocks());
   base::Instant certificates_at = base::read_clocks().instant + kCertificatesEach;
   FreeMemory memory;
   while (true) {
@@ -429,7 +429,7 @@ void Server::run() {
       certificates_at = now.instant + kCertificatesEach;
       look_at_certificates();
     }
-    store_->trim_history(now.wall, configuration_.queue.history);
+    store_->keep_history(queue::limits_of(configuration_.queue.history, clocks, now));
   }
   stop();
 }

@@ -248,6 +248,12 @@ void Steering::carry_out(const BatchPointer& batch, std::vector<queue::ReadDeliv
   write_moves(batch);
 }
 
+queue::Attempt Steering::step_of(const queue::Order& order) const {
+  queue::Attempt step = queue::step_of(order, env_.now().wall);
+  step.is_kept = env_.queue.history.is_kept;
+  return step;
+}
+
 void Steering::give_up(const BatchPointer& batch, const queue::ReadDelivery& row) {
   const bool waits = row.delivery.state == queue::DeliveryState::Waiting;
   home_.released(batch->target(row.id).queue,
@@ -263,7 +269,7 @@ void Steering::move(const BatchPointer& batch, const queue::ReadDelivery& row,
     after.destination =
         destination_of(env_.outbound, {after.recipient, "", "", {}, "", after.route_to});
   }
-  const queue::Attempt step = queue::step_of(order, env_.now().wall);
+  const queue::Attempt step = step_of(order);
   queue::Change next = row.message != nullptr
                            ? queue::moved(*row.message, row.delivery, after, step)
                            : queue::moved(row.id.message, target.note, row.delivery, after, step);
@@ -304,10 +310,10 @@ void Steering::moved(const BatchPointer& batch, const std::vector<Move>& moves) 
 void Steering::fail(const BatchPointer& batch, const queue::ReadDelivery& row,
                     queue::Delivery after) {
   // Who did it; what becomes of it is the report desk's to say.
-  env_.store.commit(
-      env_.loop,
-      queue::recorded(row.id.message, after, queue::step_of(*batch->order, env_.now().wall)),
-      [](const base::Result<void>& result) { MTA_ASSERT(result.is_ok()); });
+  if (const queue::Attempt step = step_of(*batch->order); step.is_kept) {
+    env_.store.commit(env_.loop, queue::recorded(row.id.message, after, step),
+                      [](const base::Result<void>& result) { MTA_ASSERT(result.is_ok()); });
+  }
   failing_[row.id] = batch;
   ++batch->under_way;
   settler_.reports().ended(queue::counted(row.message, env_.memory),
@@ -328,7 +334,8 @@ void Steering::released(const std::vector<Release>& releases) {
 
 void Steering::bury_rows(const BatchPointer& batch, const std::vector<queue::ReadDelivery>& rows) {
   const base::WallTime now = env_.now().wall;
-  const queue::Attempt step{now, {}, "", "deleted by a person"};
+  queue::Attempt step{now, {}, "", "deleted by a person"};
+  step.is_kept = env_.queue.history.is_kept;
   for (std::size_t i = 0; i < rows.size();) {
     const queue::MessagePointer message = rows[i].message;
     std::vector<queue::Delivery> deliveries;

@@ -65,6 +65,7 @@ class Steering {
   void commit(const BatchPointer& batch, queue::Change change,
               base::UniqueFunction<void()> durable);
   // What was claimed and is as it was.
+  [[nodiscard]] queue::Attempt step_of(const queue::Order& order) const;
   void give_up(const BatchPointer& batch, const queue::ReadDelivery& row);
   void one_done(const BatchPointer& batch);
   void finish(const BatchPointer& batch);

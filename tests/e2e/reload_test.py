@@ -112,6 +112,33 @@ class Reload(Base):
         relay.submit("s@a.example", ["r@b.example"])
         until(lambda: len(sink.messages()) == 4, "four messages")
 
+    def test_history_begins_and_ends_with_a_reload(self):
+        relay = self.start(Relay(to="discard:", sections='[history]\nkeep = "5d"\n'))
+
+        def keep(value, expect="reloaded"):
+            relay._sections = '[history]\nkeep = "%s"\n' % value
+            relay.write_configuration()
+            self.reload(relay, expect)
+
+        def is_known(id_):
+            until(lambda: relay.queue("list") == [], "an empty queue")
+            return id_ in relay.command("trace", id_, "--json").stdout
+
+        first = relay.submit("s@a.example", ["r@b.example"])
+        self.assertTrue(is_known(first))
+        keep("off")
+        second = relay.submit("s@a.example", ["r@b.example"])
+        self.assertFalse(is_known(second))
+        keep("4d", expect="not reloaded: all stays as it was")
+        details = [line["detail"] for line in relay.log("configuration", level="error")]
+        self.assertTrue(any("`history.keep` is shorter than `queue.lifetime`" in detail for detail in details), details)
+        self.assertFalse(is_known(relay.submit("s@a.example", ["r@b.example"])))
+        keep("90d")
+        third = relay.submit("s@a.example", ["r@b.example"])
+        self.assertTrue(is_known(third))
+        found = relay.command("trace", "--sender", "s@a.example", "--json").stdout
+        self.assertEqual([id_ in found for id_ in (first, second, third)], [True, False, True])
+
     def test_an_address_that_is_taken_leaves_all_of_the_old(self):
         relay = self.start(Relay(to="discard:"))
         with socket.socket() as taken:

@@ -101,4 +101,55 @@ TEST_CASE("reloads under load lose nothing and double nothing") {
   rest(sim);
 }
 
+// Without history nobody can tell what became of what, so the story is not held to the truth.
+TEST_CASE(
+    "with history off nothing is written to it, by mail nor by persons, until it is on again") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 3U);
+  settings.relay.queue.retry = {1min};
+  settings.relay.queue.undo_time = 1min;
+  Sim sim(GENERATE(1U, 2U, 3U), settings);
+  RemoteServer& sender = server(sim, "home.example", "192.0.2.250");
+  RemoteServer& remote = server(sim, "example.net", "192.0.2.1");
+  remote.recipients_go_by([](const std::string& address) -> std::optional<smtp::Reply> {
+    if (address.starts_with("no")) return smtp::make_reply(550, "5.1.1", "no such user");
+    if (address.starts_with("wait")) return smtp::make_reply(451, "4.3.0", "not now");
+    return std::nullopt;
+  });
+  const auto act = [&sim](queue::Act what, queue::MessageId id) {
+    sim.act({what, "", "", "the test"}, {{id, 1}});
+    sim.run_for(5s);
+  };
+  Submission& early = sim.submit("a@home.example", {"wait1@example.net"}, "hi\r\n");
+  sim.run_for(10s);
+  act(queue::Act::Hold, early.id);
+  const std::size_t before = sim.history_steps();
+  CHECK(before == 2);
+  settings.relay.queue.history.is_kept = false;
+  sim.reload(settings.relay);
+  sim.run_for(1s);
+  sim.submit("a@home.example", {"ok@example.net"}, "hi\r\n");
+  sim.submit("a@home.example", {"no@example.net"}, "hi\r\n");
+  Submission& waits = sim.submit("a@home.example", {"wait2@example.net"}, "hi\r\n");
+  Submission& bounced = sim.submit("a@home.example", {"wait3@example.net"}, "hi\r\n");
+  sim.run_for(5min);
+  act(queue::Act::Release, early.id);
+  act(queue::Act::Hold, waits.id);
+  act(queue::Act::Delete, waits.id);
+  act(queue::Act::Bounce, bounced.id);
+  sim.run_for(20min);  // until what was deleted goes for good
+  CHECK(remote.received().size() == 1);
+  CHECK(sender.received().size() == 2);
+  CHECK_FALSE(sim.delivery(waits.id, "wait2@example.net"));
+  CHECK(sim.history_steps() == before);
+  settings.relay.queue.history.is_kept = true;
+  sim.reload(settings.relay);
+  sim.run_for(1s);
+  const std::size_t attempts = sim.history_steps();
+  sim.submit("a@home.example", {"ok2@example.net"}, "hi\r\n");
+  act(queue::Act::Hold, early.id);
+  CHECK(sim.history_steps() >= attempts + 2);
+  CHECK(sim.failures().empty());
+}
+
 }  // namespace rockdove::sim

@@ -177,6 +177,7 @@ void Sim::kill() {
 void Sim::crash_and_restart(base::Duration down) {
   kill();
   truth.check_disk();
+  truth.check_history(tests::MemoryRows(disk_));
   run_for(down);
   start();
 }
@@ -348,6 +349,7 @@ void Sim::check_invariants() {
 
 void Sim::check_quiet() {
   truth.check_end();
+  truth.check_end_of_history(tests::MemoryRows(disk_));
   if (run_->relay->inbound_connections() != 0)
     agenda_.fail("inbound connections are still counted");
   if (run_->relay->memory_used() != 0) {

@@ -124,6 +124,12 @@ class Sim {
   [[nodiscard]] std::optional<queue::Delivery> delivery(queue::MessageId id,
                                                         std::string_view recipient) const;
   [[nodiscard]] std::vector<queue::DeliveryId> waiting() const;
+
+  // How many steps the history has of all messages.
+  [[nodiscard]] std::size_t history_steps() const {
+    return disk_.rows(queue::Family::History).size();
+  }
+
   // What there is to know about one of them, for people.
   [[nodiscard]] std::string describe(queue::DeliveryId id) const;
 

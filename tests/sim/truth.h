@@ -8,6 +8,7 @@
 // - what arrives is what was stored, and what was stored is what was sent, octet for octet;
 // - what a person ended, deleted or had returned was never taken by a next hop that said so;
 // - what is undeleted is what was deleted, octet for octet of its row;
+// - each message can be traced, waits or ends there as it does, and is counted once;
 // - a second copy arrives only where the first one's reply was lost, by the network or by a crash.
 #pragma once
 
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "queue/change.h"
+#include "queue/trace.h"
 #include "queue/types.h"
 #include "tests/sim/agenda.h"
 #include "tests/sim/internet.h"
@@ -85,8 +87,11 @@ class Truth {
 
   // Everything that the disk knows: nothing lost, nothing ended twice.
   void check_disk();
+  // Each message by its id and Message-ID, over an index that may have come any way.
+  void check_history(const queue::Rows& rows);
   // When nothing more is going to happen.
   void check_end();
+  void check_end_of_history(const queue::Rows& rows);
 
   // For scenarios.
   [[nodiscard]] const std::string* outcome(queue::MessageId id, std::string_view recipient) const;
@@ -131,6 +136,14 @@ class Truth {
   void note_report(queue::MessageId id, const Known& report);
   void note_named(queue::MessageId report, Recipient& recipient, std::string_view action);
   void note_row(queue::DeliveryId id, const queue::Delivery& delivery, std::string_view octets);
+  void check_traced(queue::MessageId id, const Known& known, const queue::TracedMessage& traced);
+  void check_traced(queue::MessageId id, const Known& known, const Recipient& recipient,
+                    const queue::TracedDelivery* traced);
+  [[nodiscard]] std::vector<queue::TracedMessage> trace(const queue::Rows& rows,
+                                                        const queue::TraceQuery& query);
+  void check_found(const queue::Rows& rows, const queue::TraceQuery& query, std::string_view asked,
+                   std::vector<queue::MessageId> wanted);
+  void check_stats(const queue::Rows& rows);
   void check_age(queue::MessageId id, const Known& known, const Recipient& recipient);
   void check_copies(queue::MessageId id, std::uint32_t number, const Recipient& recipient);
   void fail(queue::MessageId id, std::string_view what);

@@ -172,7 +172,7 @@ Result<void> MemoryRows::trim_history(std::string_view below_key) {
 Result<void> MemoryRows::ingest(const queue::IndexRows& rows) {
   const std::lock_guard turn(disk_.turnstile_);
   const std::unique_lock lock(disk_.mutex_);
-  if (disk_.writes_left_ == 0) return Error("No space left on device");
+  if (has_failed_ || disk_.writes_left_ == 0) return Error("No space left on device");
   if (disk_.writes_left_ != std::numeric_limits<std::size_t>::max()) --disk_.writes_left_;
   MemoryDisk::Family& index = disk_.families_[static_cast<std::size_t>(queue::Family::Index)];
   std::string last;
@@ -190,20 +190,27 @@ Result<void> MemoryRows::ingest(const queue::IndexRows& rows) {
 
 Result<std::string> MemoryRows::history_cut(std::uint64_t octets_max) const {
   const std::shared_lock lock(disk_.mutex_);
-  std::uint64_t octets = 0;
-  for (const auto& [key, value] : disk_.rows(queue::Family::Index)) {
-    octets += key.size() + value.size();
-  }
-  const MemoryDisk::Family& history = disk_.rows(queue::Family::History);
-  for (auto row = history.rbegin(); row != history.rend(); ++row) {
-    octets += row->first.size() + row->second.size();
-    if (octets > octets_max) return row->first + '\0';
+  const auto octets_of = [this](queue::Family family) {
+    std::uint64_t octets = 0;
+    for (const auto& [key, value] : disk_.rows(family)) octets += key.size() + value.size();
+    return octets;
+  };
+  const std::uint64_t history = octets_of(queue::Family::History);
+  const std::uint64_t all = history + octets_of(queue::Family::Index);
+  if (all <= octets_max) return std::string();
+  const std::uint64_t allowed = history * octets_max / all * 9 / 10;
+  const MemoryDisk::Family& rows = disk_.rows(queue::Family::History);
+  std::uint64_t kept = 0;
+  for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
+    kept += row->first.size() + row->second.size();
+    if (kept > allowed) return row->first + '\0';
   }
   return std::string();
 }
 
-Result<void> MemoryRows::collect_garbage(Urgency urgency) {
-  if (urgency == Urgency::Idle) return {};
+Result<void> MemoryRows::collect_index(std::atomic<bool>& is_cancelled) {
+  if (is_cancelled.load()) return {};
+  const std::lock_guard turn(disk_.turnstile_);
   const std::unique_lock lock(disk_.mutex_);
   std::erase_if(
       disk_.families_[static_cast<std::size_t>(queue::Family::Index)],

@@ -89,10 +89,11 @@ class MemoryRows final : public queue::Rows {
 
   [[nodiscard]] bool is_stalled() const override { return false; }
 
-  [[nodiscard]] queue::Result<void> collect_garbage(Urgency urgency) override;
+  [[nodiscard]] queue::Result<void> collect_garbage(Urgency) override { return {}; }
 
   [[nodiscard]] queue::Result<void> ingest(const queue::IndexRows& rows) override;
   [[nodiscard]] queue::Result<void> trim_history(std::string_view below_key) override;
+  [[nodiscard]] queue::Result<void> collect_index(std::atomic<bool>& is_cancelled) override;
   [[nodiscard]] queue::Result<std::string> history_cut(std::uint64_t octets_max) const override;
 
  private:

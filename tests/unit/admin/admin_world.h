@@ -93,6 +93,7 @@ class ListedStore : public queue::Store {
   void walk_history(base::Loop& loop, queue::WalkRequest request,
                     std::function<void(const queue::TracedMessage&)> visit,
                     queue::Done<std::optional<base::MessageId>> done) override {
+    if (holds_walks) return held_walks.push_back(std::move(done));
     loop.post([this, request, visit = std::move(visit), done = std::move(done)]() mutable {
       std::uint32_t seen = 0;
       for (const queue::TracedMessage& message : walked) {
@@ -108,6 +109,8 @@ class ListedStore : public queue::Store {
   std::function<base::Result<queue::TracedPage>(const queue::TraceRequest&)> on_trace;
   std::vector<queue::TracedMessage> walked;
   std::uint32_t walked_at_once = 2;
+  bool holds_walks = false;
+  std::vector<queue::Done<std::optional<base::MessageId>>> held_walks;
 
   void list(base::Loop& loop, queue::ListRequest request,
             queue::Done<queue::ListedPage> done) override {

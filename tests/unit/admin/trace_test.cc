@@ -1,3 +1,4 @@
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,52 @@ TEST_CASE("trace: a message is told with its steps, whatever octets they have") 
   CHECK(step["report"] == base::format_id(base::MessageId{99ULL << 20}));
   CHECK(json["reports"][0]["about"] == json["queue_id"]);
   CHECK_FALSE(json["reports"][0].contains("client"));
+}
+
+TEST_CASE("trace: of very many recipients the first are told and the others counted") {
+  const Json json = Json::parse(admin::format_traced(traced(0, 1005)));
+  CHECK(json["recipients"].size() == 1000);
+  CHECK(json["recipients_left_out"] == 5);
+  admin::TraceRun run = admin::TraceRun::parse({{"recipient", "c1003@x.example"}}, kNow).value();
+  queue::TracedPage page;
+  page.messages = {traced(0, 1005)};
+  const auto lines = take(run, page);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0]["recipients"].size() == 1);
+  CHECK(lines[0]["recipients"][0]["address"] == "c1003@x.example");
+  CHECK(lines[0]["recipients_left_out"] == 1004);
+}
+
+TEST_CASE("trace: mail of a user of this machine has no address, and can be asked for") {
+  queue::TracedMessage message = traced(0);
+  message.client = {base::IpAddress(), "", "sendmail", "uid 33 (www-data)"};
+  const Json json = Json::parse(admin::format_traced(message));
+  CHECK(json["client"] == "local");
+  CHECK(json["user"] == "uid 33 (www-data)");
+  const auto run = admin::TraceRun::parse({{"client", "local"}}, kNow);
+  CHECK(run.value().request()->query.client == base::IpAddress());
+}
+
+TEST_CASE("stats: more counts at once than a few are refused, until one has ended") {
+  World world;
+  world.store.holds_walks = true;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(std::make_unique<Client>(world));
+    clients.back()->ask(get("/v1/stats"));
+  }
+  Client late(world);
+  late.ask(get("/v1/stats"));
+  CHECK(late.status() == 503);
+  REQUIRE(world.store.held_walks.size() == 4);
+  world.store.held_walks.front()(std::optional<base::MessageId>());
+  world.store.held_walks.erase(world.store.held_walks.begin());
+  clients.front()->run();
+  CHECK(clients.front()->status() == 200);
+  Client again(world);
+  again.ask(get("/v1/stats"));
+  CHECK(world.store.held_walks.size() == 4);
+  world.store.held_walks.clear();
 }
 
 TEST_CASE("trace: pages go on behind each other until the limit, which is said") {

@@ -89,3 +89,19 @@ TEST_CASE("files must be readable by the user that the daemon becomes") {
         "/secret");
   CHECK(problems_of("user = \"root\"\n").at(0).find("c:2:8: error: `user` must not be root") == 0);
 }
+
+TEST_CASE("history is kept as long as mail may wait, and off is no length") {
+  const auto keep_of = [](const std::string& text) { return accepted(text).queue.history; };
+  CHECK(keep_of("queue.lifetime = \"100d\"").keep == std::chrono::hours(24 * 100));
+  CHECK(keep_of("queue.lifetime = \"1d\"").keep == std::chrono::hours(24 * 90));
+  const queue::HistorySettings off = keep_of("queue.lifetime = \"100d\"\nhistory.keep = \"off\"");
+  CHECK_FALSE(off.is_kept);
+  CHECK(off.keep == std::chrono::hours(24 * 100));
+  CHECK(problems_of("history.keep = \"of\"").size() == 1);
+  CHECK(problems_of("queue.lifetime = \"8d\"\nhistory.keep = \"7d\"") ==
+        Lines{"c:3:16: error: `history.keep` is shorter than `queue.lifetime`, which is 8d"});
+  CHECK(problems_of("history.keep = \"23h\"") ==
+        Lines{"c:2:16: error: `history.keep` is \"1d\" to \"3650d\""});
+  CHECK(problems_of("history.max_size = \"1M\"") ==
+        Lines{"c:2:20: error: `history.max_size` is \"100M\" to \"1000T\""});
+}

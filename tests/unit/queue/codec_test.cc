@@ -192,6 +192,18 @@ TEST_CASE("codec: a closing record names its report, and a report's what it is a
   CHECK(step->attempts == 3);
 }
 
+TEST_CASE("codec: a Message-ID is found folded or not, and cut at a line's length") {
+  const auto found = [](const std::string& block) { return std::string(message_id_field(block)); };
+  CHECK(found("A: b\r\nMESSAGE-id:<1@x> \r\n\r\n") == "<1@x>");
+  CHECK(found("Message-ID:\r\n\t<2@x>\r\nA: b\r\n\r\n") == "<2@x>");
+  CHECK(found("Message-ID: \r\n \r\n  <3@x>") == "<3@x>");
+  CHECK(found("Message-ID:\r\nA: <4@x>\r\n\r\n").empty());
+  CHECK(found("Message-ID:").empty());
+  CHECK(found("X-Message-ID: <5@x>\r\n Message-ID: <6@x>\r\n\r\n").empty());
+  CHECK(found("Message-ID: <" + std::string(65'536, 'x') + "@x>\r\n\r\n").size() == 997);
+  CHECK(found(std::string("Message-ID: <\0\xFF@x>\r\n", 20)) == std::string("<\0\xFF@x>", 6));
+}
+
 TEST_CASE("codec: damaged rows are errors that name the row, and never crash") {
   const Result<Message> none = decode_message(sample_id(5), "\xFF\xFF\xFF");
   REQUIRE_FALSE(none);

@@ -3,6 +3,7 @@
 #include "queue/index.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -88,8 +89,9 @@ struct World {
     Ids found;
     TraceRequest request;
     request.query = query;
+    request.now = now;
     request.messages_max = at_once;
-    request.scanned_max = 7;
+    request.work_max = 7;
     do {
       const Result<TracedPage> page = trace(*rows, request, damaged);
       if (!page) FAIL(page.error().text());
@@ -101,6 +103,7 @@ struct World {
   }
 
   Engine& engine;
+  WallTime now{};
   IndexFence fence;
   std::unique_ptr<Rows> rows;
   std::unique_ptr<Ledger> ledger;
@@ -363,6 +366,34 @@ TEST_CASE("index: a crash in the middle of indexing leaves a stretch that is ind
   CHECK(trace(rows, request, damaged)->messages.size() == 1);
 }
 
+TEST_CASE("index: what is there of a group that failed is indexed by the next instance") {
+  MemoryDisk disk;
+  IndexFence fence;
+  Indexer indexer(fence);
+  Damaged damaged;
+  const Message message = sample_message(5);
+  const Delivery delivery = sample_delivery(message, 1);
+  {
+    MemoryRows rows(disk);
+    Ledger ledger(rows, &fence);
+    REQUIRE(ledger.open());
+    disk.fill_after(0, MemoryDisk::FailedWrite::IsThere);
+    const Change change = accepted(message, {&delivery, 1});
+    const Change* const changes[] = {&change};
+    REQUIRE_FALSE(ledger.apply(changes));
+    // Without a look at the failure it would pass the message by as if it were not there.
+    CHECK(indexer.step(rows, sample_id(10), damaged)->messages == 0);
+  }
+  disk.free_space();
+  MemoryRows rows(disk);
+  Ledger ledger(rows, &fence);
+  REQUIRE(ledger.open());
+  CHECK(indexer.step(rows, sample_id(20), damaged)->messages == 1);
+  TraceRequest request;
+  request.query.sender = message.sender;
+  CHECK(trace(rows, request, damaged)->messages.size() == 1);
+}
+
 TEST_CASE("index: a damaged record is passed over and named, and the rest is found") {
   const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
   World world(*engine);
@@ -391,7 +422,8 @@ TEST_CASE("index: what has been trimmed is not found, and goes when the index is
   const Ids left{sample_id(5), sample_id(4)};
   CHECK(world.find(by_sender("a@b.example")) == left);
   CHECK(world.find({}) == left);
-  REQUIRE(world.rows->collect_garbage(Rows::Urgency::DiskFillsUp));
+  std::atomic<bool> is_cancelled = false;
+  REQUIRE(world.rows->collect_index(is_cancelled));
   const Key prefix = index_prefix(IndexKind::Sender, index_hash("a@b.example"));
   const std::unique_ptr<RowView> view = world.rows->view();
   const std::unique_ptr<RowCursor> row = view->cursor(Family::Index, prefix);
@@ -401,6 +433,122 @@ TEST_CASE("index: what has been trimmed is not found, and goes when the index is
   }
   CHECK(entries == left);
   CHECK(read_index_mark(*view).value() == sample_id(100));
+}
+
+TEST_CASE("index: of what has been trimmed only what waits is known by its id") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  World world(*engine);
+  const Message gone = world.deliver(1, "a@b.example", "x.example");
+  const Message waits = world.accept(2, "a@b.example", "x.example");
+  world.deliver(9, "a@b.example", "x.example");
+  REQUIRE(world.ledger->note_trim(sample_id(4)));
+  TraceQuery query;
+  query.message = gone.id;
+  CHECK(world.find(query).empty());
+  query.message = waits.id;
+  CHECK(world.find(query) == Ids{waits.id});
+}
+
+TEST_CASE("index: messages of a clock that was far ahead are found among the others") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  World world(*engine);
+  const std::uint64_t far = 1'000'000'000'000;  // 31 years
+  world.deliver(1, "a@b.example", "x.example");
+  world.deliver(far, "a@b.example", "x.example");
+  world.deliver(far + 1, "a@b.example", "x.example");  // made now; ids never go back
+  const Ids all{sample_id(far + 1), sample_id(far), sample_id(1)};
+  for (const std::uint64_t indexed_to : {0ULL, 10ULL}) {
+    if (indexed_to > 0) world.index(indexed_to);
+    for (const WallTime now : {WallTime{}, kSampleTime + 5s}) {
+      world.now = now;
+      CHECK(world.find({}) == all);
+      CHECK(world.find(by_sender("a@b.example")) == all);
+    }
+  }
+}
+
+TEST_CASE("index: how it ended is told last, whatever the clock said, and however long it took") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  World world(*engine);
+  constexpr std::uint32_t kAttempts = kTracedStepsMax + 100;
+  const Message message = world.accept(1'000'000, "a@b.example", "x.example");
+  Delivery delivery = sample_delivery(message, 1, "x.example");
+  for (std::uint32_t number = 1; number <= kAttempts; ++number) {
+    Delivery after = delivery;
+    after.attempts = number;
+    after.due += 1min;
+    Attempt attempt = sample_attempt(message.accepted + std::chrono::minutes(number));
+    attempt.reply = "451 later";
+    world.apply(moved(message, delivery, after, attempt));
+    delivery = after;
+  }
+  world.apply(ended(message, {&delivery, 1}, Outcome::Delivered,
+                    sample_attempt(message.accepted - 1h)));  // the clock was set back
+  TraceRequest request;
+  request.query.message = message.id;
+  const Result<TracedPage> page = trace(*world.rows, request, world.damaged);
+  REQUIRE(page);
+  REQUIRE(page->messages.size() == 1);
+  const TracedMessage& found = page->messages.front();
+  CHECK(found.steps_left_out > 0);
+  const std::vector<HistoryStep>& steps = found.deliveries.at(0).steps;
+  CHECK(steps.size() + found.steps_left_out == kAttempts + 1);
+  CHECK(steps.size() <= kTracedStepsMax + 1);
+  CHECK(steps.back().what == "delivered");
+  CHECK(steps.back().step == steps.size());
+  CHECK(found.deliveries[0].deferrals == kAttempts);
+}
+
+TEST_CASE("index: a page of messages with very many recipients ends early, and the next goes on") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  World world(*engine);
+  Ids all;
+  for (const std::uint64_t tick : {1ULL, 2ULL, 3ULL}) {
+    const Message message = world.accept(tick, "a@b.example", "x.example", 3000);
+    world.end(message, "x.example");
+    all.insert(all.begin(), message.id);
+  }
+  const bool is_indexed = GENERATE(false, true);
+  // A stretch ends when it was much work, after one message at least.
+  IndexerLimits limits;
+  limits.work_max = 100;
+  if (is_indexed) {
+    CHECK(world.index(10, limits).messages == 1);
+    CHECK(world.index(10, limits).messages == 1);
+    CHECK_FALSE(world.index(10, limits).more);
+  }
+  TraceRequest request;
+  request.query.sender = "a@b.example";
+  const Result<TracedPage> page = trace(*world.rows, request, world.damaged);
+  REQUIRE(page);
+  CHECK(page->messages.size() < 3);
+  CHECK(page->more_before);
+  CHECK(world.find(request.query) == all);
+}
+
+TEST_CASE("index: a Message-ID of any octets and length is found by what is kept of it") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  World world(*engine);
+  Message message = sample_message(1);
+  const std::string text = GENERATE(std::string("\0\x1B[2J\xFF\xC3", 7), std::string(65'536, 'x'));
+  message.header_block = "Message-ID: <" + text + "@x>\r\n\r\n";
+  const std::vector<Delivery> deliveries = sample_deliveries(message);
+  world.apply(accepted(message, deliveries));
+  if (GENERATE(false, true)) {
+    world.apply(ended(message, deliveries, Outcome::Delivered, sample_attempt(kSampleTime)));
+  }
+  if (GENERATE(false, true)) world.index(10);
+  TraceRequest request;
+  request.query.message = message.id;
+  const Result<TracedPage> page = trace(*world.rows, request, world.damaged);
+  REQUIRE(page);
+  REQUIRE(page->messages.size() == 1);
+  const std::string& kept = page->messages.front().message_id_field;
+  CHECK(kept.size() <= 998);
+  CHECK(kept.starts_with("<" + text.substr(0, 500)));
+  TraceQuery query;
+  query.message_id = kept;
+  CHECK(world.find(query) == Ids{message.id});
 }
 
 TEST_CASE("index: the hash of a text is the same in every version") {

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "queue/index.h"
 #include "queue/keys.h"
 #include "queue/reading.h"
 #include "tests/support/memory_rows.h"
@@ -240,4 +241,19 @@ TEST_CASE("ledger: the highest id outlives the mail and its history") {
   CHECK(disk.rows(Family::History).empty());
   Run run(disk);
   CHECK(run.ledger.highest_id() == message.id);
+}
+
+TEST_CASE(
+    "ledger: how far history goes back never passes the newest message, and never goes back") {
+  MemoryDisk disk;
+  Run run(disk);
+  const auto floor = [&run] { return read_history_floor(*run.rows.view()).value(); };
+  const Message message = sample_message(77);
+  REQUIRE(run.apply(accepted(message, sample_deliveries(message))));
+  REQUIRE(run.ledger.note_trim(sample_id(50)));
+  CHECK(floor() == sample_id(50));
+  REQUIRE(run.ledger.note_trim(sample_id(40)));
+  CHECK(floor() == sample_id(50));
+  REQUIRE(run.ledger.note_trim(sample_id(1'000'000'000)));
+  CHECK(floor() == MessageId{message.id.value + 1});
 }

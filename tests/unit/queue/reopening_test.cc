@@ -1,17 +1,22 @@
 // The store while its disk fails again and again (fact 10 of architecture.md), with loops that go
 // on committing: over rows in memory, whose failed writes are lost or there as a test says.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <catch2/catch.hpp>
 
+#include "queue/index.h"
 #include "queue/threaded_store.h"
+#include "queue/trace.h"
 #include "tests/support/memory_rows.h"
 #include "tests/support/thread_loop.h"
 #include "tests/unit/queue/sample_mail.h"
@@ -51,6 +56,9 @@ class FailingDisk {
   [[nodiscard]] StoreSettings settings() {
     StoreSettings settings;
     settings.housekeeping = std::chrono::milliseconds(1);
+    // The index is made where messages are just coming in.
+    settings.index_each = std::chrono::milliseconds(1);
+    settings.closed_below = [this] { return sample_id(newest_tick); };
     settings.open = [this]() -> Result<std::unique_ptr<Rows>> {
       const std::lock_guard lock(mutex_);
       if (refusals_ > 0) {
@@ -82,6 +90,7 @@ class FailingDisk {
 
   MemoryDisk disk;
   std::atomic<bool> stays_full = false;
+  std::atomic<std::uint64_t> newest_tick = 0;  // of a message that was made
 
  private:
   static MemoryDisk::FailedWrite some_outcome(std::mt19937& random) {
@@ -98,7 +107,8 @@ class FailingDisk {
 // changes of their own, and leaves the third.
 class Feeder {
  public:
-  Feeder(ThreadedStore& store, unsigned index) : store_(store), index_(index), loop_(index) {}
+  Feeder(ThreadedStore& store, FailingDisk& disk, unsigned index)
+      : store_(store), disk_(disk), index_(index), loop_(index) {}
 
   void start(int outstanding) {
     loop_.call([&] {
@@ -133,6 +143,7 @@ class Feeder {
   void accept_one() {
     if (is_over_) return;
     const Message message = sample_message(2 * ++made_ + index_, 3);
+    disk_.newest_tick = 2 * made_ + index_;
     ++on_the_way_;
     store_.commit(loop_, accepted(message, sample_deliveries(message)),
                   [this, message](const Result<void>& result) {
@@ -166,6 +177,7 @@ class Feeder {
   }
 
   ThreadedStore& store_;
+  FailingDisk& disk_;
   unsigned index_;
   std::uint64_t made_ = 0;
   std::uint64_t on_the_way_ = 0;
@@ -173,6 +185,21 @@ class Feeder {
   Counter over_;
   ThreadLoop loop_;
 };
+
+// All messages to a recipient, as the index and what is behind it say.
+std::vector<MessageId> traced_to(const Rows& rows, const std::string& recipient) {
+  std::vector<MessageId> found;
+  TraceRequest request;
+  request.query.recipient = recipient;
+  do {
+    Damaged damaged;
+    const Result<TracedPage> page = trace(rows, request, damaged);
+    if (!page) FAIL(page.error().text());
+    for (const TracedMessage& message : page->messages) found.push_back(message.id);
+    request.before = page->more_before;
+  } while (request.before);
+  return found;
+}
 
 }  // namespace
 
@@ -184,7 +211,7 @@ TEST_CASE("reopening: through many failures nothing answered is lost and each re
   store->on_reopened([&] { reopened.add(); });
   std::array<std::unique_ptr<Feeder>, 2> feeders;
   for (unsigned index = 0; index < 2; ++index) {
-    feeders[index] = std::make_unique<Feeder>(*store, index);
+    feeders[index] = std::make_unique<Feeder>(*store, failing, index);
     feeders[index]->start(8);
   }
   constexpr std::uint64_t kFailures = 40;
@@ -199,6 +226,7 @@ TEST_CASE("reopening: through many failures nothing answered is lost and each re
   CHECK(store->statistics().inbox_octets == 0);
   store.reset();
   const MemoryRows rows(failing.disk);
+  std::vector<MessageId> there;  // what must be found
   for (const auto& feeder : feeders) {
     CHECK(feeder->failed_results == 0);
     CHECK(feeder->accepted_messages.size() > 2 * kFailures);
@@ -210,6 +238,7 @@ TEST_CASE("reopening: through many failures nothing answered is lost and each re
                             seen.deliveries.front().number == 3 && seen.history.size() == 2 &&
                             read_chunk(rows, message.id, 0);
       if (!is_right) ++wrong;
+      there.push_back(message.id);
     }
     // A refused one is there whole or not at all.
     for (const Message& message : feeder->refused_messages) {
@@ -217,10 +246,14 @@ TEST_CASE("reopening: through many failures nothing answered is lost and each re
       const bool is_gone = seen.message == nullptr && seen.deliveries.empty();
       const bool is_whole = seen.message != nullptr && seen.deliveries.size() == 3;
       if (!is_gone && !is_whole) ++wrong;
+      if (is_whole) there.push_back(message.id);
     }
     CHECK(wrong == 0);
     CHECK(damaged.empty());
   }
+  std::sort(there.begin(), there.end(), std::greater<>());
+  CHECK(read_index_mark(*rows.view()).value() > there.back());
+  CHECK((traced_to(rows, "bob2@example.net") == there));
 }
 
 TEST_CASE("reopening: a result that came while the disk was full is there before anyone may look") {

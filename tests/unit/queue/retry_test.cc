@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "queue/history_keeper.h"
+
 namespace rockdove::queue {
 namespace {
 
@@ -85,6 +87,19 @@ TEST_CASE("several small steps that add up to a jump are one") {
   ClockWatch watch(at({}, {}));
   CHECK(watch.observe(at(1h, 1h + 6min)) == Duration::zero());
   CHECK(watch.observe(at(2h, 2h + 12min)) == 12min);
+}
+
+TEST_CASE("no history is too old in the first ten minutes of a run, nor behind a clock's jump") {
+  ClockWatch watch(at({}, {}));
+  HistorySettings settings;
+  settings.keep = 48h;
+  settings.size_max = 7;
+  CHECK(limits_of(settings, watch, at(1min, 1min)).oldest == WallTime{});
+  CHECK(limits_of(settings, watch, at(1min, 1min)).octets_max == 7);
+  CHECK(limits_of(settings, watch, at(1h, 1h)).oldest == at({}, 1h - 48h).wall);
+  CHECK(limits_of(settings, watch, at(2h, 90'000h)).oldest == WallTime{});
+  CHECK(limits_of(settings, watch, at(3h, 3h)).oldest == WallTime{});
+  CHECK(limits_of(settings, watch, at(4h, 4h)).oldest == at({}, 4h - 48h).wall);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -255,4 +256,31 @@ TEST_CASE("rocks rows: old history leaves the disk with its files, newer history
   for (std::uint64_t kept = tick - 3; kept < tick; ++kept) {
     CHECK(has(*rows, Family::History, key(kept)));
   }
+}
+
+TEST_CASE("rocks rows: a file of the index that a crash left with two names is not written to") {
+  const TemporaryDirectory directory;
+  const fs::path path = directory.path() + "/queue";
+  const auto ingest = [](Rows& rows, const std::string& key) {
+    bool is_told = false;
+    REQUIRE(rows.ingest([&]() -> std::optional<IndexRow> {
+      if (std::exchange(is_told, true)) return std::nullopt;
+      return IndexRow{key, "value"};
+    }));
+  };
+  {
+    const std::unique_ptr<Rows> rows = open(path);
+    ingest(*rows, "one");
+    fs::path newest;
+    for (const fs::directory_entry& file : fs::directory_iterator(path)) {
+      if (file.path().extension() == ".sst" && file.path() > newest) newest = file.path();
+    }
+    REQUIRE_FALSE(newest.empty());
+    fs::create_hard_link(newest, path / "index.ingest");
+    ingest(*rows, "two");
+    CHECK_FALSE(fs::exists(path / "index.ingest"));
+  }
+  const std::unique_ptr<Rows> rows = open(path);
+  CHECK(has(*rows, Family::Index, "one"));
+  CHECK(has(*rows, Family::Index, "two"));
 }

@@ -1,14 +1,21 @@
 // What both engines of rows promise (queue/rows.h). Each engine is opened on something that
 // outlives it, so that closing and opening again is part of the contract.
 #include <atomic>
+#include <chrono>
+#include <cstring>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
 
+#include "queue/history_keeper.h"
+#include "queue/index.h"
+#include "queue/keys.h"
 #include "tests/unit/queue/engines.h"
+#include "tests/unit/queue/sample_mail.h"
 
 using namespace rockdove;
 using namespace rockdove::queue;
@@ -34,6 +41,62 @@ std::vector<std::string> keys(const RowView& view, Family family, std::string_vi
   for (cursor->seek(from); cursor->is_valid(); cursor->next()) found.emplace_back(cursor->key());
   REQUIRE(cursor->status());
   return found;
+}
+
+constexpr std::uint64_t kMebi = 1024 * 1024;
+constexpr std::uint64_t kLargeRows = 64;
+
+Key large_key(std::uint64_t number) {
+  return history_key({sample_id(number), 1}, kSampleTime, HistoryKind::Closing);
+}
+
+// A MiB that cannot be compressed.
+std::string large_value() {
+  std::mt19937_64 random(1);
+  std::string value(kMebi, '\0');
+  for (std::size_t at = 0; at < value.size(); at += sizeof(std::uint64_t)) {
+    const std::uint64_t octets = random();
+    std::memcpy(value.data() + at, &octets, sizeof(octets));
+  }
+  return value;
+}
+
+// kLargeRows rows of history of a MiB each. Opened anew, because RocksDB counts files only, and a
+// start writes what stands in the log.
+std::unique_ptr<Rows> open_with_large_history(Engine& engine) {
+  std::unique_ptr<Rows> rows = engine.open();
+  const std::string value = large_value();
+  for (std::uint64_t number = 0; number < kLargeRows; ++number) {
+    RowOperations put;
+    put.put(Family::History, large_key(number), value);
+    REQUIRE(write(*rows, put, Sync::No));
+  }
+  rows.reset();
+  return engine.open();
+}
+
+// Half as much of index, about every second message.
+void ingest_large_index(Rows& rows) {
+  Key key;
+  const std::string value = large_value();
+  std::uint64_t number = kLargeRows;
+  REQUIRE(rows.ingest([&]() -> std::optional<IndexRow> {
+    if (number == 0) return std::nullopt;
+    number -= 2;  // newer ids stand first
+    key = index_key(IndexKind::Sender, 1, sample_id(number));
+    return IndexRow{key, value};
+  }));
+}
+
+// How many rows of history a limit leaves.
+std::uint64_t left_by(const Rows& rows, std::uint64_t octets_max) {
+  const Result<std::string> cut = rows.history_cut(octets_max);
+  REQUIRE(cut);
+  std::uint64_t left = 0;
+  for (std::uint64_t number = 0; number < kLargeRows; ++number) {
+    if (large_key(number) >= *cut) ++left;
+  }
+  return left;
 }
 
 }  // namespace
@@ -156,6 +219,74 @@ TEST_CASE("rows: history is trimmed from its old end, and never beyond") {
   REQUIRE(rows->trim_history("b"));
   CHECK(get(*rows, Family::History, "b"));
   CHECK(get(*rows, Family::History, "c"));
+}
+
+TEST_CASE("rows: of too much history the oldest goes, and the index takes its part of the room") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  const std::unique_ptr<Rows> rows = open_with_large_history(*engine);
+  CHECK(rows->history_cut(100 * kMebi).value().empty());
+  CHECK(left_by(*rows, 1) == 0);
+  const std::uint64_t left = left_by(*rows, 32 * kMebi);
+  CHECK(left <= 28);
+  CHECK(left >= 10);
+  ingest_large_index(*rows);
+  CHECK(rows->history_cut(100 * kMebi).value().empty());
+  CHECK(left_by(*rows, 32 * kMebi) <= 19);
+  CHECK(left_by(*rows, 32 * kMebi) > 0);
+}
+
+TEST_CASE("rows: history that is too large is cut once, and its index shrinks with it") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  const std::unique_ptr<Rows> rows = open_with_large_history(*engine);
+  ingest_large_index(*rows);
+  std::atomic<bool> is_cancelled = false;
+  HistoryKeeper keeper;
+  std::vector<MessageId> floors;
+  // RocksDB may keep the youngest files for a while, below the cut as well: no reason for another.
+  for (int look = 0; look < 4; ++look) {
+    const auto wanted = keeper.look(*rows, {{}, 48 * kMebi}, is_cancelled);
+    REQUIRE(wanted);
+    if (!wanted->has_value()) continue;
+    floors.push_back(**wanted);
+    RowOperations note;
+    note.put(Family::Meta, kHistoryFloorKey, message_key(floors.back()));
+    REQUIRE(write(*rows, note));
+  }
+  REQUIRE(floors.size() == 1);
+  const MessageId floor = floors.front();
+  CHECK(floor > sample_id(kLargeRows / 3));
+  CHECK(floor < sample_id(kLargeRows - 8));
+  for (std::uint64_t number = kLargeRows - 8; number < kLargeRows; ++number) {
+    CHECK(get(*rows, Family::History, large_key(number)));
+  }
+  const std::unique_ptr<RowView> view = rows->view();
+  const Key prefix = index_prefix(IndexKind::Sender, 1);
+  std::vector<std::string> entries = keys(*view, Family::Index, prefix, prefix);
+  CHECK_FALSE(entries.empty());
+  CHECK(parse_index_key(entries.back()).value() >= floor);
+}
+
+TEST_CASE("rows: history that is only too old goes an hour at a time, and none by a wrong clock") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  const std::unique_ptr<Rows> rows = engine->open();
+  std::atomic<bool> is_cancelled = false;
+  HistoryKeeper keeper;
+  HistoryLimits limits;
+  CHECK(keeper.look(*rows, limits, is_cancelled).value() == std::nullopt);
+  limits.oldest = base::WallTime{} - std::chrono::hours(24 * 90);  // of a clock that stands at 1970
+  CHECK(keeper.look(*rows, limits, is_cancelled).value() == std::nullopt);
+  limits.oldest = kSampleTime;
+  REQUIRE(keeper.look(*rows, limits, is_cancelled).value() == sample_id(0));
+  RowOperations note;
+  note.put(Family::Meta, kHistoryFloorKey, message_key(sample_id(0)));
+  note.put(Family::History, large_key(1), "x");
+  REQUIRE(write(*rows, note));
+  limits.oldest = kSampleTime + std::chrono::minutes(59);
+  CHECK(keeper.look(*rows, limits, is_cancelled).value() == std::nullopt);
+  limits.oldest = kSampleTime + std::chrono::minutes(60);
+  CHECK(keeper.look(*rows, limits, is_cancelled).value() == first_id_at(limits.oldest));
+  limits.oldest = kSampleTime - std::chrono::hours(24);
+  CHECK(keeper.look(*rows, limits, is_cancelled).value() == std::nullopt);
 }
 
 TEST_CASE("rows: collecting garbage keeps every live row") {
