@@ -327,6 +327,14 @@ bool Directory::is_out(const QueueName& name, DeliveryId delivery) const {
   return found != queues_.end() && found->second.out.contains(delivery);
 }
 
+Directory::Standing Directory::standing(const QueueName& name) const {
+  const auto found = queues_.find(name);
+  if (found == queues_.end()) return {};
+  const Queue& queue = found->second;
+  return {queue.out.size(), room_now(queue), queue.earliest, queue.held_back_until,
+          queue.load != Load::None};
+}
+
 void Directory::forget_if_empty(Queues::iterator found) {
   const Queue& queue = found->second;
   if (!queue.out.empty() || queue.load != Load::None || queue.earliest != base::kNeverWall ||

@@ -104,6 +104,17 @@ class Directory {
 
   [[nodiscard]] bool is_out(const QueueName& queue, DeliveryId delivery) const;
 
+  // How a queue stands at the moment, for people.
+  struct Standing {
+    std::size_t out = 0;
+    std::uint32_t room = kRoomMin;         // for those that are out
+    WallTime earliest = base::kNeverWall;  // of its rows that are not out; none: never
+    WallTime held_back_until{};
+    bool is_loading = false;
+  };
+
+  [[nodiscard]] Standing standing(const QueueName& queue) const;
+
  private:
   struct Queue;
   using Queues = std::unordered_map<QueueName, Queue>;

@@ -1,6 +1,7 @@
 #include "queue/pauses.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "mta/base/assert.h"
@@ -13,6 +14,10 @@ namespace {
 constexpr PauseKind kKinds[] = {PauseKind::Everything, PauseKind::Destination, PauseKind::Site,
                                 PauseKind::User};
 constexpr std::string_view kMxPrefix = "mx:";
+
+std::string_view without_mx(std::string_view account) {
+  return account.substr(account.starts_with(kMxPrefix) ? kMxPrefix.size() : 0);
+}
 
 }  // namespace
 
@@ -73,7 +78,7 @@ base::Result<Pause> decode_pause(std::string_view name, std::string_view value) 
 }
 
 std::string hold_reason_of(const Pause& pause) {
-  return "paused: user " + pause.pattern;
+  return std::string(kPausedHold) + pause.pattern;
 }
 
 Pauses::Pauses(std::vector<Pause> pauses) : pauses_(std::move(pauses)) {
@@ -94,6 +99,27 @@ const Pause* Pauses::find(PauseKind kind, std::string_view text) const {
   return nullptr;
 }
 
+std::vector<Pause> Pauses::about(std::string_view destination, std::string_view account,
+                                 std::string_view user) const {
+  const auto applies = [&](const Pause& pause) {
+    switch (pause.kind) {
+      case PauseKind::Everything:
+        return true;
+      case PauseKind::Destination:
+        return base::matches_pattern(pause.pattern, destination);
+      case PauseKind::Site:
+        return !account.empty() && (base::matches_pattern(pause.pattern, account) ||
+                                    base::matches_pattern(pause.pattern, without_mx(account)));
+      case PauseKind::User:
+        return !user.empty() && base::matches_pattern(pause.pattern, user);
+    }
+    MTA_ASSERT(false);
+  };
+  std::vector<Pause> found;
+  std::copy_if(pauses_.begin(), pauses_.end(), std::back_inserter(found), applies);
+  return found;
+}
+
 const Pause* Pauses::on_destination(std::string_view destination) const {
   if (pauses_.empty()) return nullptr;
   if (pauses_.front().kind == PauseKind::Everything) return &pauses_.front();
@@ -104,7 +130,7 @@ const Pause* Pauses::on_account(std::string_view account) const {
   if (!has_sites_) return nullptr;
   const Pause* whole = find(PauseKind::Site, account);
   if (whole != nullptr || !account.starts_with(kMxPrefix)) return whole;
-  return find(PauseKind::Site, account.substr(kMxPrefix.size()));
+  return find(PauseKind::Site, without_mx(account));
 }
 
 const Pause* Pauses::on_user(std::string_view user) const {

@@ -1,11 +1,12 @@
 // The pauses that people have set: of a destination, a site, the mail of a user, or everything.
-// Each is a row of `sites`, kind "pause", named as pause_name() says, so that it survives a restart;
-// daemon/pause_keeper.h keeps them and ends those whose time has come. The loops share an immutable
-// value of this class, in which every pause counts: it is replaced when one begins or ends.
+// Each is a row of `sites`, kind "pause", named as pause_name() says, so that it survives a
+// restart; daemon/pause_keeper.h keeps them and ends those whose time has come. The loops share an
+// immutable value of this class, in which every pause counts: it is replaced when one begins or
+// ends.
 //
-// While a pause lasts nothing new starts that it is about; what is being sent is finished. Mail of a
-// paused user goes on hold when its turn comes, with hold_reason_of() as the reason, and is released
-// when the pause ends. Pure.
+// While a pause lasts nothing new starts that it is about; what is being sent is finished. Mail of
+// a paused user goes on hold when its turn comes, with hold_reason_of() as the reason, and is
+// released when the pause ends. Pure.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +52,8 @@ inline constexpr std::string_view kPauseNotes = "pause";  // the kind of the row
 [[nodiscard]] std::string encode_pause(const Pause& pause);
 [[nodiscard]] base::Result<Pause> decode_pause(std::string_view name, std::string_view value);
 
-// Of what the pause of a user puts on hold.
+// How the reason begins of what the pause of a user puts on hold; the pattern follows.
+inline constexpr std::string_view kPausedHold = "paused: user ";
 [[nodiscard]] std::string hold_reason_of(const Pause& pause);
 
 class Pauses {
@@ -63,11 +65,15 @@ class Pauses {
   // The pause that applies, or null. That of everything is the answer of on_destination(). The
   // pointers are valid as long as this is.
   [[nodiscard]] const Pause* on_destination(std::string_view destination) const;
-  // `account` as outbound::Site names it, "mx:mail.example.net" or "route:NAME"; a pattern may leave
-  // the "mx:" out.
+  // `account` as outbound::Site names it, "mx:mail.example.net" or "route:NAME"; a pattern may
+  // leave the "mx:" out.
   [[nodiscard]] const Pause* on_account(std::string_view account) const;
   // "" is nobody, whom no pause is about.
   [[nodiscard]] const Pause* on_user(std::string_view user) const;
+  // All that apply to mail of this user to this destination, for people: by kind and pattern. With
+  // "" for the account, because its site is not known, those of sites are left out.
+  [[nodiscard]] std::vector<Pause> about(std::string_view destination, std::string_view account,
+                                         std::string_view user) const;
 
   [[nodiscard]] bool is_empty() const { return pauses_.empty(); }
 

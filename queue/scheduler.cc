@@ -416,11 +416,50 @@ base::Instant Scheduler::wake_at() const {
 std::optional<Scheduler::Standing> Scheduler::standing(std::string_view name, base::Now now) const {
   const auto found = accounts_.find(std::string(name));
   if (found == accounts_.end()) return std::nullopt;
-  const Account& account = *found->second;
-  Standing standing{is_proven(account, now), window(account, now), account.paused_until, {},
-                    account.sessions,        account.job_count};
+  return standing_of(*found->second, now);
+}
+
+Scheduler::Standing Scheduler::standing_of(const Account& account, base::Now now) {
+  Standing standing{is_proven(account, now),
+                    window(account, now),
+                    account.paused_until,
+                    {},
+                    account.sessions,
+                    account.job_count,
+                    0};
   if (account.paused_until > now.instant) standing.pause_reason = account.pause_reason;
+  if (account.site != nullptr) standing.connections_max = account.site->connections_max;
   return standing;
+}
+
+Scheduler::Gate Scheduler::gate_of(const Account& account, base::Now now) {
+  if (account.paused_until > now.instant) return Gate::Paused;
+  if (account.place == Account::Place::Blocked) return Gate::Budget;
+  if (account.sessions - account.idle.size() >= window(account, now)) return Gate::Window;
+  if (account.no_open_until > now.instant && account.idle.empty()) return Gate::Backoff;
+  return Gate::Open;
+}
+
+bool has(const Job& job, DeliveryId delivery) {
+  return job.message->id == delivery.message &&
+         std::any_of(job.deliveries.begin(), job.deliveries.end(),
+                     [delivery](const Delivery& one) { return one.number == delivery.number; });
+}
+
+std::optional<Scheduler::Place> Scheduler::find(DeliveryId delivery, const QueueName& queue,
+                                                base::Now now) const {
+  for (const auto& [name, account] : accounts_) {
+    const auto jobs = account->jobs.find(queue);
+    if (jobs == account->jobs.end()) continue;
+    std::size_t before = 0;
+    for (const Job& job : jobs->second) {
+      if (has(job, delivery)) {
+        return Place{name, standing_of(*account, now), gate_of(*account, now), before};
+      }
+      before += job.deliveries.size();
+    }
+  }
+  return std::nullopt;
 }
 
 std::uint32_t Scheduler::room(std::string_view name, base::Now now) const {

@@ -42,6 +42,8 @@ struct Job {
   QueueName queue;
 };
 
+[[nodiscard]] bool has(const Job& job, DeliveryId delivery);
+
 // Recipients in one transaction; RFC 5321 §4.5.3.1.8 makes every server take 100.
 inline constexpr std::size_t kJobDeliveriesMax = 100;
 
@@ -113,7 +115,28 @@ class Scheduler {
     std::string pause_reason;  // set while paused
     std::uint32_t sessions = 0;
     std::size_t jobs = 0;
+    std::uint32_t connections_max = 0;  // its site's own limit
   };
+
+  // Why a job that waits here has not started.
+  enum class Gate : std::uint8_t {
+    Open,     // its turn comes in a moment
+    Paused,   // its site failed
+    Budget,   // there is no connection left of those that the process may have
+    Window,   // all connections that its site may have at the moment are at work
+    Backoff,  // a further connection failed just now while others work
+  };
+
+  struct Place {
+    std::string account;
+    Standing standing;
+    Gate gate = Gate::Open;
+    std::size_t before = 0;  // deliveries of its queue that go first
+  };
+
+  // Where this delivery of this queue waits; nullopt: not here. Goes over all accounts.
+  [[nodiscard]] std::optional<Place> find(DeliveryId delivery, const QueueName& queue,
+                                          base::Now now) const;
 
   Scheduler(const QueueSettings& settings, ConnectionBudget& budget, base::Random& random);
   ~Scheduler();
@@ -172,6 +195,8 @@ class Scheduler {
   struct Account;
   struct Session;
 
+  [[nodiscard]] static Standing standing_of(const Account& account, base::Now now);
+  [[nodiscard]] static Gate gate_of(const Account& account, base::Now now);
   Account& account_of(const SitePointer& site);
   void make_ready(Account& account);
   void unblock();

@@ -8,6 +8,7 @@
 #include "mta/admin/queue_jobs.h"
 #include "mta/admin/queue_text.h"
 #include "mta/admin/trace_jobs.h"
+#include "mta/admin/why.h"
 #include "mta/base/assert.h"
 
 namespace rockdove::admin {
@@ -30,6 +31,7 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"GET", "/v1/queue/summary", &ControlServer::summarise},
     {"GET", "/v1/queue/message", &ControlServer::show_message},
     {"GET", "/v1/queue/content", &ControlServer::send_content},
+    {"GET", "/v1/queue/why", &ControlServer::explain_why},
     {"POST", "/v1/queue/hold", &ControlServer::act},
     {"POST", "/v1/queue/release", &ControlServer::act},
     {"POST", "/v1/queue/retry", &ControlServer::act},
@@ -44,6 +46,7 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"GET", "/v1/trace", &ControlServer::trace},
     {"GET", "/v1/stats", &ControlServer::count_history},
     {"GET", "/v1/route", &ControlServer::explain_route},
+    {"GET", "/v1/top", &ControlServer::show_top},
     {"GET", "/metrics", &ControlServer::show_metrics, Reach::Anyone},
     {"GET", "/healthz", &ControlServer::show_health, Reach::Anyone},
 };
@@ -153,6 +156,11 @@ void ControlServer::send_content(const std::shared_ptr<Exchange>& exchange) {
   start_content(services_.loop, services_.store, exchange);
 }
 
+void ControlServer::explain_why(const std::shared_ptr<Exchange>& exchange) {
+  if (services_.explainer == nullptr) return exchange->refuse(404, "nothing is explained here");
+  start_why(services_.loop, services_.store, *services_.explainer, exchange);
+}
+
 void ControlServer::act(const std::shared_ptr<Exchange>& exchange) {
   const std::string& path = exchange->target().path;
   const std::optional<Act> act = queue::parse_act(path.substr(path.rfind('/') + 1));
@@ -186,12 +194,26 @@ void ControlServer::explain_route(const std::shared_ptr<Exchange>& exchange) {
     exchange->refuse(400, "address= must be a mail address");
     return;
   }
-  services_.routes.explain(*address, [exchange](Result<RouteExplanation> route) {
+  services_.routes.explain(*address, [this, exchange](Result<RouteExplanation> route) {
     if (!route) {
       exchange->refuse(400, route.error().text());
     } else {
-      exchange->answer(200, format_route(*route));
+      exchange->answer(200, format_route(*route, services_.loop.now().wall));
     }
+  });
+}
+
+void ControlServer::show_top(const std::shared_ptr<Exchange>& exchange) {
+  if (services_.monitored == nullptr || services_.activity == nullptr) {
+    return exchange->refuse(404, "nothing is watched here");
+  }
+  services_.activity->recent([this, exchange](RecentActivity activity) {
+    queue_counter_.ask([this, exchange, activity = std::move(activity)](
+                           const std::optional<QueueCount>& queue) mutable {
+      exchange->answer(
+          200, format_top(services_.monitored->counts(), services_.monitored->standing(), queue,
+                          services_.pauses.pauses(), std::move(activity)));
+    });
   });
 }
 

@@ -14,7 +14,9 @@
 #include "mta/admin/exchange.h"
 #include "mta/admin/metrics.h"
 #include "mta/admin/queue_counter.h"
+#include "mta/admin/queue_explainer.h"
 #include "mta/admin/route_explainer.h"
+#include "mta/admin/top.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
 #include "mta/net/protocol.h"
@@ -37,7 +39,9 @@ class ControlServer {
     PauseControl& pauses;
     RouteExplainer& routes;
     base::Log& log;
-    Monitored* monitored = nullptr;  // null: there are no metrics
+    Monitored* monitored = nullptr;       // null: there are no metrics
+    QueueExplainer* explainer = nullptr;  // null: nobody knows where a delivery is
+    ActivitySource* activity = nullptr;   // null: nobody knows what happened of late
   };
 
   explicit ControlServer(const Services& services)
@@ -85,6 +89,7 @@ class ControlServer {
   void say_alive(const std::shared_ptr<Exchange>& exchange);
   void summarise(const std::shared_ptr<Exchange>& exchange);
   void show_message(const std::shared_ptr<Exchange>& exchange);
+  void explain_why(const std::shared_ptr<Exchange>& exchange);
   void send_content(const std::shared_ptr<Exchange>& exchange);
   void act(const std::shared_ptr<Exchange>& exchange);
   void list_pauses(const std::shared_ptr<Exchange>& exchange);
@@ -93,6 +98,7 @@ class ControlServer {
   void trace(const std::shared_ptr<Exchange>& exchange);
   void count_history(const std::shared_ptr<Exchange>& exchange);
   void explain_route(const std::shared_ptr<Exchange>& exchange);
+  void show_top(const std::shared_ptr<Exchange>& exchange);
   void show_metrics(const std::shared_ptr<Exchange>& exchange);
   void show_health(const std::shared_ptr<Exchange>& exchange);
 

@@ -313,6 +313,21 @@ Result<std::uint64_t> take_limit(Parameters& parameters) {
   return *number;
 }
 
+Json pause_json(const queue::Pause& pause, WallTime now) {
+  Json json{{"kind", queue::kind_name(pause.kind)}};
+  if (!pause.pattern.empty()) json["name"] = pause.pattern;
+  json["since"] = base::format_timestamp(pause.since);
+  if (pause.until) {
+    json["until"] = base::format_timestamp(*pause.until);
+    json["left"] =
+        base::format_duration(std::max<base::Duration>(*pause.until - now, base::Duration::zero()));
+  }
+  json["by"] = pause.by;
+  if (!pause.reason.empty()) json["reason"] = pause.reason;
+  if (pause.is_ending) json["is_ending"] = true;
+  return json;
+}
+
 }  // namespace
 
 std::string_view state_name(DeliveryState state) {
@@ -468,7 +483,7 @@ std::string format_act(base::DeliveryId id, const Result<ActOutcome>& outcome) {
   return to_line(json);
 }
 
-std::string format_route(const RouteExplanation& route) {
+std::string format_route(const RouteExplanation& route, WallTime now) {
   Json json{{"address", route.address}, {"destination", route.destination}, {"rule", route.rule}};
   json["settings"] = pairs_json(route.settings, "name", "value");
   json["dns"] = pairs_json(route.answers, "question", "answer");
@@ -481,23 +496,14 @@ std::string format_route(const RouteExplanation& route) {
   json["site"] = route.site;
   json["account"] = route.account;
   json["limits"] = pairs_json(route.limits, "name", "value");
+  json["pauses"] = Json::array();
+  for (const queue::Pause& pause : route.pauses) json["pauses"].push_back(pause_json(pause, now));
   json["conclusion"] = route.conclusion;
   return to_line(json);
 }
 
 std::string format_pause(const queue::Pause& pause, WallTime now) {
-  Json json{{"kind", queue::kind_name(pause.kind)}};
-  if (!pause.pattern.empty()) json["name"] = pause.pattern;
-  json["since"] = base::format_timestamp(pause.since);
-  if (pause.until) {
-    json["until"] = base::format_timestamp(*pause.until);
-    json["left"] =
-        base::format_duration(std::max<base::Duration>(*pause.until - now, base::Duration::zero()));
-  }
-  json["by"] = pause.by;
-  if (!pause.reason.empty()) json["reason"] = pause.reason;
-  if (pause.is_ending) json["is_ending"] = true;
-  return to_line(json);
+  return to_line(pause_json(pause, now));
 }
 
 std::string format_error(std::string_view text) {

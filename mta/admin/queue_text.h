@@ -64,7 +64,7 @@ struct ListQuery {
 // A pause, for lists of them and as the answer to one who sets or ends it.
 [[nodiscard]] std::string format_pause(const queue::Pause& pause, base::WallTime now);
 [[nodiscard]] std::string format_act(base::DeliveryId id, const base::Result<ActOutcome>& outcome);
-[[nodiscard]] std::string format_route(const RouteExplanation& route);
+[[nodiscard]] std::string format_route(const RouteExplanation& route, base::WallTime now);
 // {"error": text}
 [[nodiscard]] std::string format_error(std::string_view text);
 

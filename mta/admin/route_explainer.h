@@ -8,6 +8,7 @@
 
 #include "mta/base/result.h"
 #include "mta/base/unique_function.h"
+#include "queue/pauses.h"
 
 namespace rockdove::admin {
 
@@ -29,6 +30,9 @@ struct RouteExplanation {
   std::string site;
   std::string account;
   std::vector<std::pair<std::string, std::string>> limits;  // name and value
+  // What people have paused: its destination, its site, everything; and each user's mail, because
+  // an address does not say whose mail it would be.
+  std::vector<queue::Pause> pauses;
   std::string conclusion;  // one sentence: what would happen to a message now
 };
 

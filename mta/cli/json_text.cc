@@ -1,6 +1,7 @@
 #include "mta/cli/json_text.h"
 
 #include <algorithm>
+#include <array>
 #include <ctime>
 
 #include "mta/cli/safe_text.h"
@@ -43,13 +44,25 @@ std::string age(std::uint64_t unix_seconds, base::WallTime now) {
       std::chrono::seconds(now_seconds > unix_seconds ? now_seconds - unix_seconds : 0));
 }
 
+std::string local_time(std::uint64_t unix_seconds) {
+  const auto seconds = static_cast<std::time_t>(unix_seconds);
+  std::tm parts{};
+  localtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  const std::size_t octets = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
+  return {text.data(), octets};
+}
+
 std::string cut(std::string text, std::size_t columns) {
+  constexpr std::string_view kMore = "...";
   if (text.size() <= columns) return text;
-  std::size_t end = columns - 3;
+  if (columns <= kMore.size()) return std::string(kMore.substr(0, columns));
+  std::size_t end = columns - kMore.size();
   // Not within a character of UTF-8.
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
   text.resize(end);
-  return text + "...";
+  text += kMore;
+  return text;
 }
 
 }  // namespace rockdove::cli

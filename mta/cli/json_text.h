@@ -22,6 +22,8 @@ namespace rockdove::cli {
 [[nodiscard]] std::uint64_t unix_seconds_of(const std::string& timestamp);
 // "1m40s": how long ago.
 [[nodiscard]] std::string age(std::uint64_t unix_seconds, base::WallTime now);
+// "2026-11-22 21:15:04", where this machine is.
+[[nodiscard]] std::string local_time(std::uint64_t unix_seconds);
 // At most so many octets, the last three of what is longer "...".
 [[nodiscard]] std::string cut(std::string text, std::size_t columns);
 

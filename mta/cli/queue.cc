@@ -15,7 +15,9 @@ base::Result<QueuePaths> find_queue_paths(const std::string& path) {
     return base::Error(parsed.problems.empty() ? "the configuration cannot be read"
                                                : daemon::format_problem(parsed.problems.front()));
   }
-  return QueuePaths{parsed.configuration->runtime_dir, parsed.configuration->state_dir};
+  const daemon::Configuration& configuration = *parsed.configuration;
+  return QueuePaths{configuration.runtime_dir, configuration.state_dir,
+                    admin::WhySettings{configuration.queue, configuration.queue.connections_out}};
 }
 
 base::Result<std::unique_ptr<queue::Rows>> open_queue_rows(const std::string& state_dir) {

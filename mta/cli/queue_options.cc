@@ -12,6 +12,7 @@
 
 #include "mta/cli/queue_commands.h"
 #include "mta/cli/queue_show.h"
+#include "mta/cli/why.h"
 
 namespace rockdove::cli {
 
@@ -195,6 +196,11 @@ std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environme
   add_show_options(*show, *options);
   commands.emplace_back(show, [](QueueSource& source, const QueueOptions& given, const Output& to) {
     return run_queue_show(source, given.ids, given.what(), to);
+  });
+  CLI::App* why = app.add_subcommand("why", "Why it waits, until when, and what can be done");
+  why->add_option("ID", options->ids, "Messages or deliveries")->required();
+  commands.emplace_back(why, [](QueueSource& source, const QueueOptions& given, const Output& to) {
+    return run_queue_why(source, given.ids, to);
   });
   CLI::App* summary = app.add_subcommand("summary", "Counts by state and destination, with ages");
   add_summary_options(*summary, *options);

@@ -7,6 +7,7 @@
 
 #include "mta/admin/act_jobs.h"
 #include "mta/admin/trace_text.h"
+#include "mta/admin/why.h"
 #include "mta/daemon/lock.h"
 #include "mta/http/target.h"
 #include "queue/reading.h"
@@ -55,6 +56,10 @@ class DaemonSource : public QueueSource {
 
   Result<void> show(const std::string& id, const LineSink& sink) override {
     return get({"/v1/queue/message", {{"id", id}}}, sink, kAnswerWithin);
+  }
+
+  Result<void> why(const std::string& id, const LineSink& sink) override {
+    return get({"/v1/queue/why", {{"id", id}}}, sink, kAnswerWithin);
   }
 
   Result<void> content(const ContentWanted& wanted, const OctetSink& sink) override {
@@ -163,8 +168,9 @@ class DaemonSource : public QueueSource {
 // Reads the rows itself, in pages like the daemon does.
 class RowsSource : public QueueSource {
  public:
-  RowsSource(std::unique_ptr<daemon::StateLock> lock, std::unique_ptr<queue::Rows> rows)
-      : lock_(std::move(lock)), rows_(std::move(rows)) {}
+  RowsSource(std::unique_ptr<daemon::StateLock> lock, std::unique_ptr<queue::Rows> rows,
+             std::optional<admin::WhySettings> settings)
+      : lock_(std::move(lock)), rows_(std::move(rows)), settings_(std::move(settings)) {}
 
   [[nodiscard]] bool is_running() const override { return false; }
 
@@ -225,6 +231,28 @@ class RowsSource : public QueueSource {
       return Error("there is no such message, neither in the queue nor in the history");
     }
     sink(admin::format_view(*view, base::read_clocks().wall));
+    return {};
+  }
+
+  Result<void> why(const std::string& id, const LineSink& sink) override {
+    const std::optional<base::MessageId> message = parse_either_id(id);
+    if (!message) return Error(id + " is no id of a message or delivery");
+    queue::Damaged damaged;
+    const Result<queue::MessageView> view = queue::view_message(*rows_, *message, damaged);
+    if (!view) return view.error();
+    const std::optional<base::DeliveryId> one = base::parse_delivery_id(id);
+    bool found = false;
+    for (const queue::Delivery& delivery : view->deliveries) {
+      if (view->message == nullptr || (one && one->number != delivery.number)) continue;
+      found = true;
+      const admin::Why why = admin::explain_why(*view->message, delivery, view->history, {},
+                                                settings_, base::read_clocks().wall);
+      sink(admin::format_why(*view->message, delivery, why));
+    }
+    if (found) return {};
+    const std::vector<std::string> gone = admin::explain_gone(view->history, one ? one->number : 0);
+    for (const std::string& line : gone) sink(line);
+    if (gone.empty()) return Error(std::string(admin::kNothingToExplain));
     return {};
   }
 
@@ -294,6 +322,7 @@ class RowsSource : public QueueSource {
  private:
   std::unique_ptr<daemon::StateLock> lock_;  // held as long as the rows are open
   std::unique_ptr<queue::Rows> rows_;
+  const std::optional<admin::WhySettings> settings_;
 };
 
 }  // namespace
@@ -331,7 +360,7 @@ Result<std::unique_ptr<QueueSource>> open_queue_source(const QueuePaths& paths,
   Result<std::unique_ptr<queue::Rows>> rows = open_rows(paths.state_dir);
   if (!rows) return rows.error();
   return std::unique_ptr<QueueSource>(
-      std::make_unique<RowsSource>(*std::move(lock), *std::move(rows)));
+      std::make_unique<RowsSource>(*std::move(lock), *std::move(rows), paths.settings));
 }
 
 }  // namespace rockdove::cli

@@ -7,10 +7,12 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "mta/admin/acts.h"
+#include "mta/admin/queue_explainer.h"
 #include "mta/admin/queue_text.h"
 #include "mta/base/result.h"
 #include "mta/cli/control_client.h"
@@ -62,6 +64,8 @@ class QueueSource {
   // them: the rest could not be had.
   [[nodiscard]] virtual base::Result<void> content(const ContentWanted& wanted,
                                                    const OctetSink& sink) = 0;
+  // A line for the delivery, or for each one of the message (admin::format_why()).
+  [[nodiscard]] virtual base::Result<void> why(const std::string& id, const LineSink& sink) = 0;
   // One line with the count of the deliveries that the act would change.
   [[nodiscard]] virtual base::Result<void> count(const ActCall& call,
                                                  const admin::Parameters& filter,
@@ -89,6 +93,8 @@ class QueueSource {
 struct QueuePaths {
   std::string runtime_dir;
   std::string state_dir;
+  // As configured, for `queue why` without a daemon.
+  std::optional<admin::WhySettings> settings{};
 };
 
 // Opens the rows below a state directory for reading, with nobody else there.

@@ -14,6 +14,12 @@ namespace rockdove::cli {
 
 using Json = nlohmann::ordered_json;
 
+namespace {
+
+constexpr std::size_t kPauseOctetsShown = 1000;
+
+}  // namespace
+
 std::string plain_size(std::uint64_t octets) {
   if (octets < 1000) return std::to_string(octets);
   constexpr std::string_view kUnits = "KMGTPE";
@@ -38,6 +44,12 @@ std::string wrapped(std::string_view text, std::size_t indent) {
     out.append(indent, ' ').append(text.substr(0, end)).append("\n");
     text.remove_prefix(std::min(text.size(), text.substr(end).starts_with(' ') ? end + 1 : end));
   } while (!text.empty());
+  return out;
+}
+
+std::string labelled(std::string_view label, std::string_view text, std::size_t columns) {
+  std::string out = wrapped(text, columns);
+  out.replace(0, std::min(label.size(), columns), label.substr(0, columns));
   return out;
 }
 
@@ -141,19 +153,25 @@ std::string route_page(std::string_view line) {
                kColumnsMax) +
            "\n";
   }
+  for (const Json& pause : list_of(json, "pauses")) {
+    std::string entry = pause_entry(pause.dump(-1, ' ', false, Json::error_handler_t::replace));
+    if (entry.empty()) continue;
+    entry.pop_back();  // its line's end
+    out += labelled("Paused", entry, 13);
+  }
   return out + wrapped(text_of(json, "conclusion"), 0);
 }
 
 std::string pause_entry(std::string_view line) {
-  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return {};
-  std::string text = json.value("kind", "");
-  if (json.contains("name")) text += " " + json.value("name", "");
-  text += ", since " + json.value("since", "") + " by " + json.value("by", "");
-  if (json.contains("until")) text += ", for another " + json.value("left", "");
-  if (json.contains("reason")) text += ": " + json.value("reason", "");
-  if (json.value("is_ending", false)) text += " (over; its mail is being released)";
-  return base::printable(text, 1000) + "\n";
+  const Json json = parsed_line(line);
+  if (json.empty()) return {};
+  std::string text = text_of(json, "kind");
+  if (json.contains("name")) text += " " + text_of(json, "name");
+  text += ", since " + text_of(json, "since") + " by " + text_of(json, "by");
+  if (json.contains("until")) text += ", for another " + text_of(json, "left");
+  if (json.contains("reason")) text += ": " + text_of(json, "reason");
+  if (text_of(json, "is_ending") == "true") text += " (over; its mail is being released)";
+  return cut(text, kPauseOctetsShown) + "\n";
 }
 
 }  // namespace rockdove::cli

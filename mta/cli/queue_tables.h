@@ -30,6 +30,9 @@ enum class Ages : std::uint8_t { Hidden, Shown };
 [[nodiscard]] std::string plain_size(std::uint64_t octets);
 // Broken at spaces, each line indented; ends in a line's end.
 [[nodiscard]] std::string wrapped(std::string_view text, std::size_t indent);
+// The same with a label before the first line, in `columns` that are empty before the others.
+[[nodiscard]] std::string labelled(std::string_view label, std::string_view text,
+                                   std::size_t columns);
 
 // A pause on a line, from its JSON.
 [[nodiscard]] std::string pause_entry(std::string_view line);

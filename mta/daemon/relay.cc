@@ -5,7 +5,9 @@
 
 #include "mta/base/counters.h"
 #include "mta/base/text.h"
+#include "mta/daemon/activity_report.h"
 #include "mta/daemon/route_report.h"
+#include "mta/daemon/why_report.h"
 #include "mta/inbound/access.h"
 #include "mta/net/proxied.h"
 #include "mta/outbound/dispatcher.h"
@@ -118,6 +120,8 @@ Relay::Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts>
       [this](const queue::Pause& pause, base::UniqueFunction<void(bool)> done) {
         release_held(pause, std::move(done));
       });
+  locator_ = std::make_unique<Locator>(shards_.front()->environment);
+  collector_ = std::make_unique<ActivityCollector>(shards_.front()->environment);
 }
 
 Relay::~Relay() = default;
@@ -298,6 +302,21 @@ void Relay::release_held(const queue::Pause& pause, base::UniqueFunction<void(bo
             });
       });
   bulk->start(filter);
+}
+
+admin::WhySettings Relay::why_settings() const {
+  const RelaySettings& settings = shards_.front()->current->settings;
+  return {settings.queue, settings.connections_out};
+}
+
+void Relay::locate(const queue::Message& message, const queue::Delivery& delivery,
+                   admin::QueueExplainer::Done done) {
+  locator_->locate(queue::queue_of(delivery), {message.id, delivery.number}, message.client.user,
+                   std::move(done));
+}
+
+void Relay::recent(admin::ActivitySource::Done done) {
+  collector_->collect(std::move(done));
 }
 
 void Relay::explain(std::string address, admin::RouteExplainer::Done done) {

@@ -16,7 +16,9 @@
 #include "dns/resolver.h"
 #include "mta/admin/acts.h"
 #include "mta/admin/bulk_act.h"
+#include "mta/admin/queue_explainer.h"
 #include "mta/admin/route_explainer.h"
+#include "mta/admin/top.h"
 #include "mta/base/client_table.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
@@ -36,6 +38,9 @@ class Dispatcher;
 }
 
 namespace rockdove::daemon {
+
+class ActivityCollector;
+class Locator;
 
 // What one loop brings. All of it outlives the relay.
 struct LoopParts {
@@ -67,7 +72,9 @@ struct PreparedSettings {
 
 class Relay final : public admin::QueueActs,
                     public admin::PauseControl,
-                    public admin::RouteExplainer {
+                    public admin::RouteExplainer,
+                    public admin::QueueExplainer,
+                    public admin::ActivitySource {
  public:
   // `highest` is the highest message id that the store knows; `seed` decides all chance.
   Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts> loops,
@@ -116,7 +123,8 @@ class Relay final : public admin::QueueActs,
   // Else new mail is answered 452.
   [[nodiscard]] bool has_memory_for_mail() const { return memory_.has_room_to_accept(); }
 
-  // admin::QueueActs, PauseControl and RouteExplainer; from loop 0, where each `done` runs.
+  // admin::QueueActs, PauseControl, RouteExplainer, QueueExplainer and ActivitySource; from loop 0,
+  // where each `done` runs.
   void act(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
            admin::QueueActs::Done done) override;
   [[nodiscard]] base::Result<std::string> check_target(std::string_view text) const override;
@@ -128,6 +136,10 @@ class Relay final : public admin::QueueActs,
   void resume(queue::PauseKind kind, std::string pattern, std::string by,
               base::UniqueFunction<void(base::Result<std::optional<queue::Pause>>)> done) override;
   void explain(std::string address, admin::RouteExplainer::Done done) override;
+  [[nodiscard]] admin::WhySettings why_settings() const override;
+  void locate(const queue::Message& message, const queue::Delivery& delivery,
+              admin::QueueExplainer::Done done) override;
+  void recent(admin::ActivitySource::Done done) override;
 
  private:
   struct Shard;
@@ -147,6 +159,8 @@ class Relay final : public admin::QueueActs,
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<PauseKeeper> pauses_;
   std::map<std::string, std::shared_ptr<admin::BulkAct>> releasing_;  // by the name of the pause
+  std::unique_ptr<Locator> locator_;
+  std::unique_ptr<ActivityCollector> collector_;
 };
 
 }  // namespace rockdove::daemon

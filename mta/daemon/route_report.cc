@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/admin/why_words.h"
 #include "mta/daemon/config_target.h"
 #include "mta/inbound/access.h"
 #include "mta/mail/address.h"
@@ -97,7 +98,30 @@ std::string name_of(const outbound::HostAddress& host) {
   return host.unix_path.empty() ? host.host : describe(host);
 }
 
+// While one lasts that is about all mail to it, nothing else decides what would happen now.
+void add_pauses(RouteExplanation& explanation, const queue::Pauses& pauses, base::WallTime now) {
+  explanation.pauses = pauses.about(explanation.destination, explanation.account, "");
+  std::string waits;
+  for (const queue::Pause& pause : explanation.pauses) {
+    waits += waits.empty() ? "nothing is sent to it: " : "; ";
+    waits += admin::describe_pause(pause);
+    if (pause.until) {
+      const auto left = std::max<base::Duration>(*pause.until - now, base::Duration::zero());
+      waits += ", for another " + base::format_duration(left);
+    }
+  }
+  if (!waits.empty()) explanation.conclusion = waits;
+  for (const queue::Pause& pause : pauses.all()) {
+    if (pause.kind == queue::PauseKind::User) explanation.pauses.push_back(pause);
+  }
+}
+
 void finish(const std::shared_ptr<Explaining>& explaining) {
+  const outbound::Environment& environment = explaining->environment;
+  const outbound::Home& home = environment.peers[environment.loop.index()]->home();
+  if (!explaining->explanation.destination.empty() && home.pauses() != nullptr) {
+    add_pauses(explaining->explanation, *home.pauses(), environment.now().wall);
+  }
   // Posted, because the router may answer within the call that asked it.
   explaining->environment.loop.post(
       [explaining] { explaining->done(std::move(explaining->explanation)); });

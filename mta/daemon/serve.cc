@@ -1,21 +1,18 @@
 #include "mta/daemon/serve.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <functional>
-#include <ifaddrs.h>
 #include <memory>
 #include <random>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <netinet/in.h>
 #include <sys/stat.h>
 
 #include "dns/cache.h"
@@ -32,6 +29,7 @@
 #include "mta/daemon/lock.h"
 #include "mta/daemon/monitor.h"
 #include "mta/daemon/notify.h"
+#include "mta/daemon/own_addresses.h"
 #include "mta/daemon/privileges.h"
 #include "mta/daemon/relay.h"
 #include "mta/daemon/reload.h"
@@ -67,38 +65,6 @@ struct LoopWorld {
   bool stopping = false;  // of its thread
   std::thread thread;
 };
-
-// The addresses of this machine at which a listener can be reached.
-std::vector<base::SocketAddress> own_addresses(const inbound::InboundSettings& settings) {
-  std::vector<base::IpAddress> interfaces;
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) == 0) {
-    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-      if (entry->ifa_addr == nullptr) continue;
-      if (entry->ifa_addr->sa_family == AF_INET) {
-        std::array<std::uint8_t, 4> octets{};
-        std::memcpy(octets.data(), &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr,
-                    4);
-        interfaces.push_back(base::IpAddress::v4(octets));
-      } else if (entry->ifa_addr->sa_family == AF_INET6) {
-        std::array<std::uint8_t, 16> octets{};
-        std::memcpy(octets.data(),
-                    &reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr, 16);
-        interfaces.push_back(base::IpAddress::v6(octets));
-      }
-    }
-    freeifaddrs(list);
-  }
-  std::vector<base::SocketAddress> own;
-  for (const inbound::ListenerSettings& listener : settings.listeners) {
-    for (const base::SocketAddress& address : listener.addresses) {
-      own.push_back(address);
-      if (!address.ip.is_unspecified()) continue;
-      for (const base::IpAddress& ip : interfaces) own.push_back({ip, address.port});
-    }
-  }
-  return own;
-}
 
 // The listener of admin.http, as if mail came there.
 std::vector<inbound::ListenerSettings> admin_listeners(const Configuration& configuration) {
@@ -323,8 +289,9 @@ void Server::make_relay() {
   LoopWorld& first = *worlds_.front();
   monitor_ = std::make_unique<Monitor>(*relay_, *store_, counters_);
   monitor_->set_limits(monitored_limits());
-  control_ = std::make_unique<admin::ControlServer>(admin::ControlServer::Services{
-      first.loop, *store_, *relay_, *relay_, *relay_, first.log, monitor_.get()});
+  control_ = std::make_unique<admin::ControlServer>(
+      admin::ControlServer::Services{first.loop, *store_, *relay_, *relay_, *relay_, first.log,
+                                     monitor_.get(), relay_.get(), relay_.get()});
   admin_listeners_ = std::make_unique<LoopListeners>(
       first.network, 0,
       [this](std::size_t, const net::ConnectionInfo& info) { return control_->accept_http(info); });

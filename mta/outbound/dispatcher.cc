@@ -64,6 +64,13 @@ void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) 
   want_pass();
 }
 
+std::optional<Session::Standing> Dispatcher::session_with(base::DeliveryId delivery) const {
+  for (const auto& [key, session] : sessions_) {
+    if (std::optional<Session::Standing> standing = session->standing_of(delivery)) return standing;
+  }
+  return std::nullopt;
+}
+
 void Dispatcher::released(const queue::QueueName& queue, const std::vector<Release>& releases) {
   home_.released(queue, releases);
   steering_.released(releases);

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -74,6 +75,9 @@ class Dispatcher final : public SessionListener {
   [[nodiscard]] Home& home() { return home_; }
 
   [[nodiscard]] Steering& steering() { return steering_; }
+
+  // Of the session of this loop that works on it; nullopt: none does.
+  [[nodiscard]] std::optional<Session::Standing> session_with(base::DeliveryId delivery) const;
 
   [[nodiscard]] const queue::Scheduler& scheduler() const { return scheduler_; }
 

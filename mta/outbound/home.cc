@@ -128,6 +128,23 @@ void Home::pump() {
   }
 }
 
+Home::Standing Home::standing(const queue::QueueName& queue, base::DeliveryId delivery) const {
+  Standing standing;
+  standing.is_out = directory_.is_out(queue, delivery);
+  standing.is_memory_short = !may_load();
+  standing.is_stopping = stopping_;
+  standing.queue = directory_.standing(queue);
+  standing.pauses = pauses_;
+  const auto found = destinations_.find(queue.destination);
+  if (found == destinations_.end()) return standing;
+  const Destination& destination = found->second;
+  if (destination.state == Destination::State::Known) standing.site = destination.site;
+  standing.is_resolving =
+      std::any_of(destination.waiting.begin(), destination.waiting.end(),
+                  [delivery](const queue::Job& job) { return queue::has(job, delivery); });
+  return standing;
+}
+
 // Header blocks of what is out are in memory, up to 256 KiB each: when they fill it, what is out
 // goes first. One is always let through.
 bool Home::may_load() const {
@@ -217,6 +234,7 @@ void Home::settings_replaced() {
     destination.is_stale = destination.state == Destination::State::Resolving;
   }
   std::erase_if(destinations_, [](const auto& entry) { return !entry.second.is_stale; });
+  directory_.pauses_changed();  // what the pause of a site keeps may have another site now
 }
 
 void Home::dispatch(queue::Job job) {

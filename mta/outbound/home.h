@@ -77,6 +77,19 @@ class Home {
   // Takes out those of these rows, of queues of ours, that are on disk; the others are dropped.
   void claim_ended(std::vector<QueuedRelease>& rows);
 
+  // What is known here of a delivery of this queue, for people.
+  struct Standing {
+    bool is_out = false;
+    bool is_resolving = false;  // the DNS, or the route, is being asked for its destination
+    bool is_memory_short = false;
+    bool is_stopping = false;
+    queue::Directory::Standing queue;
+    std::shared_ptr<const Site> site;             // as resolved last; null: not known at the moment
+    std::shared_ptr<const queue::Pauses> pauses;  // null: not known yet
+  };
+
+  [[nodiscard]] Standing standing(const queue::QueueName& queue, base::DeliveryId delivery) const;
+
   // Loads what is due. Called once a turn after anything happened.
   void pump();
 

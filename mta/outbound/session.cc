@@ -98,6 +98,19 @@ std::optional<base::DeliveryId> Session::working_on() const {
   return base::DeliveryId{job_->message->id, job_->deliveries.front().number};
 }
 
+std::optional<Session::Standing> Session::standing_of(base::DeliveryId delivery) const {
+  if (!job_ || !queue::has(*job_, delivery)) return std::nullopt;
+  Standing standing{host_, "connect", job_started_};
+  if (maildir_ != nullptr) {
+    standing.stage = "writing the file";
+  } else if (protocol_ != nullptr && protocol_->is_connected()) {
+    const smtp::Stage stage = protocol_->smtp().stage();
+    standing.stage = smtp::stage_name(stage);
+    standing.past_final_dot = stage == smtp::Stage::FinalDot;
+  }
+  return standing;
+}
+
 void Session::start(queue::Job job, base::Now now) {
   MTA_ASSERT(!job_ && !job.deliveries.empty());
   job_ = std::move(job);

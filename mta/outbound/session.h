@@ -127,6 +127,17 @@ class Session {
 
   [[nodiscard]] bool is_idle() const { return !job_.has_value(); }
 
+  // How a delivery that it works on stands, for people.
+  struct Standing {
+    std::string host;   // the one tried last
+    std::string stage;  // "connect", "RCPT", … as smtp::stage_name()
+    base::Instant since;
+    bool past_final_dot = false;  // the peer has all of it and owes the answer
+  };
+
+  // nullopt: it does not work on it.
+  [[nodiscard]] std::optional<Standing> standing_of(base::DeliveryId delivery) const;
+
   // What a crash in this session's turn is to be counted for.
   [[nodiscard]] std::optional<base::DeliveryId> working_on() const;
 

@@ -46,6 +46,7 @@ struct Settler::Settlement {
   std::vector<DelayNotices::Deferral> delayed;
   std::vector<Release> releases;
   std::optional<queue::Change> change;
+  AttemptCounts counts{};
 
   [[nodiscard]] base::DeliveryId id(const queue::Delivery& delivery) const {
     return {report.message->id, delivery.number};
@@ -120,6 +121,7 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
       settle_undelivered(settlement, std::move(result));
     }
   }
+  note(settlement);
   if (!settlement.delivered.empty()) {
     settlement.add(queue::ended(*report.message, settlement.delivered, queue::Outcome::Delivered,
                                 settlement.attempt));
@@ -135,10 +137,18 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
   return again;
 }
 
+void Settler::note(const Settlement& settlement) {
+  if (settlement.counts.total() == 0) return;
+  AttemptCounts counts = settlement.counts;
+  counts.slowest = settlement.attempt.took;
+  activity_.attempted(settlement.report.queue.destination, counts, settlement.now.instant);
+}
+
 void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {
   const JobReport& report = settlement.report;
   const queue::Message& message = *report.message;
   base::count(base::Counter::Delivered);
+  ++settlement.counts.delivered;
   {
     base::LogLine line = env_.log.line(base::Level::Info, "delivered");
     line.id(settlement.id(result.delivery))
@@ -184,6 +194,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
     after.final_status =
         mail::format_enhanced_code(result.kind == Kind::Bounce ? result.status : expired);
     after.ending = queue::Ending::Failed;
+    ++settlement.counts.bounced;
     settlement.failed.push_back({std::move(after), std::move(result.delivery), result.stage});
     return;
   }
@@ -192,6 +203,8 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
     wait = std::max(wait, queue::kUncertainWait);
   after.due = now.wall + wait;
   base::count(base::Counter::Deferred);
+  ++settlement.counts.deferred;
+  activity_.deferred(queue::reason_of(after.last), now.instant);
   {
     base::LogLine line = env_.log.line(base::Level::Info, "deferred");
     line.id(settlement.id(after))

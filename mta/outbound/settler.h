@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "mta/outbound/activity.h"
 #include "mta/outbound/delay_notices.h"
 #include "mta/outbound/environment.h"
 #include "mta/outbound/release.h"
@@ -31,15 +32,20 @@ class Settler {
 
   [[nodiscard]] DelayNotices& delays() { return delays_; }
 
+  // What attempts came to of late.
+  [[nodiscard]] const Activity& activity() const { return activity_; }
+
  private:
   struct Settlement;
 
   void settle_delivered(Settlement& settlement, DeliveryResult result);
   void settle_undelivered(Settlement& settlement, DeliveryResult result);
+  void note(const Settlement& settlement);
 
   const Environment& env_;
   ReportDesk reports_;
   DelayNotices delays_;
+  Activity activity_;
 };
 
 }  // namespace rockdove::outbound

@@ -192,8 +192,8 @@ class ListedStore : public queue::Store {
       if (const auto found = messages.find(id); found != messages.end()) {
         view.message = found->second.message;
         view.deliveries = found->second.deliveries;
-        view.history = history;
       }
+      view.history = history;
       done(std::move(view));
     });
   }

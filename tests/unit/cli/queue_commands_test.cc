@@ -46,6 +46,8 @@ class ToldSource : public QueueSource {
 
   Result<void> show(const std::string&, const LineSink& sink) override { return answer(sink); }
 
+  Result<void> why(const std::string&, const LineSink& sink) override { return answer(sink); }
+
   Result<void> content(const ContentWanted& wanted, const OctetSink& sink) override {
     asked_content = wanted;
     if (wanted.part != ContentWanted::Part::Body) sink(header);

@@ -35,6 +35,34 @@ TEST_CASE("while results cannot be recorded nothing starts, and nobody spins") {
   CHECK(bench.working.size() == 1);
 }
 
+TEST_CASE("where a delivery waits is known: behind whom, and what keeps it") {
+  Bench bench(2);
+  bench.offer("a", "a", 3);
+  bench.run();  // the first one has the only connection that an unproven site gets
+  const QueueName queue{"a", "", 0};
+  CHECK_FALSE(bench.scheduler.find({MessageId{1}, 1}, queue, bench.now));
+  auto place = bench.scheduler.find({MessageId{3}, 1}, queue, bench.now);
+  REQUIRE(place);
+  CHECK(place->account == "a");
+  CHECK(place->before == 1);
+  CHECK(place->gate == Scheduler::Gate::Window);
+  CHECK(place->standing.sessions == 1);
+  CHECK(place->standing.connections_max == 10);
+  CHECK_FALSE(bench.scheduler.find({MessageId{3}, 2}, queue, bench.now));
+  CHECK_FALSE(bench.scheduler.find({MessageId{3}, 1}, {"b", "", 0}, bench.now));
+  bench.offer("b", "b");
+  bench.run();  // the unproven have no second connection
+  place = bench.scheduler.find({MessageId{4}, 1}, {"b", "", 0}, bench.now);
+  REQUIRE(place);
+  CHECK(place->gate == Scheduler::Gate::Budget);
+  bench.finish("a", Finish::SiteFailed, SessionAfter::Gone);
+  bench.run();
+  place = bench.scheduler.find({MessageId{2}, 1}, queue, bench.now);
+  REQUIRE(place);
+  CHECK(place->gate == Scheduler::Gate::Paused);
+  CHECK(place->standing.pause_reason == "451 reason");
+}
+
 TEST_CASE("a job given back goes before the others of its queue") {
   Bench bench;
   bench.offer("a", "a", 3);

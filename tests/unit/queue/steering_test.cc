@@ -234,6 +234,26 @@ TEST_CASE("pauses: apply by pattern, whatever their case; everything is above al
   CHECK(Pauses().on_destination("x") == nullptr);
 }
 
+TEST_CASE("pauses: for people all are named that apply, in order") {
+  const Pauses pauses({{PauseKind::User, "bob"},
+                       {PauseKind::Site, "mx.example.org"},
+                       {PauseKind::Destination, "*.net"},
+                       {PauseKind::Everything, ""},
+                       {PauseKind::Destination, "*.example"}});
+  const auto kinds = [&pauses](std::string_view destination, std::string_view account,
+                               std::string_view user) {
+    std::vector<PauseKind> found;
+    for (const Pause& pause : pauses.about(destination, account, user)) found.push_back(pause.kind);
+    return found;
+  };
+  CHECK(
+      kinds("a.net", "mx:mx.example.org", "bob") ==
+      std::vector{PauseKind::Everything, PauseKind::Destination, PauseKind::Site, PauseKind::User});
+  CHECK(kinds("a.org", "", "") == std::vector{PauseKind::Everything});
+  CHECK(kinds("a.org", "route:mx.example.org", "ann") == std::vector{PauseKind::Everything});
+  CHECK(Pauses().about("a.net", "mx:x", "bob").empty());
+}
+
 TEST_CASE("pauses: a row says all that is known of one") {
   Pause pause;
   pause.kind = PauseKind::User;

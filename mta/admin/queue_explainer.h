@@ -1,0 +1,79 @@
+// Where a delivery stands within the running daemon, beyond what its row says: what `rockdove queue
+// why` asks. The daemon implements it: the home of the delivery's destination and whoever may have
+// it at the moment are asked on their own loops, for at most a second.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mta/base/ids.h"
+#include "mta/base/time.h"
+#include "mta/base/unique_function.h"
+#include "queue/pauses.h"
+#include "queue/settings.h"
+#include "queue/store.h"
+#include "queue/types.h"
+
+namespace rockdove::admin {
+
+struct Whereabouts {
+  enum class Place : std::uint8_t {
+    NoDaemon,   // nobody runs
+    Silent,     // a loop that should know did not answer within a second
+    OnDisk,     // its row waits for its time, or for room in memory
+    Resolving,  // the DNS is asked for its destination
+    InMemory,   // it waits for its turn, with those of its site
+    BeingSent,
+    OnItsWay,  // between two of these: its turn comes, or its result is being written
+  };
+  // Why it waits in memory, as queue::Scheduler::Gate.
+  enum class Gate : std::uint8_t { Open, Paused, Budget, Window, Backoff };
+
+  Place place = Place::NoDaemon;
+  bool is_stopping = false;
+  queue::Readiness readiness = queue::Readiness::Ready;
+  bool is_memory_short = false;
+  std::vector<queue::Pause> pauses;  // of persons', that are about it
+  std::uint64_t out = 0;             // deliveries of its queue that are in memory or being sent
+  std::uint64_t room = 0;            // how many of them may be; more are read at half of it
+  // Its destination's DNS is asked again then; not later than now: at once.
+  base::WallTime asked_again{};
+
+  // Of its site, where that is known.
+  std::string site;
+  base::WallTime site_paused_until{};
+  std::string site_pause_reason;
+  std::uint32_t connections = 0;
+  std::uint32_t window = 0;           // connections that it may have at the moment
+  std::uint32_t connections_max = 0;  // and at most
+  bool is_proven = false;             // it has taken mail within the last ten minutes
+  Gate gate = Gate::Open;
+  std::uint64_t before = 0;  // deliveries of its destination in memory that go first
+
+  // Being sent.
+  std::string host;
+  std::string stage;  // "connect", "RCPT", …
+  base::WallTime since{};
+  bool past_final_dot = false;
+};
+
+// What decides about waits, as the configuration has it.
+struct WhySettings {
+  queue::QueueSettings queue;
+  std::uint32_t connections_out = 0;  // what limits.connections_out comes to
+};
+
+class QueueExplainer {
+ public:
+  using Done = base::UniqueFunction<void(Whereabouts)>;
+
+  virtual ~QueueExplainer() = default;
+  [[nodiscard]] virtual WhySettings why_settings() const = 0;
+  // From the control socket's loop; `done` runs there, once, within about a second and never within
+  // this call.
+  virtual void locate(const queue::Message& message, const queue::Delivery& delivery,
+                      Done done) = 0;
+};
+
+}  // namespace rockdove::admin
