@@ -3,6 +3,7 @@
 #include "mta/base/assert.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
+#include "queue/restore.h"
 
 namespace rockdove::queue {
 
@@ -53,12 +54,11 @@ void put_delivery(RowOperations& rows, MessageId id, const WaitingNote& note,
                    [&](std::string& block) { encode_note(note, block); });
 }
 
-}  // namespace
-
-Change accepted(const Message& message, std::span<const Delivery> deliveries, Change::Kind kind) {
+// The rows of a message that comes into the queue.
+void begin_message(ChangeBuilder& builder, const Message& message,
+                   std::span<const Delivery> deliveries) {
   MTA_ASSERT(message.id.value != 0);
   MTA_ASSERT(!deliveries.empty());
-  ChangeBuilder builder(kind);
   RowOperations& rows = builder.rows();
   rows.reserve(kMessageRowOctets + message.header_block.size() +
                kDeliveryRowsOctets * deliveries.size());
@@ -85,6 +85,25 @@ Change accepted(const Message& message, std::span<const Delivery> deliveries, Ch
     put_delivery(rows, message.id, note_of(message, delivery), delivery);
   }
   builder.begins(begins);
+}
+
+}  // namespace
+
+Change accepted(const Message& message, std::span<const Delivery> deliveries, Change::Kind kind) {
+  ChangeBuilder builder(kind);
+  begin_message(builder, message, deliveries);
+  return builder.take();
+}
+
+Change restored(const StoredMessage& stored) {
+  ChangeBuilder builder(Change::Kind::Acceptance);
+  begin_message(builder, stored.message, stored.deliveries);
+  if (stored.reports.reports > 0) {
+    builder.rows().put_written(
+        Family::Deliveries, delivery_key({stored.message.id, 0}),
+        [&](std::string& block) { encode_report_state(stored.reports, block); });
+    builder.has_report_state();
+  }
   return builder.take();
 }
 

@@ -7,6 +7,9 @@
 #include <dlfcn.h>
 #endif
 
+// As the library has it (util/xxhash.h, not among its installed headers).
+extern "C" std::uint64_t ROCKSDB_XXH3_64bits(const void* data, std::size_t octets);
+
 namespace rocksdb::crc32c {
 
 // As the library declares it (util/crc32c.h, not among its installed headers).
@@ -54,6 +57,10 @@ namespace rockdove::queue {
 
 std::uint32_t rocks_checksum(std::uint32_t sum, std::string_view octets) {
   return rocksdb::crc32c::Extend(sum, octets.data(), octets.size());
+}
+
+std::uint64_t rocks_xxh3(std::string_view octets) {
+  return ROCKSDB_XXH3_64bits(octets.data(), octets.size());
 }
 
 }  // namespace rockdove::queue

@@ -16,4 +16,12 @@ namespace rockdove::queue {
 // own callers get it.
 [[nodiscard]] std::uint32_t rocks_checksum(std::uint32_t sum, std::string_view octets);
 
+// As it stands in files: turned and moved, so that a sum of octets that hold their own sum is none.
+[[nodiscard]] constexpr std::uint32_t masked_checksum(std::uint32_t sum) {
+  return ((sum >> 15) | (sum << 17)) + 0xA282EAD8U;
+}
+
+// XXH3 with 64 bits, the library's own, which its tables have by default.
+[[nodiscard]] std::uint64_t rocks_xxh3(std::string_view octets);
+
 }  // namespace rockdove::queue

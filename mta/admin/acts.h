@@ -34,6 +34,9 @@ class QueueActs {
   // is. An error says what would do.
   [[nodiscard]] virtual base::Result<std::string> check_target(std::string_view text) const = 0;
 
+  // These deliveries of one message have come into the queue from elsewhere and are durable.
+  virtual void restored(const std::vector<queue::Delivery>& deliveries) = 0;
+
   // Mail is coming in or going out: what is done to many deliveries should leave room for it.
   [[nodiscard]] virtual bool is_busy() const = 0;
 };

@@ -32,6 +32,8 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"GET", "/v1/queue/message", &ControlServer::show_message},
     {"GET", "/v1/queue/content", &ControlServer::send_content},
     {"GET", "/v1/queue/why", &ControlServer::explain_why},
+    {"GET", "/v1/queue/envelope", &ControlServer::send_envelope},
+    {"POST", "/v1/queue/import", &ControlServer::take_import},
     {"POST", "/v1/queue/hold", &ControlServer::act},
     {"POST", "/v1/queue/release", &ControlServer::act},
     {"POST", "/v1/queue/retry", &ControlServer::act},
@@ -159,6 +161,14 @@ void ControlServer::send_content(const std::shared_ptr<Exchange>& exchange) {
 void ControlServer::explain_why(const std::shared_ptr<Exchange>& exchange) {
   if (services_.explainer == nullptr) return exchange->refuse(404, "nothing is explained here");
   start_why(services_.loop, services_.store, *services_.explainer, exchange);
+}
+
+void ControlServer::send_envelope(const std::shared_ptr<Exchange>& exchange) {
+  start_envelope(services_.loop, services_.store, exchange);
+}
+
+void ControlServer::take_import(const std::shared_ptr<Exchange>& exchange) {
+  imports_.piece(exchange);
 }
 
 void ControlServer::act(const std::shared_ptr<Exchange>& exchange) {

@@ -15,6 +15,7 @@
 #include "mta/admin/metrics.h"
 #include "mta/admin/queue_counter.h"
 #include "mta/admin/queue_explainer.h"
+#include "mta/admin/rescue_jobs.h"
 #include "mta/admin/route_explainer.h"
 #include "mta/admin/top.h"
 #include "mta/base/log.h"
@@ -45,7 +46,9 @@ class ControlServer {
   };
 
   explicit ControlServer(const Services& services)
-      : services_(services), queue_counter_(services.loop, services.store) {}
+      : services_(services),
+        queue_counter_(services.loop, services.store),
+        imports_({services.loop, services.store, services.acts, services.log}) {}
 
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
@@ -91,6 +94,8 @@ class ControlServer {
   void show_message(const std::shared_ptr<Exchange>& exchange);
   void explain_why(const std::shared_ptr<Exchange>& exchange);
   void send_content(const std::shared_ptr<Exchange>& exchange);
+  void send_envelope(const std::shared_ptr<Exchange>& exchange);
+  void take_import(const std::shared_ptr<Exchange>& exchange);
   void act(const std::shared_ptr<Exchange>& exchange);
   void list_pauses(const std::shared_ptr<Exchange>& exchange);
   void pause(const std::shared_ptr<Exchange>& exchange);
@@ -104,6 +109,7 @@ class ControlServer {
 
   const Services services_;
   QueueCounter queue_counter_;
+  Imports imports_;
   std::uint32_t connections_ = 0;
   std::uint32_t http_connections_ = 0;
   std::shared_ptr<std::uint32_t> running_ = std::make_shared<std::uint32_t>(0);

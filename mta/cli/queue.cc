@@ -30,7 +30,10 @@ QueueEnvironment environment(CLI::App& app) {
   auto path = std::make_shared<std::string>();
   add_config_option(app, *path);
   app.fallthrough();  // --config may stand behind `list` as well
-  return {[path] { return find_queue_paths(*path); }, open_queue_rows};
+  return {[path] { return find_queue_paths(*path); }, open_queue_rows,
+          [](const std::string& state_dir) {
+            return queue::open_rocks_rows({state_dir + "/queue", {}});
+          }};
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "mta/cli/queue_commands.h"
 #include "mta/cli/queue_show.h"
+#include "mta/cli/rescue_options.h"
 #include "mta/cli/why.h"
 
 namespace rockdove::cli {
@@ -70,15 +71,6 @@ struct QueueOptions {
 // A script's variable that is empty must not make a filter mean more than it says.
 std::string refuse_empty(const std::string& value) {
   return value.empty() ? "may not be empty" : "";
-}
-
-void add_filters(CLI::App& app, FilterOptions& filter) {
-  for (const admin::FilterName& name : admin::filter_names()) {
-    std::string option(name.name);
-    std::replace(option.begin(), option.end(), '_', '-');
-    app.add_option("--" + option, filter.given[std::string(name.name)], std::string(name.help))
-        ->check(refuse_empty);
-  }
 }
 
 void add_list_options(CLI::App& app, QueueOptions& options) {
@@ -183,6 +175,15 @@ void add_show_options(CLI::App& app, QueueOptions& options) {
 
 }  // namespace
 
+void add_filters(CLI::App& app, FilterOptions& filter) {
+  for (const admin::FilterName& name : admin::filter_names()) {
+    std::string option(name.name);
+    std::replace(option.begin(), option.end(), '_', '-');
+    app.add_option("--" + option, filter.given[std::string(name.name)], std::string(name.help))
+        ->check(refuse_empty);
+  }
+}
+
 std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environment) {
   app.require_subcommand(1);
   const auto options = std::make_shared<QueueOptions>();
@@ -219,7 +220,12 @@ std::function<int()> add_queue_options(CLI::App& app, QueueEnvironment environme
   for (const auto& [command, run] : commands) {
     command->add_flag("--json", options->json, "One JSON object a line");
   }
-  return [environment = std::move(environment), options, commands = std::move(commands)] {
+  std::vector<RescueCommand> rescue = add_rescue_options(app, environment);
+  return [environment = std::move(environment), options, commands = std::move(commands),
+          rescue = std::move(rescue)] {
+    for (const RescueCommand& command : rescue) {
+      if (command.app->parsed()) return command.run();
+    }
     for (const auto& [command, run] : commands) {
       if (command->parsed()) return run_on_queue(environment, *options, run);
     }

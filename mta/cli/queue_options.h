@@ -9,6 +9,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "mta/base/result.h"
+#include "mta/cli/queue_commands.h"
 #include "mta/cli/queue_source.h"
 
 namespace rockdove::cli {
@@ -19,7 +20,11 @@ using FindPaths = std::function<base::Result<QueuePaths>()>;
 struct QueueEnvironment {
   FindPaths find_paths;
   OpenRows open_rows;
+  OpenRows open_rows_to_write;
 };
+
+// An option for each part of a filter.
+void add_filters(CLI::App& app, FilterOptions& filter);
 
 // Add their options to `app`; what they return runs the command, once the options are parsed, on
 // standard output and error, and gives its exit status.

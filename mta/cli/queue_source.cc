@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mta/admin/act_jobs.h"
+#include "mta/admin/envelope_text.h"
 #include "mta/admin/trace_text.h"
 #include "mta/admin/why.h"
 #include "mta/daemon/lock.h"
@@ -73,6 +74,10 @@ class DaemonSource : public QueueSource {
     }
     if (const Result<void> alive = look_for_life(); !alive) return explained(alive);
     return explained(client_->fetch({"GET", http::format_target(target), {}, ""}, sink));
+  }
+
+  Result<void> envelope(const std::string& id, const LineSink& sink) override {
+    return get({"/v1/queue/envelope", {{"id", id}}}, sink, kAnswerWithin);
   }
 
   Result<void> count(const ActCall& call, const admin::Parameters& filter,
@@ -276,6 +281,25 @@ class RowsSource : public QueueSource {
     return {};
   }
 
+  Result<void> envelope(const std::string& id, const LineSink& sink) override {
+    const std::optional<base::MessageId> message = base::parse_message_id(id);
+    if (!message) return Error(id + " is no id of a message");
+    queue::Damaged damaged;
+    Result<queue::MessageView> view = queue::view_message(*rows_, *message, damaged);
+    if (!view) return view.error();
+    if (!damaged.empty()) return damaged.front();
+    if (view->message == nullptr || view->deliveries.empty()) {
+      return Error("there is no such message in the queue");
+    }
+    const Result<queue::ReportState> reports = queue::read_report_state(*rows_, *message);
+    if (!reports) return reports.error();
+    admin::Envelope envelope;
+    envelope.stored = {*view->message, std::move(view->deliveries), *reports,
+                       view->message->header_block.size()};
+    sink(admin::format_envelope(envelope, admin::Layout::Line));
+    return {};
+  }
+
   Result<void> count(const ActCall&, const admin::Parameters&, const LineSink&) override {
     return needs_daemon();
   }
@@ -326,6 +350,10 @@ class RowsSource : public QueueSource {
 };
 
 }  // namespace
+
+Result<void> QueueSource::envelope(const std::string&, const LineSink&) {
+  return Error("envelopes cannot be had from here");
+}
 
 Result<void> QueueSource::list_pauses(const LineSink&) {
   return needs_daemon();

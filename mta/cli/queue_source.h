@@ -88,6 +88,8 @@ class QueueSource {
   [[nodiscard]] virtual base::Result<void> list_pauses(const LineSink& sink);
   [[nodiscard]] virtual base::Result<void> pause(const PauseCall& call, const LineSink& sink);
   [[nodiscard]] virtual base::Result<void> resume(const PauseCall& call, const LineSink& sink);
+  // One line, as admin::format_envelope() makes it. An error when it is not in the queue.
+  [[nodiscard]] virtual base::Result<void> envelope(const std::string& id, const LineSink& sink);
 };
 
 struct QueuePaths {

@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 
 #include "mta/base/assert.h"
 
@@ -16,6 +17,37 @@ Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message) 
       HMAC(EVP_sha256(), key.data(), key.size(), text, message.size(), digest.data(), &octets);
   MTA_ASSERT(made != nullptr && octets == digest.size());
   return digest;
+}
+
+struct Sha256::State {
+  SHA256_CTX context{};
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  MTA_ASSERT(SHA256_Init(&state_->context) == 1);
+}
+
+Sha256::~Sha256() = default;
+
+void Sha256::add(std::string_view octets) {
+  MTA_ASSERT(SHA256_Update(&state_->context, octets.data(), octets.size()) == 1);
+}
+
+Digest Sha256::finish() {
+  Digest digest{};
+  MTA_ASSERT(SHA256_Final(digest.data(), &state_->context) == 1);
+  return digest;
+}
+
+std::string format_digest(const Digest& digest) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * digest.size());
+  for (const std::uint8_t octet : digest) {
+    text += kDigits[octet >> 4];
+    text += kDigits[octet & 15];
+  }
+  return text;
 }
 
 void fill_random(std::span<std::uint8_t> octets) {

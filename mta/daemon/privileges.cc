@@ -11,6 +11,7 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -40,15 +41,15 @@ Result<Account> find_account(const std::string& name) {
 }
 
 // Without a library: one call, and one capability.
-Result<void> keep_only_binding() {
+Result<void> keep_only(int capability) {
   __user_cap_header_struct header{};
   header.version = _LINUX_CAPABILITY_VERSION_3;
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
-  static_assert(CAP_NET_BIND_SERVICE < 32);
-  sets[0].permitted = 1U << CAP_NET_BIND_SERVICE;
+  static_assert(CAP_NET_BIND_SERVICE < 32 && CAP_DAC_READ_SEARCH < 32);
+  sets[0].permitted = 1U << capability;
   sets[0].effective = sets[0].permitted;
   if (::syscall(SYS_capset, &header, sets) != 0) {
-    return Error::system("keeping CAP_NET_BIND_SERVICE", errno);
+    return Error::system("keeping one capability", errno);
   }
   return {};
 }
@@ -71,12 +72,28 @@ Result<void> become_user(const std::string& user) {
       ::setresuid(account->user, account->user, account->user) != 0) {
     return Error::system("becoming the user " + user, errno);
   }
-  if (Result<void> kept = keep_only_binding(); !kept) return kept;
+  if (Result<void> kept = keep_only(CAP_NET_BIND_SERVICE); !kept) return kept;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return Error::system("giving up new privileges", errno);
   }
   ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // a change of user forbids core dumps
   return {};
+}
+
+Result<void> become_owner_of(const std::string& path) {
+  if (::geteuid() != 0) return {};
+
+  struct stat found {};
+
+  if (::stat(path.c_str(), &found) != 0)
+    return Error::system("asking whose " + path + " is", errno);
+  if (found.st_uid == 0) return {};
+  if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || ::setgroups(0, nullptr) != 0 ||
+      ::setresgid(found.st_gid, found.st_gid, found.st_gid) != 0 ||
+      ::setresuid(found.st_uid, found.st_uid, found.st_uid) != 0) {
+    return Error::system("becoming the owner of " + path, errno);
+  }
+  return keep_only(CAP_DAC_READ_SEARCH);
 }
 
 Result<void> give_to_user(const std::string& path, const std::string& user) {

@@ -15,6 +15,11 @@ namespace rockdove::daemon {
 // refused.
 [[nodiscard]] base::Result<void> become_user(const std::string& user);
 
+// As root: become the owner of `path`, for good, who keeps the one right to read every file, so
+// that what a command writes there is his. Not root, or root's own path: nothing. Before any other
+// thread exists.
+[[nodiscard]] base::Result<void> become_owner_of(const std::string& path);
+
 // Gives `path`, a file or directory, to `user` when we are root: what serve makes before it changes
 // user.
 [[nodiscard]] base::Result<void> give_to_user(const std::string& path, const std::string& user);

@@ -258,6 +258,21 @@ base::Result<std::string> Relay::check_target(std::string_view text) const {
   return outbound::format_target(*target);
 }
 
+void Relay::restored(const std::vector<queue::Delivery>& deliveries) {
+  std::map<queue::QueueName, base::WallTime> earliest;
+  for (const queue::Delivery& delivery : deliveries) {
+    if (delivery.state != queue::DeliveryState::Waiting) continue;
+    const auto found = earliest.emplace(queue::queue_of(delivery), delivery.due).first;
+    found->second = std::min(found->second, delivery.due);
+  }
+  for (const auto& [queue, due] : earliest) {
+    const unsigned home = queue::home_loop(queue.destination, static_cast<unsigned>(loops_.size()));
+    loops_[home]->post([dispatcher = dispatchers_[home], queue = queue, due = due] {
+      dispatcher->found_row(queue, due);
+    });
+  }
+}
+
 bool Relay::is_busy() const {
   return inbound_connections() > 0 || outbound_connections() > 0;
 }

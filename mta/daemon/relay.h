@@ -128,6 +128,7 @@ class Relay final : public admin::QueueActs,
   void act(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
            admin::QueueActs::Done done) override;
   [[nodiscard]] base::Result<std::string> check_target(std::string_view text) const override;
+  void restored(const std::vector<queue::Delivery>& deliveries) override;
   [[nodiscard]] bool is_busy() const override;
 
   [[nodiscard]] std::vector<queue::Pause> pauses() const override { return pauses_->all(); }

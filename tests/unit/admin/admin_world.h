@@ -55,12 +55,25 @@ class ListedStore : public queue::Store {
  public:
   [[nodiscard]] queue::Readiness readiness() const override { return queue::Readiness::Ready; }
 
-  void commit(base::Loop&, queue::Change, queue::Done<void>) override {}
+  void commit(base::Loop& loop, queue::Change change, queue::Done<void> done) override {
+    committed.push_back(std::move(change));
+    loop.post([this, done = std::move(done)]() mutable {
+      done(write_fails ? base::Result<void>(base::Error("the disk is full"))
+                       : base::Result<void>());
+    });
+  }
 
-  void write_chunk(base::Loop&, base::MessageId, std::uint32_t, std::shared_ptr<const std::string>,
-                   queue::Done<void>) override {}
+  void write_chunk(base::Loop& loop, base::MessageId id, std::uint32_t index,
+                   std::shared_ptr<const std::string> octets, queue::Done<void> done) override {
+    CHECK(index == written[id].size());
+    written[id].push_back(*octets);
+    loop.post([done = std::move(done)]() mutable { done({}); });
+  }
 
-  void drop_chunks(base::MessageId, std::uint32_t) override {}
+  void drop_chunks(base::MessageId id, std::uint32_t chunks) override {
+    CHECK(written[id].size() == chunks);
+    written.erase(id);
+  }
 
   void read_chunk(base::Loop& loop, base::MessageId id, std::uint32_t index,
                   queue::Done<std::shared_ptr<const std::string>> done) override {
@@ -79,7 +92,10 @@ class ListedStore : public queue::Store {
 
   void find_queues(base::Loop&, unsigned, queue::Done<std::vector<queue::FoundQueue>>) override {}
 
-  void read_report_state(base::Loop&, base::MessageId, queue::Done<queue::ReportState>) override {}
+  void read_report_state(base::Loop& loop, base::MessageId,
+                         queue::Done<queue::ReportState> done) override {
+    loop.post([done = std::move(done)]() mutable { done(queue::ReportState{}); });
+  }
 
   void read_notes(base::Loop&, std::string, queue::Done<std::vector<queue::NotedRow>>) override {}
 
@@ -222,6 +238,9 @@ class ListedStore : public queue::Store {
   std::map<base::MessageId, queue::MessageWithDeliveries> messages;
   std::map<base::MessageId, std::vector<std::string>> bodies;  // their chunks
   int chunks_read = 0;
+  std::vector<queue::Change> committed;
+  std::map<base::MessageId, std::vector<std::string>> written;  // by write_chunk()
+  bool write_fails = false;
   std::vector<queue::HistoryStep> history;
   queue::QueueSummary summary;
   int lists = 0;
@@ -260,6 +279,10 @@ class ToldActs : public admin::QueueActs {
     return base::Error("no target");
   }
 
+  void restored(const std::vector<queue::Delivery>& deliveries) override {
+    came_back += deliveries.size();
+  }
+
   [[nodiscard]] bool is_busy() const override { return false; }
 
   std::set<base::DeliveryId> being_sent;
@@ -267,6 +290,7 @@ class ToldActs : public admin::QueueActs {
   queue::Order last;
   std::size_t running = 0;
   std::size_t most_at_once = 0;
+  std::size_t came_back = 0;  // deliveries that were imported
   bool answers = true;
 
  private:

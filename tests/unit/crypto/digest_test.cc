@@ -23,6 +23,15 @@ TEST_CASE("HMAC-SHA-256 gives what RFC 4231 says") {
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+TEST_CASE("SHA-256 of octets that come in pieces gives what FIPS 180-4 says") {
+  Sha256 sum;
+  sum.add("ab");
+  sum.add("");
+  sum.add("c");
+  CHECK(format_digest(sum.finish()) ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 TEST_CASE("random octets differ") {
   Digest a{};
   Digest b{};
