@@ -49,7 +49,7 @@ Committer::~Committer() {
 Result<void> Committer::open() {
   Result<std::unique_ptr<Rows>> rows = settings_.open();
   if (!rows) return rows.error();
-  auto ledger = std::make_unique<Ledger>(**rows, &fence_);
+  auto ledger = std::make_unique<Ledger>(**rows, fence_);
   if (Result<void> opened = ledger->open(); !opened) return opened;
   highest_id_ = ledger->highest_id();
   ledger_ = std::move(ledger);
@@ -364,7 +364,7 @@ Result<void> Committer::try_reopen() {
   rows_.replace(nullptr);
   Result<std::unique_ptr<Rows>> rows = settings_.open();
   if (!rows) return rows.error();
-  ledger_ = std::make_unique<Ledger>(**rows, &fence_);
+  ledger_ = std::make_unique<Ledger>(**rows, fence_);
   rows_.replace(std::move(*rows));
   if (Result<void> opened = ledger_->open(); !opened) return opened;
   return write_kept();

@@ -17,29 +17,24 @@ class IndexFence {
   // While one lives, a group is being written that may have seen an older until().
   class Group {
    public:
-    // Null: there is no fence.
-    explicit Group(IndexFence* fence) : fence_(fence) {
-      if (fence_ != nullptr) fence_->groups_.fetch_add(1);
-    }
-
-    ~Group() {
-      if (fence_ != nullptr) fence_->groups_.fetch_add(1);
-    }
+    explicit Group(IndexFence& fence) : fence_(fence) { fence_.groups_.fetch_add(1); }
+    ~Group() { fence_.groups_.fetch_add(1); }
 
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
 
    private:
-    IndexFence* const fence_;
+    IndexFence& fence_;
   };
 
   [[nodiscard]] MessageId until() const { return {until_.load()}; }
 
-  // Never back. Once it returns, no message below is being written that was not noted: it is there
-  // for a view that is taken now, or will be noted.
+  // Never back, whoever else raises it. Once it returns, no message below is being written that was
+  // not noted: it is there for a view that is taken now, or will be noted. Not within a group.
   void raise(MessageId until) {
-    if (until.value <= until_.load()) return;
-    until_.store(until.value);
+    std::uint64_t known = until_.load();
+    while (known < until.value && !until_.compare_exchange_weak(known, until.value)) {
+    }
     const std::uint64_t seen = groups_.load();
     if (seen % 2 == 0) return;
     while (groups_.load() == seen) std::this_thread::sleep_for(std::chrono::microseconds(100));

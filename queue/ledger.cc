@@ -39,11 +39,9 @@ Result<void> Ledger::open() {
   const Result<MessageId> floor = read_history_floor(*rows_.view());
   if (!floor) return floor.error().in("reading how far history goes back");
   history_floor_ = *floor;
-  if (fence_ != nullptr) {
-    const Result<MessageId> mark = read_index_mark(*rows_.view());
-    if (!mark) return mark.error().in("reading how far the index goes");
-    fence_->raise(*mark);
-  }
+  const Result<MessageId> mark = read_index_mark(*rows_.view());
+  if (!mark) return mark.error().in("reading how far the index goes");
+  fence_.raise(*mark);
   return drop_partial();
 }
 
@@ -196,8 +194,7 @@ void Ledger::remove_gone() {
 // Messages whose stretch of ids has been indexed already: a body took long, the clock was set back,
 // or the disk was full for a while. The indexer finds them by these rows.
 void Ledger::note_late(std::span<const Change* const> changes) {
-  if (fence_ == nullptr) return;
-  const MessageId indexed = fence_->until();
+  const MessageId indexed = fence_.until();
   for (const Change* change : changes) {
     if (change->begins() && change->begins()->message < indexed) {
       removals_.put(Family::Index, late_key(change->begins()->message), {});

@@ -27,8 +27,10 @@ inline constexpr std::uint32_t kFormatVersion = 1;
 
 class Ledger {
  public:
-  // `fence` says how far the index goes, and outlives the ledger; null: there is no indexer.
-  explicit Ledger(Rows& rows, IndexFence* fence = nullptr) : rows_(rows), fence_(fence) {}
+  // The only one at these rows, and nobody indexes them meanwhile.
+  explicit Ledger(Rows& rows) : rows_(rows), fence_(own_fence_) {}
+  // `fence` says how far the index goes, and outlives the ledger.
+  Ledger(Rows& rows, IndexFence& fence) : rows_(rows), fence_(fence) {}
 
   // Before anything else: checks the format version (a newer one is an error that names both),
   // writes it to an empty queue, and removes what is left of bodies that never were accepted.
@@ -83,7 +85,8 @@ class Ledger {
   };
 
   Rows& rows_;
-  IndexFence* const fence_;
+  IndexFence own_fence_;
+  IndexFence& fence_;
   MessageId highest_id_;
   MessageId history_floor_;  // as `meta` has it
   // Deliveries that have not ended, of messages with several. A message that is not here has its

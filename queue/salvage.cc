@@ -319,6 +319,7 @@ void Salvage::take_row(Family family, const Row& row) {
     case Family::Partial:
     case Family::Sites:
     case Family::History:
+    case Family::Index:
       return;
   }
 }

@@ -91,6 +91,15 @@ address = ["127.0.0.1:{port}"]
             time.sleep(0.005)
         return time.monotonic() - began
 
+    def configure(self, text, instead):
+        """Changes its configuration for the next start."""
+        with open(self.config, encoding="utf-8") as config:
+            before = config.read()
+        if text not in before:
+            raise ValueError(f"{self.config} has no {text!r}")
+        with open(self.config, "w", encoding="utf-8") as config:
+            config.write(before.replace(text, instead))
+
     def last_words(self):
         words = ""
         for path in (os.path.join(self.folder, "stderr"), self.log):

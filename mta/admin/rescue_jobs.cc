@@ -183,8 +183,7 @@ class Imports::Import : public std::enable_shared_from_this<Import> {
   void read_content() {
     queue::Message& message = stored_.message;
     if (message.header_block.size() < stored_.header_octets) {
-      const std::size_t missing =
-          static_cast<std::size_t>(stored_.header_octets) - message.header_block.size();
+      const std::size_t missing = stored_.header_octets - message.header_block.size();
       const std::size_t taken = std::min(missing, unread_.size());
       message.header_block.append(unread_, 0, taken);
       unread_.erase(0, taken);
@@ -199,8 +198,8 @@ class Imports::Import : public std::enable_shared_from_this<Import> {
   }
 
   void write_chunk(std::uint64_t octets) {
-    auto chunk = std::make_shared<const std::string>(unread_, 0, static_cast<std::size_t>(octets));
-    unread_.erase(0, static_cast<std::size_t>(octets));
+    auto chunk = std::make_shared<const std::string>(unread_, 0, octets);
+    unread_.erase(0, octets);
     services_.store.write_chunk(services_.loop, stored_.message.id, chunks_++, std::move(chunk),
                                 [self = shared_from_this()](const Result<void>& written) {
                                   if (self->state_ != State::Content) return;

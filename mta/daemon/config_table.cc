@@ -43,6 +43,29 @@ inbound::ListenerSettings& submission(Draft& draft) {
   return draft.configuration.inbound.submission.listener;
 }
 
+// What [[listener]] and [sendmail] alike may limit.
+using SettingsOf = inbound::ListenerSettings& (*)(Draft&);
+
+template <SettingsOf settings>
+void read_message_size_of(Value& value, Draft& draft) {
+  value.size(settings(draft).max_message_size, {64'000, 2 * kGiga});
+}
+
+template <SettingsOf settings>
+void read_recipients_of(Value& value, Draft& draft) {
+  value.whole_number(settings(draft).max_recipients, {100, 100'000});
+}
+
+template <SettingsOf settings>
+void read_rate_of(Value& value, Draft& draft) {
+  value.rate(settings(draft).rate);
+}
+
+template <SettingsOf settings>
+void read_connections_of(Value& value, Draft& draft) {
+  value.whole_number(settings(draft).connections, {1, kMany});
+}
+
 outbound::Route& route(Draft& draft) {
   return draft.routes.back().route;
 }
@@ -343,7 +366,8 @@ constexpr std::
                 Key{"listener", "proxy_from", "list of networks", "[]",
                     "Proxies that begin with a PROXY header (version 1 or 2), as haproxy's "
                     "`send-proxy`, and whose word about the client is believed. A connection from "
-                    "here without the header is refused.",
+                    "here without the header is refused; one of the proxy's own (LOCAL, UNKNOWN) "
+                    "counts as a client at the proxy's address.",
                     [](Value& value, Draft& draft) { value.networks(listener(draft).proxy_from); }},
                 Key{"listener", "line_endings", "reject or fix", "\"reject\"",
                     "A bare CR or LF in a message: refuse it, or make it CR LF.",
@@ -353,22 +377,16 @@ constexpr std::
                     }},
                 Key{"listener", "max_message_size", "size", "\"50M\"",
                     "Larger messages are refused.",
-                    [](Value& value, Draft& draft) {
-                      value.size(listener(draft).max_message_size, {64'000, 2 * kGiga});
-                    }},
+                    read_message_size_of<listener>},
                 Key{"listener", "max_recipients", "whole number", "1000",
                     "Of one message; the rest is answered 452 4.5.3 and may follow in another one.",
-                    [](Value& value, Draft& draft) {
-                      value.whole_number(listener(draft).max_recipients, {100, 100'000});
-                    }},
+                    read_recipients_of<listener>},
                 Key{"listener", "rate", "rate", "\"600/min\"",
                     "Messages of one client address (IPv6: of its /64). `\"off\"`: no limit.",
-                    [](Value& value, Draft& draft) { value.rate(listener(draft).rate); }},
+                    read_rate_of<listener>},
                 Key{"listener", "connections", "whole number", "50",
                     "At once, of one client address.",
-                    [](Value& value, Draft& draft) {
-                      value.whole_number(listener(draft).connections, {1, kMany});
-                    }},
+                    read_connections_of<listener>},
 
                 Key{"relay", "domains", "list of domains", "[]",
                     "Mail for these is accepted from anyone and goes on by route or MX. An international "
@@ -406,23 +424,17 @@ constexpr std::
                     }},
                 Key{"sendmail", "max_message_size", "size", "\"50M\"",
                     "Larger messages are refused.",
-                    [](Value& value, Draft& draft) {
-                      value.size(submission(draft).max_message_size, {64'000, 2 * kGiga});
-                    }},
+                    read_message_size_of<submission>},
                 Key{"sendmail", "max_recipients", "whole number", "1000",
                     "Of one message; for more, `sendmail` sends it again to the others.",
-                    [](Value& value, Draft& draft) {
-                      value.whole_number(submission(draft).max_recipients, {100, 100'000});
-                    }},
+                    read_recipients_of<submission>},
                 Key{"sendmail", "rate", "rate", "\"600/min\"",
                     "Messages of one user; what is more waits in `state_dir`/incoming. `\"off\"`: "
                     "no limit.",
-                    [](Value& value, Draft& draft) { value.rate(submission(draft).rate); }},
+                    read_rate_of<submission>},
                 Key{"sendmail", "connections", "whole number", "50",
                     "At once, of one user.",
-                    [](Value& value, Draft& draft) {
-                      value.whole_number(submission(draft).connections, {1, kMany});
-                    }},
+                    read_connections_of<submission>},
 
                 Key{"auth", "users", "path", "\"/etc/rockdove/users\"",
                     "The accounts, as `rockdove user` writes them. Need not exist.", read_users},
@@ -471,8 +483,9 @@ constexpr std::
                     "Needed. `mx`: the recipient's mail exchangers; `mx:2525`: these, at another "
                     "port; `smtp://host:port`: a smarthost, port 25 unless named; `smtps://`: the "
                     "same with TLS from the first octet, port 465; `lmtp://host:port`, "
-                    "`lmtp+unix:/path`: a mailbox server by LMTP; `maildir:/path`: a folder; "
-                    "`discard:`: nowhere, and without a report.",
+                    "`lmtp+unix:/path`: a mailbox server by LMTP; `maildir:/path`: a folder (what a "
+                    "crash left in its `tmp`, its reader clears away); `discard:`: nowhere, and "
+                    "without a report.",
                     read_target},
                 Key{"route", "order", "first or share", "\"first\"",
                     "With a list: the next host only when one fails, or spread evenly.",

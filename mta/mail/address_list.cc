@@ -4,6 +4,7 @@
 #include <string>
 
 #include "mta/base/text.h"
+#include "mta/mail/structured.h"
 
 namespace rockdove::mail {
 
@@ -13,10 +14,6 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kShownOctets = 80;
-
-bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
 
 class ListReader {
  public:
@@ -30,11 +27,6 @@ class ListReader {
   Result<void> take_angle();
   Result<void> end_entry();
   Result<void> add(std::string_view text);
-  // From the front of rest_, with what encloses it; to the end where it is not closed.
-  std::string_view take_enclosed(char close);
-  void skip_comment();
-  // Blanks and comments; whether there were any.
-  bool skip_space();
   [[nodiscard]] Error no_address(std::string_view text, std::string_view why) const;
 
   std::string_view rest_;
@@ -53,47 +45,15 @@ Error ListReader::no_address(std::string_view text, std::string_view why) const 
                "\" is no address: " + std::string(why));
 }
 
-std::string_view ListReader::take_enclosed(char close) {
-  std::size_t octets = 1;
-  while (octets < rest_.size() && rest_[octets] != close) octets += rest_[octets] == '\\' ? 2U : 1U;
-  octets = std::min(octets + 1, rest_.size());
-  const std::string_view taken = rest_.substr(0, octets);
-  rest_.remove_prefix(octets);
-  return taken;
-}
-
-void ListReader::skip_comment() {
-  std::size_t depth = 0;
-  std::size_t octets = 0;
-  do {
-    if (rest_[octets] == '(') ++depth;
-    if (rest_[octets] == ')') --depth;
-    octets += rest_[octets] == '\\' ? 2U : 1U;
-  } while (depth > 0 && octets < rest_.size());
-  rest_.remove_prefix(std::min(octets, rest_.size()));
-}
-
-bool ListReader::skip_space() {
-  const std::size_t before = rest_.size();
-  while (!rest_.empty() && (is_blank(rest_.front()) || rest_.front() == '(')) {
-    if (rest_.front() == '(') {
-      skip_comment();
-    } else {
-      rest_.remove_prefix(1);
-    }
-  }
-  return rest_.size() != before;
-}
-
 Result<std::vector<Address>> ListReader::read() {
   constexpr std::string_view kSpecial = ",;:<>\"[( \t\r\n";
   while (true) {
-    after_gap_ = skip_space();
+    after_gap_ = skip_blanks_and_comments(rest_);
     if (rest_.empty()) break;
     const char first = rest_.front();
     std::string_view word;
     if (first == '"' || first == '[') {
-      word = take_enclosed(first == '"' ? '"' : ']');
+      word = take_enclosed(rest_, first == '"' ? '"' : ']');
     } else if (kSpecial.find(first) == std::string_view::npos) {
       word = rest_.substr(0, rest_.find_first_of(kSpecial));
       rest_.remove_prefix(word.size());
@@ -135,7 +95,8 @@ Result<void> ListReader::take_angle() {
   rest_.remove_prefix(1);
   std::string text;
   while (true) {
-    const bool has_gap = skip_space() && !text.empty() && text.back() != '@' && text.back() != '.';
+    const bool has_gap = skip_blanks_and_comments(rest_) && !text.empty() && text.back() != '@' &&
+                         text.back() != '.';
     if (rest_.empty()) return no_address("<" + text, "it has no closing angle bracket");
     const char first = rest_.front();
     if (first == '>') break;
@@ -143,7 +104,7 @@ Result<void> ListReader::take_angle() {
         text.back() != ',')
       return no_address("<" + text, "there are blanks in it");
     if (first == '"' || first == '[') {
-      text += take_enclosed(first == '"' ? '"' : ']');
+      text += take_enclosed(rest_, first == '"' ? '"' : ']');
       continue;
     }
     if (first == ':') text.clear();  // a route ends (RFC 5322 §4.4)

@@ -3,35 +3,10 @@
 #include <cstddef>
 
 #include "mta/base/text.h"
+#include "mta/mail/structured.h"
 
 namespace rockdove::mail {
 namespace {
-
-constexpr std::string_view kBlanks = " \t\r\n";
-
-void skip_comment(std::string_view& text) {
-  std::size_t depth = 0;
-  std::size_t i = 0;
-  for (; i < text.size(); ++i) {
-    if (text[i] == '\\')
-      ++i;
-    else if (text[i] == '(')
-      ++depth;
-    else if (text[i] == ')' && --depth == 0)
-      break;
-  }
-  text.remove_prefix(i < text.size() ? i + 1 : text.size());
-}
-
-// Blanks, folds and comments.
-void skip_blanks(std::string_view& text) {
-  while (true) {
-    const std::size_t start = text.find_first_not_of(kBlanks);
-    text.remove_prefix(start == std::string_view::npos ? text.size() : start);
-    if (!text.starts_with('(')) return;
-    skip_comment(text);
-  }
-}
 
 std::string_view take_until(std::string_view& text, std::string_view ends) {
   const std::string_view taken = text.substr(0, text.find_first_of(ends));
@@ -54,12 +29,12 @@ std::string take_quoted(std::string_view& text) {
 
 ContentType parse_content_type(std::string_view value) {
   ContentType result;
-  skip_blanks(value);
+  skip_blanks_and_comments(value);
   const std::string_view type = take_until(value, " \t\r\n/;(");
-  skip_blanks(value);
+  skip_blanks_and_comments(value);
   if (!value.starts_with('/')) return result;
   value.remove_prefix(1);
-  skip_blanks(value);
+  skip_blanks_and_comments(value);
   const std::string_view subtype = take_until(value, " \t\r\n;(");
   if (type.empty() || subtype.empty()) return result;
   result.type = base::lower_case(type) + "/" + base::lower_case(subtype);
@@ -67,12 +42,12 @@ ContentType parse_content_type(std::string_view value) {
     take_until(value, ";");
     if (value.empty()) break;
     value.remove_prefix(1);
-    skip_blanks(value);
+    skip_blanks_and_comments(value);
     const std::string_view name = take_until(value, " \t\r\n=;(");
-    skip_blanks(value);
+    skip_blanks_and_comments(value);
     if (!value.starts_with('=')) continue;
     value.remove_prefix(1);
-    skip_blanks(value);
+    skip_blanks_and_comments(value);
     std::string parameter =
         value.starts_with('"') ? take_quoted(value) : std::string(take_until(value, " \t\r\n;"));
     if (!base::equals_ignoring_case(name, "boundary")) continue;
@@ -85,7 +60,7 @@ ContentType parse_content_type(std::string_view value) {
 }
 
 TransferEncoding parse_transfer_encoding(std::string_view value) {
-  skip_blanks(value);
+  skip_blanks_and_comments(value);
   const std::string_view word = take_until(value, " \t\r\n;(");
   if (word.empty() || base::equals_ignoring_case(word, "7bit")) return TransferEncoding::SevenBit;
   if (base::equals_ignoring_case(word, "8bit")) return TransferEncoding::EightBit;

@@ -5,6 +5,7 @@
 #include "mta/base/text.h"
 #include "mta/mail/date.h"
 #include "mta/mail/headers.h"
+#include "mta/mail/structured.h"
 
 namespace rockdove::mail {
 namespace {
@@ -16,17 +17,11 @@ class ValueWords {
 
   // A word, a quoted string or ";"; empty at the end.
   std::string_view next() {
-    while (skip_blanks_or_comment()) {
-    }
+    skip_blanks_and_comments(rest_);
     if (rest_.empty()) return {};
-    std::size_t octets = 1;
-    if (rest_.front() == '"') {
-      while (octets < rest_.size() && rest_[octets] != '"')
-        octets += rest_[octets] == '\\' ? 2U : 1U;
-      octets = std::min(octets + 1, rest_.size());
-    } else if (rest_.front() != ';') {
-      octets = std::min(rest_.find_first_of(" \t\r\n(;\"", 1), rest_.size());
-    }
+    if (rest_.front() == '"') return take_enclosed(rest_, '"');
+    const std::size_t octets =
+        rest_.front() == ';' ? 1 : std::min(rest_.find_first_of(" \t\r\n(;\"", 1), rest_.size());
     const std::string_view word = rest_.substr(0, octets);
     rest_.remove_prefix(octets);
     return word;
@@ -35,21 +30,6 @@ class ValueWords {
   [[nodiscard]] std::string_view rest() const { return rest_; }
 
  private:
-  bool skip_blanks_or_comment() {
-    const std::size_t blanks = std::min(rest_.find_first_not_of(" \t\r\n"), rest_.size());
-    rest_.remove_prefix(blanks);
-    if (rest_.empty() || rest_.front() != '(') return false;
-    std::size_t depth = 0;
-    std::size_t octets = 0;
-    do {
-      if (rest_[octets] == '(') ++depth;
-      if (rest_[octets] == ')') --depth;
-      octets += rest_[octets] == '\\' ? 2U : 1U;
-    } while (depth > 0 && octets < rest_.size());
-    rest_.remove_prefix(std::min(octets, rest_.size()));
-    return true;
-  }
-
   std::string_view rest_;
 };
 

@@ -32,7 +32,7 @@ SimStore::~SimStore() {
 
 void SimStore::open() {
   rows_ = std::make_unique<tests::MemoryRows>(disk_);
-  ledger_ = std::make_unique<queue::Ledger>(*rows_, &fence_);
+  ledger_ = std::make_unique<queue::Ledger>(*rows_, fence_);
   const base::Result<void> opened = ledger_->open();
   MTA_ASSERT(opened.is_ok());
 }

@@ -150,7 +150,7 @@ TEST_CASE("nothing is overwritten, and what fails leaves nothing") {
 }
 
 TEST_CASE("what was exported is imported once, whole and durable") {
-  const std::size_t octets = GENERATE(0, 5, 300'000, 700'000);
+  const std::size_t octets = GENERATE(as<std::size_t>{}, 0, 5, 300'000, 700'000);
   Folder folder;
   folder.put(1, octets);
   folder.put(2, 5);

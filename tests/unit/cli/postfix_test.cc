@@ -46,6 +46,8 @@ class ToldSource : public QueueSource {
     return {};
   }
 
+  Result<void> why(const std::string&, const LineSink&) override { return {}; }
+
   Result<void> content(const ContentWanted& wanted, const OctetSink& sink) override {
     const std::string& part =
         wanted.part == ContentWanted::Part::Header ? told_.header : told_.body;

@@ -503,7 +503,7 @@ TEST_CASE("queue options: filters, ids and confirmations are read from the comma
   const QueuePaths paths{directory.path(), directory.path()};
   CLI::App app;
   const auto run =
-      add_queue_options(app, {[&paths] { return Result<QueuePaths>(paths); }, no_rows});
+      add_queue_options(app, {[&paths] { return Result<QueuePaths>(paths); }, no_rows, no_rows});
   SECTION("a listing") {
     CannedDaemon daemon(directory.path() + "/control.sock",
                         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -577,7 +577,8 @@ TEST_CASE("stats command: a header, a line a name, and the total") {
 TEST_CASE("trace and stats options: questions are read from the command line") {
   const tests::TemporaryDirectory directory;
   const QueuePaths paths{directory.path(), directory.path()};
-  const QueueEnvironment environment{[&paths] { return Result<QueuePaths>(paths); }, no_rows};
+  const QueueEnvironment environment{[&paths] { return Result<QueuePaths>(paths); }, no_rows,
+                                     no_rows};
   const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
   CLI::App app;
   SECTION("trace") {

@@ -34,7 +34,7 @@ struct World {
     ledger.reset();
     rows.reset();
     rows = engine.open();
-    ledger = std::make_unique<Ledger>(*rows, &fence);
+    ledger = std::make_unique<Ledger>(*rows, fence);
     REQUIRE(ledger->open());
   }
 
@@ -338,7 +338,7 @@ TEST_CASE("index: a crash in the middle of indexing leaves a stretch that is ind
   {
     MemoryRows rows(disk);
     IndexFence fence;
-    Ledger ledger(rows, &fence);
+    Ledger ledger(rows, fence);
     REQUIRE(ledger.open());
     const Message message = sample_message(1);
     const Delivery delivery = sample_delivery(message, 1);
@@ -355,7 +355,7 @@ TEST_CASE("index: a crash in the middle of indexing leaves a stretch that is ind
   disk.free_space();
   MemoryRows rows(disk);
   IndexFence fence;
-  Ledger ledger(rows, &fence);
+  Ledger ledger(rows, fence);
   REQUIRE(ledger.open());
   Damaged damaged;
   Indexer indexer(fence);
@@ -375,7 +375,7 @@ TEST_CASE("index: what is there of a group that failed is indexed by the next in
   const Delivery delivery = sample_delivery(message, 1);
   {
     MemoryRows rows(disk);
-    Ledger ledger(rows, &fence);
+    Ledger ledger(rows, fence);
     REQUIRE(ledger.open());
     disk.fill_after(0, MemoryDisk::FailedWrite::IsThere);
     const Change change = accepted(message, {&delivery, 1});
@@ -386,7 +386,7 @@ TEST_CASE("index: what is there of a group that failed is indexed by the next in
   }
   disk.free_space();
   MemoryRows rows(disk);
-  Ledger ledger(rows, &fence);
+  Ledger ledger(rows, fence);
   REQUIRE(ledger.open());
   CHECK(indexer.step(rows, sample_id(20), damaged)->messages == 1);
   TraceRequest request;

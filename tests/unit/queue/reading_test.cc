@@ -7,6 +7,7 @@
 #include "queue/ledger.h"
 #include "tests/support/memory_rows.h"
 #include "tests/unit/queue/sample_mail.h"
+#include "tests/unit/queue/small_queue.h"
 
 using namespace rockdove;
 using namespace rockdove::queue;
@@ -14,15 +15,8 @@ using namespace rockdove::tests;
 
 namespace {
 
-class Queue {
+class Queue : public SmallQueue {
  public:
-  Queue() { REQUIRE(ledger_.open()); }
-
-  void apply(const Change& change) {
-    const Change* const group[] = {&change};
-    REQUIRE(ledger_.apply(group));
-  }
-
   Message accept(std::uint64_t tick, const std::vector<std::string>& domains) {
     const Message message = sample_message(tick, static_cast<std::uint32_t>(domains.size()));
     std::vector<Delivery> deliveries;
@@ -30,24 +24,14 @@ class Queue {
       deliveries.push_back(
           sample_delivery(message, static_cast<std::uint32_t>(deliveries.size() + 1), domain));
     }
-    apply(accepted(message, deliveries));
-    return message;
+    return SmallQueue::accept(tick, deliveries);
   }
 
-  [[nodiscard]] MemoryRows& rows() { return rows_; }
-
   [[nodiscard]] LoadedQueue load(const LoadRequest& request) {
-    Result<LoadedQueue> loaded = queue::load(rows_, request, damaged_);
+    Result<LoadedQueue> loaded = queue::load(rows, request, damaged);
     REQUIRE(loaded);
     return std::move(*loaded);
   }
-
-  Damaged damaged_;
-
- private:
-  MemoryDisk disk_;
-  MemoryRows rows_{disk_};
-  Ledger ledger_{rows_};
 };
 
 const QueueName kNet{"example.net", "", 0};
@@ -76,7 +60,7 @@ TEST_CASE("load: joins rows of one message and goes on behind its mark") {
   CHECK_FALSE(second.next_due);
   request.from = second.reached;
   CHECK(queue.load(request).messages.empty());
-  CHECK(queue.damaged_.empty());
+  CHECK(queue.damaged.empty());
 }
 
 TEST_CASE("load: leaves what is not due, and says when it will be") {
@@ -164,15 +148,15 @@ TEST_CASE("load: a damaged row costs only itself, and is told") {
   RowOperations damage;
   damage.put(Family::Deliveries, delivery_key({sample_id(1), 1}), "\xFF\xFF");
   const RowOperations* const batch[] = {&damage};
-  REQUIRE(queue.rows().write(batch, Sync::Yes));
+  REQUIRE(queue.rows.write(batch, Sync::Yes));
   LoadRequest request;
   request.queue = kNet;
   request.due_until = base::kNeverWall;
   const LoadedQueue loaded = queue.load(request);
   REQUIRE(loaded.messages.size() == 1);
   CHECK(loaded.messages[0].message->id == sample_id(2));
-  REQUIRE(queue.damaged_.size() == 1);
-  CHECK(queue.damaged_[0].text().find(base::format_id(DeliveryId{sample_id(1), 1})) !=
+  REQUIRE(queue.damaged.size() == 1);
+  CHECK(queue.damaged[0].text().find(base::format_id(DeliveryId{sample_id(1), 1})) !=
         std::string::npos);
 }
 
@@ -183,7 +167,7 @@ TEST_CASE("find_queues: every loop finds its own, each once, with its earliest t
   }
   std::size_t found = 0;
   for (unsigned loop = 0; loop < 3; ++loop) {
-    const Result<std::vector<FoundQueue>> queues = find_queues(queue.rows(), loop, 3);
+    const Result<std::vector<FoundQueue>> queues = find_queues(queue.rows, loop, 3);
     REQUIRE(queues);
     found += queues->size();
     for (const FoundQueue& one : *queues) {
@@ -207,7 +191,7 @@ TEST_CASE("list: filters, and pages go on where the last one ended") {
   std::size_t pages = 0;
   do {
     Damaged damaged;
-    const Result<ListedPage> page = list(queue.rows(), request, damaged);
+    const Result<ListedPage> page = list(queue.rows, request, damaged);
     REQUIRE(page);
     for (const MessageWithDeliveries& one : page->messages) {
       ++messages;
@@ -224,18 +208,18 @@ TEST_CASE("list: filters, and pages go on where the last one ended") {
   Damaged damaged;
   ListRequest by_sender;
   by_sender.filter.sender = "Alice@Here.Example";
-  CHECK(list(queue.rows(), by_sender, damaged)->messages.size() == 10);
+  CHECK(list(queue.rows, by_sender, damaged)->messages.size() == 10);
   by_sender.filter.sender = "bob@here.example";
-  CHECK(list(queue.rows(), by_sender, damaged)->messages.empty());
+  CHECK(list(queue.rows, by_sender, damaged)->messages.empty());
   ListRequest by_id;
   by_id.filter.delivery = DeliveryId{sample_id(3), 2};
-  const Result<ListedPage> one = list(queue.rows(), by_id, damaged);
+  const Result<ListedPage> one = list(queue.rows, by_id, damaged);
   REQUIRE(one);
   REQUIRE(one->messages.size() == 1);
   CHECK(one->messages[0].deliveries[0].number == 2);
   ListRequest old;
   old.filter.accepted_before = kSampleTime + std::chrono::milliseconds(4);
-  CHECK(list(queue.rows(), old, damaged)->messages.size() == 4);
+  CHECK(list(queue.rows, old, damaged)->messages.size() == 4);
 }
 
 TEST_CASE("summarise: counts by state and destination") {
@@ -248,7 +232,7 @@ TEST_CASE("summarise: counts by state and destination") {
   held.hold_reason = "operator";
   queue.apply(moved(first, waiting, held, std::nullopt));
   const Result<QueueSummary> summary =
-      summarise(queue.rows(), {kSampleTime + std::chrono::minutes(7)});
+      summarise(queue.rows, {kSampleTime + std::chrono::minutes(7)});
   REQUIRE(summary);
   REQUIRE(summary->lines.size() == 3);
   CHECK(summary->lines[0].name == "a.example");
@@ -259,7 +243,7 @@ TEST_CASE("summarise: counts by state and destination") {
   ListRequest request;
   request.filter.reason = "OPER";
   Damaged damaged;
-  CHECK(list(queue.rows(), request, damaged)->messages.size() == 1);
+  CHECK(list(queue.rows, request, damaged)->messages.size() == 1);
 }
 
 TEST_CASE("summarise: by sender, user and reason, the largest first, with ages") {
@@ -277,7 +261,7 @@ TEST_CASE("summarise: by sender, user and reason, the largest first, with ages")
     queue.apply(moved(message, before, after, std::nullopt));
   }
   const WallTime now = kSampleTime + std::chrono::minutes(25);
-  const Result<QueueSummary> senders = summarise(queue.rows(), {now, SummaryBy::Sender, 1});
+  const Result<QueueSummary> senders = summarise(queue.rows, {now, SummaryBy::Sender, 1});
   REQUIRE(senders);
   REQUIRE(senders->lines.size() == 1);
   CHECK(senders->lines[0].name == "many@here.example");
@@ -286,11 +270,11 @@ TEST_CASE("summarise: by sender, user and reason, the largest first, with ages")
   CHECK(senders->lines[0].by_age[3] == 3);  // up to 40 minutes
   CHECK(senders->lines_left_out == 2);
   CHECK(senders->deliveries == 5);
-  const Result<QueueSummary> users = summarise(queue.rows(), {now, SummaryBy::User});
+  const Result<QueueSummary> users = summarise(queue.rows, {now, SummaryBy::User});
   REQUIRE(users->lines.size() == 2);
   CHECK(users->lines[1].name == "bob");
   CHECK(users->lines[1].deliveries == 2);
-  const Result<QueueSummary> reasons = summarise(queue.rows(), {now, SummaryBy::Reason});
+  const Result<QueueSummary> reasons = summarise(queue.rows, {now, SummaryBy::Reason});
   REQUIRE(reasons->lines.size() == 1);
   CHECK(reasons->lines[0].name == "450 4.2.1 * try again, id *");
   CHECK(reasons->lines[0].deliveries == 5);
@@ -302,16 +286,16 @@ TEST_CASE("summarise and select: rows of an older version say it by their messag
   RowOperations old;
   old.put(Family::Waiting, waiting_key(message.id, sample_delivery(message, 1, "a.example")), {});
   const RowOperations* const batch[] = {&old};
-  REQUIRE(queue.rows().write(batch, Sync::Yes));
-  const Result<QueueSummary> summary = summarise(queue.rows(), {kSampleTime, SummaryBy::Sender});
+  REQUIRE(queue.rows.write(batch, Sync::Yes));
+  const Result<QueueSummary> summary = summarise(queue.rows, {kSampleTime, SummaryBy::Sender});
   REQUIRE(summary->lines.size() == 1);
   CHECK(summary->lines[0].name == "alice@here.example");
   SelectRequest request;
   request.filter.sender = "alice@*";
   Damaged damaged;
-  CHECK(select_deliveries(queue.rows(), request, damaged)->deliveries.size() == 1);
+  CHECK(select_deliveries(queue.rows, request, damaged)->deliveries.size() == 1);
   request.filter.sender = "bob@*";
-  CHECK(select_deliveries(queue.rows(), request, damaged)->deliveries.empty());
+  CHECK(select_deliveries(queue.rows, request, damaged)->deliveries.empty());
 }
 
 TEST_CASE("select: each condition, alone and in pages") {
@@ -339,7 +323,7 @@ TEST_CASE("select: each condition, alone and in pages") {
     request.deliveries_max = 3;
     std::size_t found = 0;
     do {
-      const Result<SelectedPage> page = select_deliveries(queue.rows(), request, queue.damaged_);
+      const Result<SelectedPage> page = select_deliveries(queue.rows, request, queue.damaged);
       REQUIRE(page);
       CHECK(page->deliveries.size() <= 3);
       found += page->deliveries.size();
@@ -382,7 +366,7 @@ TEST_CASE("select: each condition, alone and in pages") {
           f.sender = "<>";
           f.subject = "alle";
         })) == 1);
-  CHECK(queue.damaged_.empty());
+  CHECK(queue.damaged.empty());
 }
 
 TEST_CASE("select and list: a route is found by its name as it was written") {
@@ -390,12 +374,12 @@ TEST_CASE("select and list: a route is found by its name as it was written") {
   queue.accept(1, {"route:Smart"});
   SelectRequest request;
   request.filter.destination = "route:Smart";
-  const auto page = select_deliveries(queue.rows(), request, queue.damaged_);
+  const auto page = select_deliveries(queue.rows, request, queue.damaged);
   REQUIRE(page);
   CHECK(page->deliveries.size() == 1);
   ListRequest listing;
   listing.filter = request.filter;
-  const auto listed = list(queue.rows(), listing, queue.damaged_);
+  const auto listed = list(queue.rows, listing, queue.damaged);
   REQUIRE(listed);
   CHECK(listed->messages.size() == 1);
 }
@@ -415,7 +399,7 @@ TEST_CASE("list: of a destination each message comes once, though it has several
   std::vector<MessageId> seen;
   do {
     Damaged damaged;
-    const Result<ListedPage> page = list(queue.rows(), request, damaged);
+    const Result<ListedPage> page = list(queue.rows, request, damaged);
     REQUIRE(page);
     for (const MessageWithDeliveries& one : page->messages) {
       seen.push_back(one.message->id);
@@ -433,7 +417,7 @@ TEST_CASE("notes: what was noted of a kind is read back, an empty value removes"
   queue.apply(noted("pause", "b", "2"));
   queue.apply(noted("pauses", "c", "3"));
   queue.apply(noted("pause", "a", ""));
-  const Result<std::vector<NotedRow>> notes = read_notes(queue.rows(), "pause");
+  const Result<std::vector<NotedRow>> notes = read_notes(queue.rows, "pause");
   REQUIRE(notes);
   REQUIRE(notes->size() == 1);
   CHECK((*notes)[0].name == "b");
@@ -443,12 +427,12 @@ TEST_CASE("notes: what was noted of a kind is read back, an empty value removes"
 TEST_CASE("report state: none before the first report, then the last one") {
   Queue queue;
   const Message message = queue.accept(1, {"a.example", "b.example"});
-  CHECK(read_report_state(queue.rows(), message.id)->reports == 0);
+  CHECK(read_report_state(queue.rows, message.id)->reports == 0);
   queue.apply(reported(message.id, {3, kSampleTime}));
-  const Result<ReportState> state = read_report_state(queue.rows(), message.id);
+  const Result<ReportState> state = read_report_state(queue.rows, message.id);
   REQUIRE(state);
   CHECK(state->reports == 3);
   CHECK(state->last == kSampleTime);
   Damaged damaged;
-  CHECK(view_message(queue.rows(), message.id, damaged)->deliveries.size() == 2);
+  CHECK(view_message(queue.rows, message.id, damaged)->deliveries.size() == 2);
 }

@@ -366,7 +366,7 @@ TEST_CASE("a message that has ended stays so though the removal of its rows is l
 }
 
 TEST_CASE("however files are damaged, nothing altered comes out", "[salvage-seeds]") {
-  const std::uint64_t seed = GENERATE(range(1, 5));
+  const auto seed = GENERATE(range<std::uint64_t>(1, 5));
   CAPTURE(seed);
   Queue queue(seed);
   fill(queue, 200);

@@ -11,6 +11,7 @@
 #include "queue/reading_acts.h"
 #include "tests/support/memory_rows.h"
 #include "tests/unit/queue/sample_mail.h"
+#include "tests/unit/queue/small_queue.h"
 
 using namespace rockdove;
 using namespace rockdove::queue;
@@ -54,29 +55,6 @@ std::string octets_of(const Delivery& delivery) {
   encode_delivery(delivery, octets);
   return octets;
 }
-
-class Queue {
- public:
-  Queue() { REQUIRE(ledger_.open()); }
-
-  void apply(const Change& change) {
-    const Change* const group[] = {&change};
-    REQUIRE(ledger_.apply(group));
-  }
-
-  Message accept(std::uint64_t tick, const std::vector<Delivery>& deliveries) {
-    const Message message = sample_message(tick, static_cast<std::uint32_t>(deliveries.size()));
-    apply(accepted(message, deliveries));
-    return message;
-  }
-
-  MemoryDisk disk;
-  MemoryRows rows{disk};
-  Damaged damaged;
-
- private:
-  Ledger ledger_{rows};
-};
 
 }  // namespace
 
@@ -165,7 +143,7 @@ TEST_CASE("steering: a bounce fails with the words given, an expiry marks, a rer
 }
 
 TEST_CASE("steering: an act on all that waits meets each row once, however long it was due") {
-  Queue queue;
+  SmallQueue queue;
   constexpr std::uint64_t kRows = 50;
   for (std::uint64_t tick = 1; tick <= kRows; ++tick) {
     const Message message = sample_message(tick);
@@ -276,7 +254,7 @@ TEST_CASE("pauses: a row says all that is known of one") {
 }
 
 TEST_CASE("acts read many deliveries at once, each message once, and end when it is much") {
-  Queue queue;
+  SmallQueue queue;
   const Message message = sample_message(1, 2);
   queue.accept(1, {sample_delivery(message, 1), sample_delivery(message, 2)});
   queue.accept(2, {sample_delivery(sample_message(2), 1)});
@@ -297,7 +275,7 @@ TEST_CASE("acts read many deliveries at once, each message once, and end when it
 }
 
 TEST_CASE("deleted ones are found when their time is over, by their home, page by page") {
-  Queue queue;
+  SmallQueue queue;
   constexpr unsigned kLoops = 2;
   std::size_t due = 0;
   for (std::uint64_t tick = 1; tick <= 40; ++tick) {
