@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -141,8 +142,11 @@ class Truth {
                     const queue::TracedDelivery* traced);
   [[nodiscard]] std::vector<queue::TracedMessage> trace(const queue::Rows& rows,
                                                         const queue::TraceQuery& query);
-  void check_found(const queue::Rows& rows, const queue::TraceQuery& query, std::string_view asked,
-                   std::vector<queue::MessageId> wanted);
+  // Asks for some of the texts, each of which must give exactly these messages.
+  void check_found(const queue::Rows& rows,
+                   const std::map<std::string, std::vector<queue::MessageId>>& wanted_of,
+                   std::string_view asked,
+                   const std::function<queue::TraceQuery(std::string)>& query_of);
   void check_stats(const queue::Rows& rows);
   void check_age(queue::MessageId id, const Known& known, const Recipient& recipient);
   void check_copies(queue::MessageId id, std::uint32_t number, const Recipient& recipient);
