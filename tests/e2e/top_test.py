@@ -127,7 +127,7 @@ class Top(unittest.TestCase):
             terminal.said = b""
             terminal.resize(rows, columns)
             terminal.read_until(b"\x1b[J")
-            page = re.sub(rb"\x1b\[[HJK]", b"", terminal.said).split(b"\r\n")
+            page = re.sub(rb"\x1b\[[HJK]", b"", terminal.said).replace(b"\r", b"").split(b"\n")
             self.assertLessEqual(len(page), rows)
             self.assertLess(max(len(line) for line in page), max(columns, 2))
         os.write(terminal.master, b"q")
@@ -135,6 +135,7 @@ class Top(unittest.TestCase):
         os.close(terminal.master)
 
     def test_a_daemon_that_hangs_is_told_and_left_at_once(self):
+        self.work()
         terminal = self.live()
         self.relay.process.send_signal(signal.SIGSTOP)
         self.addCleanup(self.relay.process.send_signal, signal.SIGCONT)

@@ -43,7 +43,7 @@ def normalised(text):
 def document():
     """{cause: (title, transcript)} as the document has them."""
     with open(DOCUMENT) as file:
-        found = re.findall(r"^## (.*): `([a-z-]+)`\n\n```\n(.*?)```\n", file.read(), re.MULTILINE | re.DOTALL)
+        found = re.findall(r"^## ([^\n]*): `([a-z-]+)`\n\n```\n(.*?)```\n", file.read(), re.MULTILINE | re.DOTALL)
     return {cause: (title, text) for title, cause, text in found}
 
 
