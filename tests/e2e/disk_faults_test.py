@@ -94,7 +94,8 @@ class DiskFaults(unittest.TestCase):
             self.assertGreater(len(load.refusals), refused, "mail is still refused at the end of the fault")
             during = len(load.acknowledged) - taken
         over, before = time.monotonic(), len(load.acknowledged)
-        until(lambda: len(load.acknowledged) > before + 4, lambda: "mail to be taken again\n" + self.warnings(relay), BACK_SECONDS)
+        until(lambda: len(load.acknowledged) > before + 4, lambda: "mail to be taken again\n%s\n%s" % (load.unexpected, self.warnings(relay)),
+              BACK_SECONDS)
         back = time.monotonic() - over
         time.sleep(1)
         load.stop()

@@ -4,6 +4,7 @@ import threading
 
 BODY = b"x" * 76 + (b"\r\n" + b"y" * 76) * 1000 + b"\r\n"  # 78 KB
 SMALL = b"z" * 60 + b"\r\n"
+MESSAGES_A_CONNECTION = 100  # tried: the relay says 421 after 2,000 commands of which none brought a message
 
 
 class Load:
@@ -27,7 +28,9 @@ class Load:
             try:
                 with self.relay.conversation() as client:
                     client.hello()
-                    while not self._stop.is_set():
+                    for _ in range(MESSAGES_A_CONNECTION):
+                        if self._stop.is_set():
+                            break
                         name = "m%d-%d" % (session, count)
                         count += 1
                         self._one(client, name, BODY if count % 2 else SMALL)
