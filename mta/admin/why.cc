@@ -45,16 +45,20 @@ class Explanation {
 
  private:
   void explain() {
-    switch (delivery_.state) {
-      case queue::DeliveryState::Held:
-        return held();
-      case queue::DeliveryState::Deleted:
-        return deleted();
-      case queue::DeliveryState::Waiting:
-        break;
+    if (delivery_.state == queue::DeliveryState::Deleted) return deleted();
+    const bool is_held = delivery_.state == queue::DeliveryState::Held;
+    const bool has_ended = !is_held && !delivery_.final_status.empty();
+    if (is_held) {
+      held();
+    } else if (has_ended) {
+      waits_for_report();
+    } else {
+      waiting();
     }
-    if (!delivery_.final_status.empty()) return waits_for_report();
-    waiting();
+    add_last_attempt();
+    if (has_ended) return;
+    add_detour();
+    if (is_held) return;
     if (delivery_.crashes > 0) {
       add("Rockdove itself failed " + count_of(delivery_.crashes, "time") +
           " while it worked on this; soon it goes on hold for that.");
@@ -74,6 +78,11 @@ class Explanation {
 
   void advise(std::string text, std::string command) {
     why_.advice.push_back({std::move(text), std::move(command)});
+  }
+
+  // Where a limit of ours keeps it.
+  void advise_more(std::string_view key) {
+    advise("allow more: raise " + std::string(key) + ", then", "systemctl reload rockdove");
   }
 
   void advise_queue(std::string text, std::string_view act) {
@@ -125,6 +134,15 @@ class Explanation {
     return !message_.sender.empty() && delivery_.notify.wants_failure();
   }
 
+  // Its site has the limit that the configuration gives to routes, and to what persons name.
+  [[nodiscard]] bool has_named_hosts() const {
+    return delivery_.destination.starts_with("route:") || delivery_.destination.starts_with("to:");
+  }
+
+  [[nodiscard]] std::string_view connections_key() const {
+    return has_named_hosts() ? "[queue] route_connections" : "[queue] site_connections";
+  }
+
   void held();
   bool is_held_by_pause();
   void deleted();
@@ -141,6 +159,9 @@ class Explanation {
   void behind_others();
   void attempt_failed();
   void advise_on(queue::Reason reason);
+  void advise_on_tls();
+  void add_last_attempt();
+  void add_detour();
   void add_route_setting();
   void add_tls_setting();
   void add_connections_setting();
@@ -154,6 +175,7 @@ class Explanation {
   const std::optional<WhySettings>& settings_;
   const WallTime now_;
   const std::string id_;
+  bool tells_last_attempt_ = false;
   Why why_;
 };
 
@@ -174,7 +196,7 @@ void Explanation::held() {
       delivery_.hold_reason != queue::kOperatorHold) {
     by += ": " + delivery_.hold_reason;
   }
-  say("held", "It is on hold " + by + ". Nothing happens to it until somebody releases it.");
+  say("held", "It was put on hold " + by + ". Nothing happens to it until somebody releases it.");
   advise_queue("let it go", "release");
   advise_queue("take it out, without a report to its sender", "delete");
 }
@@ -269,9 +291,6 @@ bool Explanation::is_stopped_as_a_whole() {
 
 void Explanation::no_daemon() {
   say("no-daemon", "No rockdove runs, so nothing is sent.");
-  if (queue::reason_of(delivery_.last) != Reason::NotTried) {
-    add("The last attempt: " + last_words(delivery_.last) + ".");
-  }
   why_.estimate =
       delivery_.due > now_ ? "at its time, once rockdove runs again" : "when rockdove runs again";
   advise("start it", "systemctl start rockdove");
@@ -308,6 +327,7 @@ void Explanation::being_sent() {
   const std::string whom = where_.host.empty() ? "its next hop" : where_.host;
   why_.since = where_.since;
   why_.host = where_.host;
+  why_.reply.clear();  // that of an attempt before, and perhaps of another host
   if (where_.past_final_dot) {
     say("being-sent", "It is being sent right now: " + whom +
                           " has all of it and has not said yet whether it takes it.");
@@ -326,10 +346,12 @@ void Explanation::site_paused() {
       text + ". After this wait one delivery is tried first; the others follow if it goes.");
   why_.next = next_try();
   if (delivery_.attempts == 0) why_.reply = where_.site_pause_reason;
+  if (delivery_.last.reply == where_.site_pause_reason) tells_last_attempt_ = true;
   add_route_setting();
   add_retry();
   advise_queue("end the wait and try now", "retry");
   advise("see hosts and limits", "rockdove route " + shell_quoted(delivery_.recipient));
+  advise("send it another way", "rockdove queue reroute " + id_ + " --to smtp://HOST:25");
 }
 
 void Explanation::site_busy() {
@@ -347,6 +369,8 @@ void Explanation::site_busy() {
   if (where_.window == 1) why_.estimate = "as soon as it is free";
   add_connections_setting();
   add_route_setting();
+  advise("see what is slow", "rockdove top");
+  advise("see hosts and limits", "rockdove route " + shell_quoted(delivery_.recipient));
 }
 
 void Explanation::in_memory() {
@@ -368,7 +392,8 @@ void Explanation::in_memory() {
       if (settings_) {
         setting("[limits] connections_out", std::to_string(settings_->connections_out));
       }
-      return advise("see how many are open", "rockdove top");
+      advise("see how many are open", "rockdove top");
+      return advise_more("[limits] connections_out");
     case Whereabouts::Gate::Window:
       site_busy();
       return add(before);
@@ -396,7 +421,7 @@ void Explanation::on_disk() {
       if (settings_) {
         setting("[limits] memory", std::to_string(settings_->queue.memory / 1'000'000) + "M");
       }
-      return;
+      return advise_more("[limits] memory");
     }
     // As queue::Directory::next_load() has it.
     if (where_.out > where_.room / 2) return behind_others();
@@ -414,10 +439,10 @@ void Explanation::on_disk() {
 
 // Its queue has enough in memory.
 void Explanation::behind_others() {
-  say("site-busy", count_of(where_.out, "other") + " of " + destination() + " " +
-                       (where_.out == 1 ? "goes" : "go") +
-                       " before it, in memory or being sent; it is read from disk when about half "
-                       "of those have gone.");
+  say("site-busy",
+      count_of(where_.out, "other") + " of " + destination() + (where_.out == 1 ? " is" : " are") +
+          " in memory or being sent and go before it, as do those on disk that have "
+          "been due for longer; more are read when about half of the first have gone.");
   why_.estimate = "when those before it have gone";
   if (where_.connections >= where_.window && where_.window > 0) {
     site_busy();
@@ -429,16 +454,22 @@ void Explanation::behind_others() {
 void Explanation::attempt_failed() {
   const Reason reason = queue::reason_of(delivery_.last);
   say(std::string(queue::reason_name(reason)), attempt_text(delivery_));
+  tells_last_attempt_ = true;
   add_route_setting();
   if (reason == Reason::Tls) add_tls_setting();
+  if (reason == Reason::RateLimited && where_.connections_max > 0) {
+    setting(std::string(connections_key()), std::to_string(where_.connections_max));
+  }
   add_retry();
   advise_on(reason);
 }
 
 void Explanation::advise_on(Reason reason) {
+  if (reason == Reason::Greylisted) advise("leave it: it goes by itself", "");
   if (reason == Reason::Login) {
     advise("correct user and password of the route, then", "systemctl reload rockdove");
   }
+  if (reason == Reason::Tls) advise_on_tls();
   advise_queue("try it now", "retry");
   const bool is_of_hosts = reason == Reason::Unreachable || reason == Reason::Dns ||
                            reason == Reason::Tls || reason == Reason::Silent;
@@ -449,11 +480,46 @@ void Explanation::advise_on(Reason reason) {
   if (reason == Reason::RateLimited) {
     advise("send nothing there for a while",
            "rockdove pause --destination " + shell_quoted(delivery_.destination) + " --for 1h");
+    advise("send there by fewer connections: lower " + std::string(connections_key()) + ", then",
+           "systemctl reload rockdove");
   }
   if (reason == Reason::Unreadable) {
     advise("see what is wrong with it", "journalctl -u rockdove -p warning");
   }
   advise_queue(has_returns() ? "give it up and tell its sender" : "give it up", "bounce");
+}
+
+// Only where a setting wants TLS that could want less; where there is a password none should.
+void Explanation::advise_on_tls() {
+  const auto found =
+      std::find_if(why_.settings.begin(), why_.settings.end(), [](const auto& setting) {
+        return setting.first == "tls" || setting.first == "[tls] outbound";
+      });
+  if (found == why_.settings.end()) return;
+  const std::string key = found->first == "tls" ? "tls of the route" : found->first;
+  advise("if less will do, change " + key + ", then", "systemctl reload rockdove");
+}
+
+// What was said before, where something else keeps it now.
+void Explanation::add_last_attempt() {
+  if (tells_last_attempt_ || queue::reason_of(delivery_.last) == Reason::NotTried) return;
+  const bool is_another =
+      where_.place == Place::BeingSent && delivery_.state == queue::DeliveryState::Waiting;
+  add((is_another ? "The attempt before: " : "The last attempt: ") + last_words(delivery_.last) +
+      ".");
+}
+
+// A person has sent it another way than the routes say.
+void Explanation::add_detour() {
+  if (delivery_.route_to.empty()) return;
+  const queue::HistoryStep* step = last_step("rerouted");
+  std::string who = "a person";
+  if (step != nullptr && step->reply.starts_with("by ")) {
+    who = step->reply.substr(3, step->reply.find(": to ") - 3);
+  }
+  add("It goes to " + base::printable(delivery_.route_to) + " instead of by the routes, because " +
+      who + " has rerouted it.");
+  advise("let it go by the routes again", "rockdove queue reroute " + id_ + " --to routes");
 }
 
 void Explanation::add_route_setting() {
@@ -465,9 +531,8 @@ void Explanation::add_route_setting() {
 // Only where it is this limit that keeps it, and not what the site has earned so far.
 void Explanation::add_connections_setting() {
   if (where_.connections_max == 0 || where_.window < where_.connections_max) return;
-  setting(delivery_.destination.starts_with("route:") ? "[queue] route_connections"
-                                                      : "[queue] site_connections",
-          std::to_string(where_.connections_max));
+  setting(std::string(connections_key()), std::to_string(where_.connections_max));
+  advise_more(connections_key());
 }
 
 // The reply ends in which key wants TLS: "… requires TLS (tls = "verify")".

@@ -94,7 +94,7 @@ std::vector<std::string> explain_gone(const std::vector<queue::HistoryStep>& his
     why.since = step.at;
     why.host = step.host;
     why.reply = step.reply;
-    why.advice.push_back({"see all that happened to it", "rockdove queue show " + id});
+    why.advice.push_back({"see all that happened to it", "rockdove trace " + id});
     lines.push_back(to_line(
         {{"id", id}, {"recipient", step.recipient}, {"sender", step.sender}, {"state", "gone"}},
         why));

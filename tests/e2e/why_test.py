@@ -28,6 +28,11 @@ TITLE = """# Why does it wait?
 settings that decide it, and what a person can do. `--json` gives the same as an object a delivery; its `cause` is the
 word behind each heading. tests/e2e/why_test.py brings each of these about on a real relay and compares the text; ids,
 ports and times are made equal.
+
+Seldom seen, and so without an example: `due` (its turn comes in a moment), `not-tried`, `resolving` (the DNS is being
+asked), `memory` (the memory for mail is full), `store` (the queue's disk takes no writes), `crash` (rockdove itself failed
+three times on it), `report` (it has come to its end and waits for the report that it shares), `maildir`, `unreadable`
+(a row of the queue), `silent` (a part of rockdove does not answer).
 """
 
 
@@ -131,6 +136,18 @@ class Why(unittest.TestCase):
 
     def test_too_much_for_the_receiver(self):
         self.refusal("450 4.7.0 Rate limit exceeded for your address", "rate-limited", "Too much for the receiver")
+
+    def test_a_receiver_that_says_nothing(self):
+        relay = self.relay(route(self.sink("mail:*=drop").url))
+        self.check_text(relay, self.deferred(relay), "no-answer", "The conversation breaks off")
+
+    def test_what_a_person_has_rerouted_says_so(self):
+        relay = self.refusal("450 4.7.1 Greylisted, please come back in 300 seconds", "greylisted", "Greylisting")
+        ident = relay.queue("list")[0]["queue_id"]
+        relay.command("queue", "reroute", ident, "--to", self.sink("rcpt:*=451 4.3.0 busy").url)
+        answer, = self.waits_for(relay, ident, "refused")
+        self.assertRegex(answer["text"], r"It goes to smtp://127\.0\.0\.1:\d+ instead of by the routes, because uid \d+")
+        self.assertIn("rockdove queue reroute %s-1 --to routes" % ident, [one.get("command") for one in answer["advice"]])
 
     def test_nobody_listens(self):
         relay = self.relay(route("smtp://127.0.0.1:%d" % free_port()))

@@ -42,6 +42,22 @@ struct Case {
     return why();
   }
 
+  // Put on hold for this.
+  [[nodiscard]] Why held(const std::string& reason) {
+    delivery.state = queue::DeliveryState::Held;
+    delivery.hold_reason = reason;
+    return why();
+  }
+
+  void add_step(const std::string& what, const std::string& reply) {
+    queue::HistoryStep step;
+    step.delivery = {message.id, 1};
+    step.at = kStart - 2h;
+    step.what = what;
+    step.reply = reply;
+    history.push_back(std::move(step));
+  }
+
   // Due, and in memory.
   [[nodiscard]] Why in_memory(Whereabouts::Gate gate) {
     delivery.due = kStart - 1s;
@@ -158,7 +174,9 @@ TEST_CASE("why: what stops everything comes before what the last attempt said") 
   one.where.readiness = queue::Readiness::Ready;
   const Why paused = one.why();
   CHECK(paused.cause == "paused");
-  CHECK(paused.text == "uid 0 (root) has paused destination *.example.net (moving).");
+  CHECK(paused.text ==
+        "uid 0 (root) has paused destination *.example.net (moving). The last attempt: " +
+            one.delivery.last.host + " answered \"451 later\".");
   CHECK(paused.next == kStart + 2h);
   CHECK(paused.since == kStart - 2h);
   CHECK(advises(paused, "rockdove resume --destination '*.example.net'"));
@@ -183,7 +201,8 @@ TEST_CASE("why: of several pauses all are named, and it goes when the last one h
   const queue::Pause user{queue::PauseKind::User, "bulk's", kStart - 3h, kStart + 3h, "ann"};
   one.where.pauses = {site, user};
   const Why two = one.why("451 later");
-  CHECK(two.text == "ann has paused site mx.example.net. ann has paused the mail of user bulk's.");
+  CHECK(two.text.starts_with(
+      "ann has paused site mx.example.net. ann has paused the mail of user bulk's. The last"));
   CHECK(two.since == kStart - 3h);
   CHECK(two.next == kStart + 3h);
   CHECK(advises(two, "rockdove resume --site mx.example.net"));
@@ -201,9 +220,8 @@ TEST_CASE("why: of several pauses all are named, and it goes when the last one h
 
 TEST_CASE("why: mail of a paused user is on hold only until the pause ends") {
   Case one;
-  one.delivery.state = queue::DeliveryState::Held;
-  one.delivery.hold_reason = "paused: user bulk";
-  const Why ending = one.why();
+  one.delivery.last = {};
+  const Why ending = one.held("paused: user bulk");
   CHECK(ending.cause == "paused");
   CHECK(has(ending.text, "the mail of user bulk is paused"));
   CHECK_FALSE(ending.next);
@@ -248,6 +266,8 @@ TEST_CASE("why: of what is in memory the gate is named, and who stands before it
   const Why full = one.in_memory(Whereabouts::Gate::Window);
   CHECK(has(full.text, "All 10 connections"));
   CHECK(has_setting(full, "[queue] site_connections", "10"));
+  CHECK(full.advice.front().text == "allow more: raise [queue] site_connections, then");
+  CHECK(advises(full, "rockdove route bob@example.net"));
   CHECK(one.in_memory(Whereabouts::Gate::Backoff).cause == "site-busy");
   CHECK(one.in_memory(Whereabouts::Gate::Open).cause == "due");
 }
@@ -257,7 +277,8 @@ TEST_CASE("why: what is due and on disk waits for memory, for room, or for its s
   one.delivery.due = kStart - 1s;
   CHECK(one.why().cause == "due");
   one.where.out = 9;
-  CHECK(has(one.why().text, "9 others of example.net go before it"));
+  CHECK(
+      has(one.why().text, "9 others of example.net are in memory or being sent and go before it"));
   one.where.connections = one.where.window = 1;
   const Why busy = one.why();
   CHECK(busy.cause == "site-busy");
@@ -284,32 +305,82 @@ TEST_CASE("why: being sent says to whom, how far and since when") {
   one.where.stage = "RCPT";
   one.where.since = kStart - 30s;
   const Why why = one.why("451 earlier");
-  CHECK(why.text == "It is being sent right now, to mx2.example.net[192.0.2.2]:25 (stage: RCPT).");
+  CHECK(why.text ==
+        "It is being sent right now, to mx2.example.net[192.0.2.2]:25 (stage: RCPT). The attempt "
+        "before: mx.example.net[192.0.2.1]:25 answered \"451 earlier\".");
   CHECK(why.since == kStart - 30s);
   one.where.past_final_dot = true;
   CHECK(has(one.why().text, "has all of it and has not said yet"));
 }
 
+TEST_CASE("why: what another thing keeps now still says what its last attempt was told") {
+  Case one;
+  one.delivery.last.reply = "451 4.3.2 later";
+  CHECK(has(one.held("operator").text,
+            " The last attempt: mx.example.net[192.0.2.1]:25 answered \"451 4.3.2 later\"."));
+  one.delivery.state = queue::DeliveryState::Waiting;
+  one.where.site_pause_reason = "451 4.3.2 later";
+  one.where.site_paused_until = kStart + 1min;
+  const Why same = one.in_memory(Whereabouts::Gate::Paused);
+  CHECK(has(same.text, "451 4.3.2 later"));
+  CHECK_FALSE(has(same.text, "The last attempt"));
+  CHECK(advises(same, "rockdove queue reroute "));
+  one.where.place = Whereabouts::Place::BeingSent;
+  one.where.host = "mx2.example.net[192.0.2.2]:25";
+  const Why sent = one.why();
+  CHECK(has(sent.text, "The attempt before: mx.example.net[192.0.2.1]:25 answered"));
+  CHECK(sent.host == "mx2.example.net[192.0.2.2]:25");
+  CHECK(sent.reply.empty());  // which was another host's
+}
+
+TEST_CASE("why: what a person has rerouted says so, and how it goes by the routes again") {
+  Case one;
+  one.delivery.route_to = "smtp://other.example:25";
+  one.delivery.destination = "to:smtp://other.example:25";
+  CHECK(has(one.why("451 4.3.2 later").text,
+            "It goes to smtp://other.example:25 instead of by the routes, because a person has "
+            "rerouted it."));
+  one.add_step("rerouted", "by uid 1000 (ann): to smtp://other.example:25");
+  const Why why = one.why();
+  CHECK(has(why.text, "because uid 1000 (ann) has rerouted it."));
+  CHECK(
+      advises(why, "rockdove queue reroute " + base::format_id(one.message.id) + "-1 --to routes"));
+  one.where.connections_max = one.where.window = 20;
+  one.where.is_proven = true;
+  const Why busy = one.in_memory(Whereabouts::Gate::Window);
+  CHECK(has_setting(busy, "[queue] route_connections", "20"));
+  CHECK(has(busy.text, "It is the next one of smtp://other.example:25."));
+}
+
+TEST_CASE("why: what can be done differs with what was said") {
+  Case one;
+  CHECK(one.why("450 4.7.1 Greylisted").advice.front().text == "leave it: it goes by itself");
+  one.where.connections_max = 10;
+  const Why rate = one.why("421 4.7.0 too many connections");
+  CHECK(has_setting(rate, "[queue] site_connections", "10"));
+  CHECK(advises(rate, "rockdove pause --destination example.net --for 1h"));
+  const std::string host = one.delivery.last.host;
+  const Why tls = one.why("451 4.7.5 " + host + " offers no STARTTLS, and all mail to other " +
+                          "servers requires TLS ([tls] outbound = \"require\")");
+  CHECK(has_setting(tls, "[tls] outbound", "require"));
+  CHECK(tls.advice.front().text == "if less will do, change [tls] outbound, then");
+  const Why password = one.why("451 4.7.5 " + host + " offers no STARTTLS, and this route has a " +
+                               "password, which is sent only within TLS");
+  CHECK_FALSE(advises(password, "systemctl reload rockdove"));
+}
+
 TEST_CASE("why: held, deleted and reported have their own ends") {
   Case one;
-  one.delivery.state = queue::DeliveryState::Held;
-  one.delivery.hold_reason = "looks like spam";
-  queue::HistoryStep step;
-  step.delivery = {one.message.id, 1};
-  step.what = "held";
-  step.reply = "by uid 1000 (ann): looks like spam";
-  one.history.push_back(step);
-  const Why held = one.why();
+  one.add_step("held", "by uid 1000 (ann): looks like spam");
+  const Why held = one.held("looks like spam");
   CHECK(held.cause == "held");
   CHECK(has(held.text, "on hold by uid 1000 (ann): looks like spam."));
   CHECK_FALSE(held.ends);
   CHECK(advises(held, "rockdove queue release"));
-  one.delivery.hold_reason = "crash";
   one.delivery.crashes = 3;
-  CHECK(has(one.why().text, "failed 3 times"));
+  CHECK(has(one.held("crash").text, "failed 3 times"));
   one.delivery.state = queue::DeliveryState::Deleted;
-  one.history.back().what = "deleted";
-  one.history.back().at = kStart - 2h;
+  one.add_step("deleted", "by uid 1000 (ann)");
   const Why deleted = one.why();
   CHECK(deleted.cause == "deleted");
   CHECK(deleted.since == kStart - 2h);
@@ -377,7 +448,7 @@ TEST_CASE("why: a request is answered with a line a delivery, each located") {
         "It does not wait any more: it was delivered, and mx.example.net[192.0.2.1]:25 answered "
         "\"250 2.0.0 queued as 17\".");
   CHECK(client.lines()[0]["advice"][0]["command"] ==
-        "rockdove queue show " + base::format_id(id) + "-4");
+        "rockdove trace " + base::format_id(id) + "-4");
   client.ask({"GET", std::string(kWhyPath) + base::format_id(id) + "-5", {}, ""});
   CHECK(client.status() == 404);
   client.ask({"GET", std::string(kWhyPath) + base::format_id(base::MessageId{77}) + "-4", {}, ""});
