@@ -2,190 +2,30 @@
 // a daemon of canned answers on a Unix socket.
 #include "mta/cli/queue_commands.h"
 
-#include <algorithm>
-#include <map>
-#include <sstream>
-#include <thread>
-#include <unistd.h>
+#include <cstdlib>
+#include <ctime>
 
 #include <CLI/CLI.hpp>
-#include <catch2/catch.hpp>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "mta/cli/queue_options.h"
 #include "mta/cli/queue_show.h"
 #include "mta/cli/queue_tables.h"
-#include "mta/cli/trace_options.h"
 #include "mta/daemon/lock.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/unit/cli/cli_world.h"
 
 namespace {
 
 using namespace rockdove;
 using namespace rockdove::cli;
+using namespace rockdove::test;
 using base::Result;
-
-const base::WallTime kNow = base::from_unix_milliseconds(1'795'295'700'000);
-
-class ToldSource : public QueueSource {
- public:
-  Result<void> list(const admin::Parameters& filter, const LineSink& sink) override {
-    asked = filter;
-    return answer(sink);
-  }
-
-  Result<void> count(const admin::Parameters&, const LineSink& sink) override {
-    return answer(sink);
-  }
-
-  Result<void> summarise(const admin::Parameters& query, const LineSink& sink) override {
-    asked = query;
-    return answer(sink);
-  }
-
-  Result<void> show(const std::string&, const LineSink& sink) override { return answer(sink); }
-
-  Result<void> why(const std::string&, const LineSink& sink) override { return answer(sink); }
-
-  Result<void> content(const ContentWanted& wanted, const OctetSink& sink) override {
-    asked_content = wanted;
-    if (wanted.part != ContentWanted::Part::Body) sink(header);
-    // Cut anywhere.
-    for (std::size_t at = 0; at < body.size() && at < wanted.body_octets_max; at += 7)
-      if (wanted.part != ContentWanted::Part::Header) sink(std::string_view(body).substr(at, 7));
-    if (error) return *error;
-    return {};
-  }
-
-  Result<void> trace(const admin::Parameters& parameters, const LineSink& sink) override {
-    asked = parameters;
-    return answer(sink);
-  }
-
-  Result<void> stats(const admin::Parameters& parameters, const LineSink& sink) override {
-    asked = parameters;
-    return answer(sink);
-  }
-
-  Result<void> count(const ActCall&, const admin::Parameters& filter,
-                     const LineSink& sink) override {
-    asked = filter;
-    sink(counts);
-    return {};
-  }
-
-  Result<void> act(const ActCall&, const admin::Parameters&, const LineSink& sink) override {
-    ++acts;
-    return answer(sink);
-  }
-
-  Result<void> act(const ActCall&, const std::vector<std::string>& ids,
-                   const LineSink& sink) override {
-    ++acts;
-    most_ids = std::max(most_ids, ids.size());
-    return answer(sink);
-  }
-
-  Result<void> explain_route(const std::string&, const LineSink& sink) override {
-    return answer(sink);
-  }
-
-  std::vector<std::string> lines;
-  std::string header;
-  std::string body;
-  ContentWanted asked_content;
-  std::string counts = R"({"deliveries":3})";
-  std::optional<base::Error> error;
-  admin::Parameters asked;
-  int acts = 0;
-  std::size_t most_ids = 0;
-
- private:
-  Result<void> answer(const LineSink& sink) const {
-    for (const std::string& line : lines) sink(line);
-    if (error) return *error;
-    return {};
-  }
-};
-
-struct Printed {
-  explicit Printed(Show show = Show::Table) : output{out, error, kNow, show} {}
-
-  std::ostringstream out;
-  std::ostringstream error;
-  Output output;
-};
 
 const std::string kListed =
     R"({"queue_name":"deferred","queue_id":"3ZzBCDFGHJKL","arrival_time":1795295600,)"
     R"("message_size":123456,"sender":"a@here.example","recipients":[{"address":"b@example.net",)"
     R"("id":"3ZzBCDFGHJKL-1","why":"waits until 21:15 (in 4m30s) because )"
     R"(mx.example.net[192.0.2.1]:25 answered \"451 4.3.2 try again later, we are busy\", attempt 3"}]})";
-
-// Answers one connection: reads until the empty line, then writes `answer` and closes.
-class CannedDaemon {
- public:
-  CannedDaemon(const std::string& path, std::string answer) {
-    socket_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    REQUIRE(::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
-    REQUIRE(::listen(socket_, 4) == 0);
-    thread_ = std::thread([this, answer = std::move(answer)] {
-      const int client = ::accept(socket_, nullptr, nullptr);
-      char octets[4096];
-      while (request.find("\r\n\r\n") == std::string::npos) {
-        const ssize_t got = ::recv(client, octets, sizeof(octets), 0);
-        if (got <= 0) break;
-        request.append(octets, static_cast<std::size_t>(got));
-        if (!request.starts_with("GET /v1/alive ") || !request.ends_with("\r\n\r\n")) continue;
-        constexpr std::string_view kAlive = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        static_cast<void>(::send(client, kAlive.data(), kAlive.size(), MSG_NOSIGNAL));
-        request.clear();
-      }
-      std::string_view rest = answer;
-      while (!rest.empty()) {
-        const ssize_t sent = ::send(client, rest.data(), rest.size(), MSG_NOSIGNAL);
-        if (sent <= 0) break;
-        rest.remove_prefix(static_cast<std::size_t>(sent));
-      }
-      // No answer at all: stay silent until the client gives up.
-      if (answer.empty()) static_cast<void>(::recv(client, octets, sizeof(octets), 0));
-      ::close(client);
-    });
-  }
-
-  ~CannedDaemon() {
-    thread_.join();
-    ::close(socket_);
-  }
-
-  CannedDaemon(const CannedDaemon&) = delete;
-  CannedDaemon& operator=(const CannedDaemon&) = delete;
-
-  std::string request;
-
- private:
-  int socket_;
-  std::thread thread_;
-};
-
-std::string error_of(const Result<void>& result) {
-  REQUIRE_FALSE(result);
-  return result.error().text();
-}
-
-Result<std::unique_ptr<queue::Rows>> no_rows(const std::string& state_dir) {
-  return base::Error("opened " + state_dir);
-}
-
-std::unique_ptr<ControlClient> connected(const std::string& path) {
-  auto client = ControlClient::connect(path);
-  REQUIRE(std::holds_alternative<std::unique_ptr<ControlClient>>(client));
-  return std::get<std::unique_ptr<ControlClient>>(std::move(client));
-}
 
 }  // namespace
 
@@ -367,6 +207,8 @@ TEST_CASE("queue retry: more ids than a request takes go in several") {
 
 TEST_CASE(
     "queue show: a page has envelope, history, decoded header and the beginning of the body") {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
   ToldSource source;
   source.lines = {
       R"({"message":{"queue_id":"3ZzBCDFGHJKL","arrival_time":1795295600,"message_size":20000,)"
@@ -523,83 +365,5 @@ TEST_CASE("queue options: filters, ids and confirmations are read from the comma
         CLI::ParseError);
     CHECK_THROWS_AS(app.parse("show"), CLI::ParseError);
     CHECK_THROWS_AS(app.parse(""), CLI::ParseError);
-  }
-}
-
-TEST_CASE("trace command: pages for people, lines for scripts, and what was cut is said") {
-  const std::string line =
-      R"({"queue_id":"3ZzBCDFGHJKL","kind":"ordinary","accepted":"2026-11-22T06:50:01.123Z",)"
-      R"("sender":"a@here.example","message_size":7,"recipients":[]})";
-  ToldSource source;
-  source.lines = {line, line, R"({"more": true})"};
-  const admin::Parameters question{{"sender", "a@here.example"}};
-  Printed printed;
-  CHECK(run_trace(source, question, printed.output) == Ended::Done);
-  CHECK(source.asked == question);
-  const std::string page =
-      "3ZzBCDFGHJKL, from <a@here.example>, 7 octets\n"
-      "  2026-11-22 06:50:01 accepted from rockdove itself\n";
-  CHECK(printed.out.str() ==
-        page + "\n" + page + "\nThere are older ones, too: --limit shows more\n");
-  Printed json(Show::Json);
-  CHECK(run_trace(source, question, json.output) == Ended::Done);
-  CHECK(json.out.str() == line + "\n" + line + "\n{\"more\": true}\n");
-  source.lines.clear();
-  Printed none;
-  CHECK(run_trace(source, question, none.output) == Ended::Done);
-  CHECK(none.out.str() == "Nothing is known of such a message\n");
-  source.error = base::Error("no answer");
-  Printed broken;
-  CHECK(run_trace(source, question, broken.output) == Ended::Failed);
-  CHECK(broken.error.str() == "rockdove: no answer\n");
-}
-
-TEST_CASE("trace and stats commands: a wrong question is one of usage, and nobody is asked") {
-  ToldSource source;
-  Printed trace;
-  CHECK(run_trace(source, {{"sender", "*@x"}}, trace.output) == Ended::Usage);
-  CHECK(trace.error.str().starts_with("rockdove: sender: "));
-  Printed stats;
-  CHECK(run_stats(source, {{"by", "moon"}}, stats.output) == Ended::Usage);
-  CHECK(source.asked.empty());
-}
-
-TEST_CASE("stats command: a header, a line a name, and the total") {
-  ToldSource source;
-  source.lines = {R"({"name":"x.example","accepted":3})", R"({"name":"","total":true})"};
-  Printed printed;
-  CHECK(run_stats(source, {{"by", "destination"}}, printed.output) == Ended::Done);
-  const std::string out = printed.out.str();
-  CHECK(std::count(out.begin(), out.end(), '\n') == 3);
-  CHECK(out.ends_with("(all)\n"));
-}
-
-TEST_CASE("trace and stats options: questions are read from the command line") {
-  const tests::TemporaryDirectory directory;
-  const QueuePaths paths{directory.path(), directory.path()};
-  const QueueEnvironment environment{[&paths] { return Result<QueuePaths>(paths); }, no_rows,
-                                     no_rows};
-  const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-  CLI::App app;
-  SECTION("trace") {
-    const auto run = add_trace_options(app, environment);
-    CannedDaemon daemon(directory.path() + "/control.sock", answer);
-    app.parse("--recipient b@x.example --since 3d --json");
-    CHECK(run() == 0);
-    CHECK(
-        daemon.request.starts_with("GET /v1/trace?recipient=b%40x.example&since=3d HTTP/1.1\r\n"));
-  }
-  SECTION("stats") {
-    const auto run = add_stats_options(app, environment);
-    CannedDaemon daemon(directory.path() + "/control.sock", answer);
-    app.parse("--by day --limit 7 --json");
-    CHECK(run() == 0);
-    CHECK(daemon.request.starts_with("GET /v1/stats?by=day&limit=7 HTTP/1.1\r\n"));
-  }
-  SECTION("what is no question") {
-    const auto run = add_trace_options(app, environment);
-    CannedDaemon daemon(directory.path() + "/control.sock", answer);
-    app.parse("");
-    CHECK(run() == 2);
   }
 }
