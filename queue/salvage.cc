@@ -16,6 +16,7 @@ namespace {
 // Our tables and blob files have some 32 MiB, logs 128.
 constexpr std::uint64_t kFileOctetsMax = 2ULL * 1024 * 1024 * 1024;
 constexpr std::size_t kKeptMax = 64;
+constexpr std::size_t kKeptOctetsMax = 16 * 1024 * 1024;  // a record of a log may have 4 MiB
 constexpr std::size_t kSampleRows = 400;
 
 // Rows of one family of which nobody says which.
@@ -25,6 +26,7 @@ struct Sample {
   std::size_t messages = 0;    // keys of 8 octets
   std::size_t with_value = 0;  // of them
   std::size_t two_parts = 0;   // keys of 12 octets
+  std::size_t deletions = 0;   // of them; bodies are only ever put once, and removed as such
   std::size_t in_blobs = 0;
   std::size_t deliveries = 0;  // values that are a delivery with number 1 or above
   std::size_t numbered = 0;    // keys of 12 octets with such a number
@@ -42,6 +44,7 @@ struct Sample {
     if (type == RowType::BlobIndex) ++in_blobs;
     if (const std::optional<DeliveryId> id = parse_delivery_key(key)) {
       ++two_parts;
+      if (type == RowType::Deletion) ++deletions;
       if (is_put && id->number > 0) {
         ++numbered;
         const Result<Delivery> delivery = decode_delivery(*id, value);
@@ -62,6 +65,7 @@ struct Sample {
     if (messages == rows) return with_value > 0 ? Family::Messages : Family::Partial;
     if (two_parts != rows) return std::nullopt;
     if (in_blobs == 0 && numbered > 0 && deliveries == numbered) return Family::Deliveries;
+    if (deletions == rows) return Family::Deliveries;
     return puts + in_blobs > 0 ? std::optional(Family::Bodies) : std::nullopt;
   }
 };
@@ -75,6 +79,23 @@ std::optional<Family> family_named(std::string_view name) {
 
 bool is_removal(RowType type) {
   return type == RowType::Deletion || type == RowType::SingleDeletion;
+}
+
+// Whom our own Received field, the first one, says that the message is for, which it does where
+// there was only one; "" where it does not. (mail::format_received)
+std::string_view recipient_in(const Message& message) {
+  const std::string_view header = message.header_block;
+  const std::string before = " id " + base::format_id(message.id) + "\r\n\tfor <";
+  std::size_t end = header.find("\r\n");
+  while (end != std::string_view::npos && header.substr(end + 2).starts_with('\t')) {
+    end = header.find("\r\n", end + 2);
+  }
+  const std::string_view field = header.substr(0, end);
+  const std::size_t at = field.find(before);
+  if (!field.starts_with("Received: ") || at == std::string_view::npos) return {};
+  const std::string_view rest = field.substr(at + before.size());
+  const std::size_t behind = rest.find(">;\r\n\t");
+  return behind == std::string_view::npos ? std::string_view() : rest.substr(0, behind);
 }
 
 // "000123.sst"
@@ -93,6 +114,7 @@ std::optional<std::pair<std::uint64_t, std::string_view>> parse_file_name(std::s
 struct Salvage::Lost {
   std::size_t deliveries = 0;  // that wait, but whose rows are damaged
   bool has_ended = false;      // some have ended
+  bool is_guessed = false;     // the one that is there was made of what else is known
 };
 
 Result<std::unique_ptr<Salvage>> Salvage::open(const std::string& directory) {
@@ -144,6 +166,7 @@ void Salvage::read() {
   for (std::uint32_t number = 0; number < files_.size(); ++number) {
     if (files_[number].kind == Kind::Log) read_log(number);
   }
+  settle_waiting();
   for (std::uint32_t number = 0; number < files_.size(); ++number) {
     if (files_[number].kind == Kind::Blob) read_blobs(number);
   }
@@ -327,12 +350,25 @@ void Salvage::take_row(Family family, const Row& row) {
 void Salvage::take_waiting(const Row& row) {
   const std::optional<WaitingKeyView> key = view_waiting_key(row.key);
   if (!key) return;
-  const Waits waits{row.version.sequence, key->due, key->state, is_removal(row.version.type)};
-  const auto [found, is_new] = waiting_.emplace(key->delivery, waits);
-  Waits& newest = found->second;
-  if (is_new) return;
-  // A row's removal and the next one's writing stand in one change, the removal first.
-  if (waits.sequence >= newest.sequence) newest = waits;
+  const WaitingRow waits{
+      key->delivery, {row.version.sequence, key->due, key->state, is_removal(row.version.type)}};
+  const auto [found, is_new] = waiting_rows_.emplace(std::hash<std::string_view>()(row.key), waits);
+  if (!is_new && waits.waits.sequence >= found->second.waits.sequence) found->second = waits;
+}
+
+// The newest row of each delivery. But RocksDB makes the number of a row zero once there is nothing
+// below it, and then the removal of the row before has a higher one.
+void Salvage::settle_waiting() {
+  for (const auto& [hash, row] : waiting_rows_) {
+    const auto [found, is_new] = waiting_.emplace(row.delivery, row.waits);
+    if (!is_new && row.waits.sequence >= found->second.sequence) found->second = row.waits;
+  }
+  for (const auto& [hash, row] : waiting_rows_) {
+    if (row.waits.is_removed || row.waits.sequence > 0) continue;
+    if (Waits& newest = waiting_.at(row.delivery); newest.is_removed) newest = row.waits;
+  }
+  waiting_rows_ = {};
+  std::erase_if(waiting_, [](const auto& one) { return one.second.is_removed; });
 }
 
 // The block of a table, or the record of a log, in which it is; null: the disk gives something else
@@ -355,8 +391,12 @@ const std::string* Salvage::holder_of(const Version& version) {
     if (octets) holder = unpack_block(*octets, file.sum);
   }
   if (!holder) return nullptr;
+  kept_octets_ += holder->size();
   kept_.push_front({version.file, version.offset, *std::move(holder)});
-  if (kept_.size() > kKeptMax) kept_.pop_back();
+  while (kept_.size() > kKeptMax || (kept_.size() > 1 && kept_octets_ > kKeptOctetsMax)) {
+    kept_octets_ -= kept_.back().octets.size();
+    kept_.pop_back();
+  }
   return &kept_.front().octets;
 }
 
@@ -400,32 +440,47 @@ Result<std::string> Salvage::read_chunk(const Message& message, std::uint32_t ch
   const std::string name = "chunk " + std::to_string(chunk) + " of its body";
   const auto found = bodies_.find({message.id, chunk});
   if (found == bodies_.end()) return Error(name + " stands in no place that can be read");
-  // The newest first, though all of them are the same octets: a body is written once.
-  std::vector<Version>& places = found->second;
-  std::stable_sort(places.begin(), places.end(), [](const Version& one, const Version& other) {
-    return one.sequence > other.sequence;
-  });
-  for (const Version& place : places) {
+  // All places hold the same octets: a body is written once. If not so, somebody has brought the
+  // same id in twice, or mail that looks like a body, and neither is believed.
+  std::optional<std::string> chosen;
+  for (const Version& place : found->second) {
     std::optional<std::string> value = fetch(place);
-    if (value && value->size() == octets) return *std::move(value);
+    if (!value || value->size() != octets) continue;
+    if (chosen && *chosen != *value) return Error(name + " stands in two forms");
+    chosen = std::move(value);
   }
+  if (chosen) return *std::move(chosen);
   return Error(name + " has other octets than when it was written");
 }
 
-// A row that is older than the one in `waiting` does not know of the last change.
-void Salvage::adjust(Delivery& delivery, DeliveryId id, const Version& version) const {
-  const auto waits = waiting_.find(id);
-  if (waits == waiting_.end() || waits->second.is_removed) return;
-  if (waits->second.sequence <= version.sequence) return;
-  const WallTime due = std::exchange(delivery.due, waits->second.due);
-  if (delivery.state == waits->second.state) return;
-  if (waits->second.state == DeliveryState::Deleted) {
+// As the row in `waiting` says it is.
+void Salvage::adjust(Delivery& delivery, const Waits& waits) {
+  const WallTime due = std::exchange(delivery.due, waits.due);
+  if (delivery.state == waits.state) return;
+  if (waits.state == DeliveryState::Deleted) {
     delivery.state_before = delivery.state;
     delivery.due_before = due;
   }
-  if (waits->second.state == DeliveryState::Held) delivery.hold_reason = "unknown: salvaged";
-  if (waits->second.state == DeliveryState::Waiting) delivery.hold_reason.clear();
-  delivery.state = waits->second.state;
+  if (waits.state == DeliveryState::Held) delivery.hold_reason = "unknown: salvaged";
+  if (waits.state == DeliveryState::Waiting) delivery.hold_reason.clear();
+  delivery.state = waits.state;
+}
+
+// Of a message's only delivery, when its row is lost: as far as its row in `waiting` and the header
+// tell. Where the recipient was an alias, it is the alias.
+std::optional<Delivery> Salvage::guess_delivery(const Message& message) const {
+  const DeliveryId id{message.id, 1};
+  const std::string_view recipient = recipient_in(message);
+  const std::string_view domain =
+      recipient.substr(std::min(recipient.rfind('@'), recipient.size()));
+  if (message.recipients != 1 || !lost_.contains(id) || domain.size() < 2) return std::nullopt;
+  Delivery delivery;
+  delivery.number = id.number;
+  delivery.recipient = recipient;
+  delivery.destination = domain.substr(1);  // the relay that takes it in asks its own routes
+  delivery.tenant = message.tenant;
+  adjust(delivery, waiting_.at(id));
+  return delivery;
 }
 
 // The deliveries that have not ended, and the ReportState.
@@ -449,7 +504,11 @@ Salvage::Lost Salvage::gather(MessageId id, StoredMessage& stored) {
       ++lost.deliveries;
       continue;
     }
-    adjust(*delivery, place, version);
+    // A row that is older than the one in `waiting` does not know of the last change.
+    const auto waits = waiting_.find(place);
+    if (waits != waiting_.end() && waits->second.sequence > version.sequence) {
+      adjust(*delivery, waits->second);
+    }
     stored.deliveries.push_back(*std::move(delivery));
   }
   for (auto closed = closed_.lower_bound({id, 0}); closed != closed_.end() && closed->message == id;
@@ -458,6 +517,10 @@ Salvage::Lost Salvage::gather(MessageId id, StoredMessage& stored) {
   }
   for (auto one = lost_.lower_bound({id, 0}); one != lost_.end() && one->message == id; ++one) {
     ++lost.deliveries;
+  }
+  if (std::optional<Delivery> guessed = guess_delivery(stored.message)) {
+    stored.deliveries.push_back(*std::move(guessed));
+    lost = {0, lost.has_ended, true};
   }
   return lost;
 }
@@ -494,13 +557,16 @@ void Salvage::bring_out_one(MessageId id, const Take& take) {
       stored, [this, &stored](std::uint32_t chunk) { return read_chunk(stored.message, chunk); });
   if (!taken) return add_hurt(stored, taken.error().text());
   ++brought_out_;
+  if (lost.is_guessed) {
+    add_hurt(stored, "its recipient is known from its Received field alone", true);
+  }
   if (lost.deliveries == 0) return;
   add_hurt(stored, std::to_string(lost.deliveries) + " of its recipients could not be read", true);
 }
 
 void Salvage::bring_out(const Take& take) {
   for (const auto& [id, waits] : waiting_) {
-    if (!waits.is_removed && !deliveries_.contains(id) && !closed_.contains(id)) lost_.insert(id);
+    if (!deliveries_.contains(id) && !closed_.contains(id)) lost_.insert(id);
   }
   std::set<MessageId> ids;
   for (const DeliveryId& id : lost_) ids.insert(id.message);

@@ -40,7 +40,7 @@ struct HurtMessage {
   std::string sender;  // "": not known, or the null sender
   std::vector<std::string> recipients;
   std::string why;
-  bool is_out = false;  // it is brought out, but not for all of its recipients
+  bool is_out = false;  // it is brought out, but not for all of its recipients, or not for certain
 };
 
 class Salvage {
@@ -89,12 +89,17 @@ class Salvage {
     RowType type = RowType::Value;
   };
 
-  // The newest row in `waiting` of a delivery.
+  // A row in `waiting`, its newest version; and of a delivery, its newest row.
   struct Waits {
     std::uint64_t sequence = 0;
     WallTime due;
     DeliveryState state = DeliveryState::Waiting;
     bool is_removed = false;
+  };
+
+  struct WaitingRow {
+    DeliveryId delivery;
+    Waits waits;
   };
 
   struct Row {
@@ -119,13 +124,15 @@ class Salvage {
   void read_history();
   void take_row(Family family, const Row& row);
   void take_waiting(const Row& row);
+  void settle_waiting();
   void take_history(std::string_view key, RowType type);
   [[nodiscard]] bool is_newer(const Version& one, const Version& other) const;
   [[nodiscard]] std::optional<std::string> fetch(const Version& version);
   [[nodiscard]] const std::string* holder_of(const Version& version);
   [[nodiscard]] Result<std::string> read_chunk(const Message& message, std::uint32_t chunk);
   [[nodiscard]] Lost gather(MessageId id, StoredMessage& stored);
-  void adjust(Delivery& delivery, DeliveryId id, const Version& version) const;
+  static void adjust(Delivery& delivery, const Waits& waits);
+  [[nodiscard]] std::optional<Delivery> guess_delivery(const Message& message) const;
   void bring_out_one(MessageId id, const Take& take);
   void add_hurt(const StoredMessage& stored, std::string why, bool is_out = false);
 
@@ -134,8 +141,9 @@ class Salvage {
   std::vector<DamagedPlace> damage_;
   std::unordered_map<std::uint32_t, Family> log_families_;  // by their numbers in logs
   std::map<MessageId, Version> messages_;
-  std::map<DeliveryId, Version> deliveries_;  // number 0: the ReportState
-  std::unordered_map<DeliveryId, Waits> waiting_;
+  std::map<DeliveryId, Version> deliveries_;                          // number 0: the ReportState
+  std::unordered_map<std::uint64_t, WaitingRow> waiting_rows_;        // by the hashes of their keys
+  std::unordered_map<DeliveryId, Waits> waiting_;                     // that of these which counts
   std::unordered_map<DeliveryId, std::vector<Version>> bodies_;       // by message and chunk
   std::map<std::uint64_t, std::vector<std::uint64_t>> blob_records_;  // as tables name them
   std::set<DeliveryId> closed_;                                       // by the history
@@ -151,6 +159,7 @@ class Salvage {
   };
 
   std::list<Kept> kept_;
+  std::size_t kept_octets_ = 0;
 };
 
 }  // namespace rockdove::queue

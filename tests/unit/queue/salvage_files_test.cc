@@ -10,36 +10,12 @@
 #include "queue/salvage_blob.h"
 #include "queue/salvage_log.h"
 #include "queue/salvage_table.h"
+#include "tests/unit/queue/log_writer.h"
 
 using namespace rockdove::queue;
+using namespace rockdove::tests;
 
 namespace {
-
-void append_number(std::string& out, std::uint64_t number, int octets) {
-  for (int i = 0; i < octets; ++i) out.push_back(static_cast<char>((number >> (8 * i)) & 0xFF));
-}
-
-// As RocksDB's log writer cuts a record into pieces.
-void append_record(std::string& log, std::string_view record) {
-  constexpr std::size_t kBlock = 32 * 1024;
-  bool is_first = true;
-  do {
-    std::size_t left = kBlock - log.size() % kBlock;
-    if (left < 7) {
-      log.append(left, '\0');
-      left = kBlock;
-    }
-    const std::string_view piece = record.substr(0, left - 7);
-    record.remove_prefix(piece.size());
-    const int type = is_first ? (record.empty() ? 1 : 2) : (record.empty() ? 4 : 3);
-    std::string summed(1, static_cast<char>(type));
-    summed.append(piece);
-    append_number(log, masked_checksum(rocks_checksum(0, summed)), 4);
-    append_number(log, piece.size(), 2);
-    log.append(summed);
-    is_first = false;
-  } while (!record.empty());
-}
 
 std::vector<std::string> whole_records(std::string_view log, std::vector<std::string>& partial,
                                        int& holes) {
