@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -15,6 +16,8 @@ namespace {
 
 constexpr std::string_view kFormatKey = "format";
 constexpr std::string_view kHighestIdKey = "highest id";
+// Of chunks that two have written for the same id: whose they are nobody knows.
+constexpr std::uint32_t kOfTwoWriters = std::numeric_limits<std::uint32_t>::max();
 
 Result<std::uint32_t> parse_version(std::string_view text) {
   std::uint32_t version = 0;
@@ -262,12 +265,12 @@ Result<bool> Ledger::is_applied(std::span<const Change* const> changes) const {
 
 Result<void> Ledger::write_chunk(MessageId id, std::uint32_t index,
                                  std::shared_ptr<const std::string> octets) {
-  if (index == 0) {
-    MTA_ASSERT(!chunks_written_.contains(id));
-  } else {
-    const auto found = chunks_written_.find(id);
-    if (found == chunks_written_.end() || found->second != index) return {};  // check() will tell
+  const auto found = chunks_written_.find(id);
+  if (index == 0 && found != chunks_written_.end()) {
+    found->second = kOfTwoWriters;
+    return {};  // check() will tell both
   }
+  if (index > 0 && (found == chunks_written_.end() || found->second != index)) return {};
   highest_id_ = std::max(highest_id_, id);
   RowOperations rows;
   if (index == 0) rows.put(Family::Partial, message_key(id), {});
@@ -280,7 +283,8 @@ Result<void> Ledger::write_chunk(MessageId id, std::uint32_t index,
 
 Result<void> Ledger::drop_chunks(MessageId id) {
   const auto found = chunks_written_.find(id);
-  if (found == chunks_written_.end()) return {};
+  // Rows that two have put must not be put again: they go with the next open().
+  if (found == chunks_written_.end() || found->second == kOfTwoWriters) return {};
   RowOperations rows;
   remove_chunks(rows, id, found->second);
   rows.remove_single(Family::Partial, message_key(id));

@@ -55,6 +55,7 @@ ThreadedStore::Outbox& ThreadedStore::outbox_of(base::Loop& loop) {
   Outbox& outbox = outboxes_.at(loop.index());
   if (!outbox.will_hand_over) {
     outbox.will_hand_over = true;
+    outbox.thread.store(std::this_thread::get_id(), std::memory_order_relaxed);
     loop.at_turn_end([this, &outbox] {
       outbox.will_hand_over = false;
       committer_.hand_over(outbox.commits, outbox.chunks);
@@ -75,11 +76,13 @@ void ThreadedStore::write_chunk(base::Loop& loop, MessageId id, std::uint32_t in
 }
 
 void ThreadedStore::drop_chunks(MessageId id, std::uint32_t) {
-  // The id says which loop made it, and only that loop has chunks of it to hand over first.
+  // The id says which loop made it, and that loop may have chunks of it to hand over first. What is
+  // imported has an id of any loop; its chunks were handed over turns ago.
   constexpr unsigned kCounterBits = 14;
   Outbox& outbox = outboxes_.at((id.value >> kCounterBits) & (base::kLoopsMax - 1));
   Committer::Chunk drop{nullptr, id, 0, nullptr, {}};
-  if (outbox.will_hand_over) {
+  const bool is_ours = outbox.thread.load(std::memory_order_relaxed) == std::this_thread::get_id();
+  if (is_ours && outbox.will_hand_over) {
     outbox.chunks.push_back(std::move(drop));
     return;
   }

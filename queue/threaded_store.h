@@ -4,8 +4,8 @@
 // post a group.
 //
 // Destroyed after the loops' last turn, which still refers to it, and before the Loop objects,
-// which it still posts to. commit(), write_chunk() and drop_chunks() are called on the thread of
-// the loop that they name, or that made the id.
+// which it still posts to. commit() and write_chunk() are called on the thread of the loop that
+// they name, drop_chunks() on that of the loop that had the chunks written.
 #pragma once
 
 #include <array>
@@ -84,8 +84,9 @@ class ThreadedStore final : public Store {
  private:
   static constexpr std::size_t kReaders = 2;
 
-  // What a loop's turn has brought so far; its thread's own.
+  // What a loop's turn has brought so far; but for `thread`, its thread's own.
   struct Outbox {
+    std::atomic<std::thread::id> thread{};  // none yet: nothing was ever brought
     std::vector<Committer::Commit> commits;
     std::vector<Committer::Chunk> chunks;
     bool will_hand_over = false;

@@ -43,12 +43,13 @@ class ControlServer {
     Monitored* monitored = nullptr;       // null: there are no metrics
     QueueExplainer* explainer = nullptr;  // null: nobody knows where a delivery is
     ActivitySource* activity = nullptr;   // null: nobody knows what happened of late
+    queue::OwnIds own_ids{};              // that nothing may come in by
   };
 
   explicit ControlServer(const Services& services)
       : services_(services),
         queue_counter_(services.loop, services.store),
-        imports_({services.loop, services.store, services.acts, services.log}) {}
+        imports_({services.loop, services.store, services.acts, services.log, services.own_ids}) {}
 
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;

@@ -92,7 +92,8 @@ Json delivery_json(const Delivery& delivery) {
     json["last"] = Json{{"at", time_json(delivery.last.at)},
                         {"host", text_json(delivery.last.host)},
                         {"reply", text_json(delivery.last.reply)},
-                        {"tls", text_json(delivery.last.tls)}};
+                        {"tls", text_json(delivery.last.tls)},
+                        {"took", std::max<std::int64_t>(0, delivery.last.took.count())}};
   }
   add_text("notify", mail::format_notify(delivery.notify));
   add_text("original_recipient", delivery.original_recipient);
@@ -255,7 +256,7 @@ Delivery read_delivery(const Json& json, std::size_t index, std::optional<Error>
   if (delivery.number == 0) reader.fail("number", "is missing");
   delivery.recipient = reader.line("recipient");
   if (!is_address(delivery.recipient)) reader.fail("recipient", "is no address");
-  delivery.destination = reader.line("destination", mail::kDomainOctetsMax);
+  delivery.destination = reader.line("destination");
   if (delivery.destination.empty()) reader.fail("destination", "is missing");
   delivery.state = reader.word("state", kStates);
   delivery.due = reader.time("due");
@@ -271,6 +272,9 @@ Delivery read_delivery(const Json& json, std::size_t index, std::optional<Error>
     delivery.last.host = attempt.line("host");
     delivery.last.reply = attempt.text("reply");
     delivery.last.tls = attempt.line("tls");
+    constexpr std::uint64_t kTookMax = 1'000'000'000'000;
+    delivery.last.took =
+        base::Duration(static_cast<std::int64_t>(attempt.number("took", kTookMax)));
   }
   if (const std::string notify = reader.line("notify"); !notify.empty()) {
     const auto parsed = mail::parse_notify(notify);
@@ -361,6 +365,7 @@ std::string format_envelope(const Envelope& envelope, Layout layout) {
   if (message.returned != mail::ReturnContent::Unset) {
     json["returned"] = word_for(kReturned, message.returned);
   }
+  if (message.about.value != 0) json["about"] = base::format_id(message.about);
   if (!message.tenant.empty()) json["tenant"] = text_json(message.tenant);
   json["content"] = Json{{"octets", stored.header_octets + message.body_octets},
                          {"header_octets", stored.header_octets}};
@@ -408,6 +413,11 @@ Result<Envelope> parse_envelope(std::string_view text) {
   message.recipients = reader.small_number("recipients_at_acceptance", kEnvelopeDeliveriesMax);
   message.envelope_id = reader.text("envelope_id");
   message.returned = reader.word("returned", kReturned);
+  if (reader.find("about") != nullptr) {
+    const std::optional<base::MessageId> about = base::parse_message_id(reader.line("about"));
+    if (!about) reader.fail("about", "is no id of a message");
+    message.about = about.value_or(base::MessageId{});
+  }
   message.tenant = reader.line("tenant");
   read_content(reader.find("content"), envelope, error);
   if (const Json* reports = reader.find("reports")) {

@@ -16,7 +16,8 @@
 namespace rockdove::admin {
 
 inline constexpr std::size_t kEnvelopeOctetsMax = 64 * 1024 * 1024;
-inline constexpr std::uint64_t kContentOctetsMax = 1024ULL * 1024 * 1024;
+// What a listener may be set to take, and our own fields in front.
+inline constexpr std::uint64_t kContentOctetsMax = 2'001'000'000;
 inline constexpr std::size_t kEnvelopeDeliveriesMax = 100'000;
 
 struct Envelope {

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "mta/admin/content_check.h"
 #include "mta/admin/envelope_text.h"
 #include "mta/admin/user_name.h"
 #include "queue/restore.h"
@@ -31,6 +32,7 @@ struct Place {
   std::uint64_t envelope = 0;  // octets of each in all
   std::uint64_t content = 0;
   std::uint64_t at = 0;
+  queue::OfDeleted deleted = queue::OfDeleted::Leave;
 };
 
 Result<Place> parse_place(const http::Target& target) {
@@ -52,6 +54,10 @@ Result<Place> parse_place(const http::Target& target) {
   if (place.envelope == 0 || place.envelope > kEnvelopeOctetsMax ||
       place.content > kContentOctetsMax) {
     return Error("the message is too large");
+  }
+  if (const std::string* deleted = target.find("deleted"); deleted != nullptr) {
+    if (*deleted != "take") return Error("deleted= can only be `take`");
+    place.deleted = queue::OfDeleted::Take;
   }
   return place;
 }
@@ -92,7 +98,7 @@ class Imports::Import : public std::enable_shared_from_this<Import> {
   [[nodiscard]] bool takes(const Place& place) const {
     return state_ != State::Over && exchange_ == nullptr && place.id == place_.id &&
            place.envelope == place_.envelope && place.content == place_.content &&
-           place.at == received_;
+           place.deleted == place_.deleted && place.at == received_;
   }
 
   void piece(const std::shared_ptr<Exchange>& exchange) {
@@ -143,36 +149,36 @@ class Imports::Import : public std::enable_shared_from_this<Import> {
       return refuse(400, "the envelope is about another message than the request");
     }
     unread_.erase(0, static_cast<std::size_t>(place_.envelope));
-    ids_ = queue::ids_for(stored_.message.id);
+    search_.emplace(stored_.message, services_.own_ids, place_.deleted, services_.loop.now().wall);
     state_ = State::Looking;
     look();
   }
 
-  // Whether the queue knows it.
+  // Whether the queue knows it, and by which id it can come in.
   void look() {
-    if (tried_ == ids_.size()) {
-      return refuse(409, "its id, and all that could stand for it, belong to other messages");
-    }
-    services_.store.view(services_.loop, ids_[tried_],
+    const std::optional<MessageId> id = search_->next();
+    if (!id) return found();
+    services_.store.view(services_.loop, *id,
                          [self = shared_from_this()](const Result<queue::MessageView>& view) {
-                           self->looked(view);
+                           if (self->state_ != State::Looking) return;
+                           if (!view) return self->refuse(500, view.error().text());
+                           self->search_->found(queue::presence_of(*view, self->stored_));
+                           self->look();
                          });
   }
 
-  void looked(const Result<queue::MessageView>& view) {
-    if (state_ != State::Looking) return;
-    if (!view) return refuse(500, view.error().text());
-    switch (queue::presence_of(*view, stored_)) {
-      case queue::Presence::Same:
-        stored_.message.id = ids_[tried_];
+  void found() {
+    stored_.message.id = search_->id();
+    switch (search_->outcome()) {
+      case queue::IdSearch::Outcome::Known:
         return end("known");
-      case queue::Presence::Other:
-        ++tried_;
-        return look();
-      case queue::Presence::Unknown:
+      case queue::IdSearch::Outcome::Deleted:
+        return end("deleted");
+      case queue::IdSearch::Outcome::Taken:
+        return refuse(409, queue::IdSearch::kTakenText);
+      case queue::IdSearch::Outcome::Free:
         break;
     }
-    stored_.message.id = ids_[tried_];
     if (services_.store.readiness() != queue::Readiness::Ready) {
       return refuse(503, "the queue takes no mail now; try again");
     }
@@ -187,6 +193,9 @@ class Imports::Import : public std::enable_shared_from_this<Import> {
       const std::size_t taken = std::min(missing, unread_.size());
       message.header_block.append(unread_, 0, taken);
       unread_.erase(0, taken);
+      if (taken < missing) return answer_more();
+      const Result<void> checked = check_.header(message.header_block);
+      if (!checked) return refuse(400, checked.error().text());
     }
     const std::uint64_t body_left =
         message.body_octets - std::uint64_t{chunks_} * queue::kBodyChunkOctets;
@@ -200,6 +209,7 @@ class Imports::Import : public std::enable_shared_from_this<Import> {
   void write_chunk(std::uint64_t octets) {
     auto chunk = std::make_shared<const std::string>(unread_, 0, octets);
     unread_.erase(0, octets);
+    check_.body(*chunk);
     services_.store.write_chunk(services_.loop, stored_.message.id, chunks_++, std::move(chunk),
                                 [self = shared_from_this()](const Result<void>& written) {
                                   if (self->state_ != State::Content) return;
@@ -211,8 +221,15 @@ class Imports::Import : public std::enable_shared_from_this<Import> {
   void commit() {
     queue::Message& message = stored_.message;
     if (message.body_chunks <= 1) {
+      check_.body(unread_);
       message.body = std::make_shared<const std::string>(std::exchange(unread_, {}));
     }
+    if (const Result<void> checked = check_.finish(); !checked) {
+      return refuse(400, checked.error().text());
+    }
+    message.eight_bit = message.eight_bit || check_.is_eight_bit();
+    // The store's from now on: after an error it may be there all the same.
+    chunks_ = 0;
     services_.store.commit(services_.loop, queue::restored(stored_),
                            [self = shared_from_this()](const Result<void>& written) {
                              if (self->state_ != State::Content) return;
@@ -259,9 +276,9 @@ class Imports::Import : public std::enable_shared_from_this<Import> {
   std::uint64_t received_ = 0;
   std::string unread_;
   queue::StoredMessage stored_;
-  std::array<MessageId, queue::kIdsToTry> ids_{};
-  std::size_t tried_ = 0;
-  std::uint32_t chunks_ = 0;  // that the store has been given
+  std::optional<queue::IdSearch> search_;
+  ContentCheck check_;
+  std::uint32_t chunks_ = 0;  // that the store has been given, and would have to drop
 };
 
 Imports::~Imports() = default;

@@ -5,6 +5,7 @@
 // (envelope_text.h), then those of its content. Each piece says how long both are and where it
 // stands; the answer to the last one comes when the message is durable. Nothing is kept of a
 // message whose pieces stop coming: the next one that begins takes its place after kSilenceMax.
+// Whoever asks meanwhile, or while the queue takes no mail, is told so by 503, and may ask again.
 #pragma once
 
 #include <memory>
@@ -13,6 +14,7 @@
 #include "mta/admin/exchange.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
+#include "queue/restore.h"
 #include "queue/store.h"
 
 namespace rockdove::admin {
@@ -20,7 +22,8 @@ namespace rockdove::admin {
 // GET /v1/queue/envelope?id=ID
 void start_envelope(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange);
 
-// POST /v1/queue/import?id=ID&envelope=OCTETS&content=OCTETS&at=OFFSET. One message at a time.
+// POST /v1/queue/import?id=ID&envelope=OCTETS&content=OCTETS&at=OFFSET, and with deleted=take also
+// what a person has deleted here. One message at a time.
 class Imports {
  public:
   static constexpr base::Duration kSilenceMax = std::chrono::seconds(10);
@@ -31,6 +34,7 @@ class Imports {
     queue::Store& store;
     QueueActs& acts;
     base::Log& log;
+    queue::OwnIds own_ids;
   };
 
   explicit Imports(const Services& services) : services_(services) {}
@@ -39,7 +43,7 @@ class Imports {
   Imports(const Imports&) = delete;
   Imports& operator=(const Imports&) = delete;
 
-  // {"outcome": "more"}, or at the end {"outcome": "taken" or "known", "id": …}.
+  // {"outcome": "more"}, or at the end {"outcome": "taken", "known" or "deleted", "id": …}.
   void piece(const std::shared_ptr<Exchange>& exchange);
 
  private:

@@ -114,6 +114,7 @@ Result<void> ControlClient::ask(const http::Request& request, const LineSink& si
 
 Result<void> ControlClient::fetch(const http::Request& request, const OctetSink& sink,
                                   base::Duration patience) {
+  status_ = 0;
   conversation_.start(request);
   if (Result<void> sent = send(); !sent) return sent;
   while (!conversation_.is_done()) {
@@ -126,8 +127,9 @@ Result<void> ControlClient::fetch(const http::Request& request, const OctetSink&
       sink(conversation_.take_body());
     }
   }
-  if (conversation_.head()->status == 200) return {};
-  return refusal_in(conversation_.take_body(), conversation_.head()->status);
+  status_ = conversation_.head()->status;
+  if (status_ == 200) return {};
+  return refusal_in(conversation_.take_body(), status_);
 }
 
 }  // namespace rockdove::cli

@@ -51,6 +51,9 @@ class ControlClient {
   [[nodiscard]] base::Result<void> fetch(const http::Request& request, const OctetSink& sink,
                                          base::Duration patience = kAnswerWithin);
 
+  // Of the last answer; 0: there was none.
+  [[nodiscard]] unsigned status() const { return status_; }
+
  private:
   explicit ControlClient(int socket) : socket_(socket) {}
 
@@ -62,6 +65,7 @@ class ControlClient {
   int socket_;
   http::ClientConversation conversation_;
   std::string unread_;  // of a line that has not ended
+  unsigned status_ = 0;
 };
 
 }  // namespace rockdove::cli

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <nlohmann/json.hpp>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "mta/base/utf8.h"
@@ -25,6 +26,8 @@ namespace {
 constexpr std::string_view kEnvelopeEnd = ".json";
 constexpr std::string_view kContentEnd = ".eml";
 constexpr int kIndent = 2;
+// Files that are made durable together: of many, the first one's sync writes the others' as well.
+constexpr std::size_t kPartsMax = 256;
 
 std::string part_name(const std::string& name) {
   return "." + name + ".part";
@@ -123,26 +126,32 @@ Result<std::unique_ptr<MailFolderWriter>> MailFolderWriter::open(const std::stri
   }
   Result<net::FileDescriptor> folder = open_folder(path);
   if (!folder) return folder.error();
+  // Of two at once, one would take away what the other has begun. Not every file system has locks.
+  if (::flock(folder->number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    return Error("another command is writing to the folder " + path);
+  }
   return std::unique_ptr<MailFolderWriter>(new MailFolderWriter(*std::move(folder)));
 }
 
-Result<net::FileDescriptor> MailFolderWriter::begin(const std::string& name) {
+Result<MailFolderWriter::Part> MailFolderWriter::begin(const std::string& name) {
   struct stat found {};
 
-  if (::fstatat(folder_.number(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0) {
-    return Error("a file " + name + " is there already");
-  }
+  const bool is_there =
+      ::fstatat(folder_.number(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0 ||
+      std::any_of(parts_.begin(), parts_.end(),
+                  [&name](const Part& one) { return one.name == name; });
+  if (is_there) return Error("a file " + name + " is there already");
   const std::string part = part_name(name);
-  remove(part);  // of an export that was cut off
+  ::unlinkat(folder_.number(), part.c_str(), 0);  // of an export that was cut off
   net::FileDescriptor file(::openat(folder_.number(), part.c_str(),
                                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.is_open()) return Error::system("making " + part, errno);
-  return file;
+  return Part{std::move(file), name};
 }
 
-Result<void> MailFolderWriter::write(int file, std::string_view octets) {
+Result<void> MailFolderWriter::write(const Part& part, std::string_view octets) {
   while (!octets.empty()) {
-    const ssize_t count = ::write(file, octets.data(), octets.size());
+    const ssize_t count = ::write(part.file.number(), octets.data(), octets.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return Error::system("writing", errno);
     octets.remove_prefix(static_cast<std::size_t>(count));
@@ -150,41 +159,54 @@ Result<void> MailFolderWriter::write(int file, std::string_view octets) {
   return {};
 }
 
-Result<void> MailFolderWriter::finish(int file, const std::string& name) {
-  const std::string part = part_name(name);
-  const int folder = folder_.number();
-  if (::fsync(file) != 0) return Error::system("syncing " + part, errno);
-  if (::renameat2(folder, part.c_str(), folder, name.c_str(), RENAME_NOREPLACE) == 0) return {};
-  // Not every file system knows how not to replace; begin() has looked.
-  if (errno == EINVAL && ::renameat(folder, part.c_str(), folder, name.c_str()) == 0) return {};
-  return Error::system("renaming " + part, errno);
-}
-
-void MailFolderWriter::remove(const std::string& name) {
-  ::unlinkat(folder_.number(), name.c_str(), 0);
-}
-
-Result<void> MailFolderWriter::put_content(const std::string& name, std::uint64_t octets,
-                                           const Content& content, std::string& digest) {
-  const Result<net::FileDescriptor> file = begin(name);
-  if (!file) return file.error();
+Result<std::string> MailFolderWriter::write_content(const Part& part, std::uint64_t octets,
+                                                    const Content& content) {
   crypto::Sha256 sum;
   std::uint64_t written = 0;
   Result<void> kept;
   const Result<void> read = content([&](std::string_view piece) {
     sum.add(piece);
     written += piece.size();
-    if (kept) kept = write(file->number(), piece);
+    if (kept) kept = write(part, piece);
   });
-  Result<void> done = read ? kept : read;
-  if (done && written != octets) {
-    done = Error("its content has " + std::to_string(written) + " octets, not " +
+  if (!read) return read.error();
+  if (!kept) return kept.error();
+  if (written != octets) {
+    return Error("its content has " + std::to_string(written) + " octets, not " +
                  std::to_string(octets));
   }
-  if (done) done = finish(file->number(), name);
-  if (!done) remove(part_name(name));
-  digest = crypto::format_digest(sum.finish());
-  return done;
+  return crypto::format_digest(sum.finish());
+}
+
+void MailFolderWriter::remove(const Part& part) {
+  ::unlinkat(folder_.number(), part_name(part.name).c_str(), 0);
+}
+
+Result<void> MailFolderWriter::finish(const Part& part) {
+  const std::string before = part_name(part.name);
+  const int folder = folder_.number();
+  if (::fsync(part.file.number()) != 0) return Error::system("syncing " + before, errno);
+  if (::renameat2(folder, before.c_str(), folder, part.name.c_str(), RENAME_NOREPLACE) == 0) {
+    return {};
+  }
+  // Not every file system knows how not to replace; begin() has looked.
+  if (errno == EINVAL && ::renameat(folder, before.c_str(), folder, part.name.c_str()) == 0) {
+    return {};
+  }
+  return Error::system("renaming " + before, errno);
+}
+
+// Of a message the content comes first: where it fails, the envelope may get its name, and says
+// what is missing.
+Result<void> MailFolderWriter::settle() {
+  Result<void> settled;
+  for (const Part& part : std::exchange(parts_, {})) {
+    Result<void> done = finish(part);
+    if (done) continue;
+    remove(part);
+    if (settled) settled = std::move(done);
+  }
+  return settled;
 }
 
 Result<void> MailFolderWriter::put(std::string_view envelope, const Content& content) {
@@ -196,39 +218,49 @@ Result<void> MailFolderWriter::put(std::string_view envelope, const Content& con
   if (!is_whole) return Error("its envelope is not whole");
   const std::string id = json["id"].get<std::string>();
   if (!base::parse_message_id(id)) return Error("its envelope has no id");
-  const std::string content_name = id + std::string(kContentEnd);
-  const std::string envelope_name = id + std::string(kEnvelopeEnd);
-  std::string digest;
   // What is there already is found before anything is written.
-  Result<net::FileDescriptor> file = begin(envelope_name);
-  if (!file) return file.error();
-  Result<void> done =
-      put_content(content_name, json["content"]["octets"].get<std::uint64_t>(), content, digest);
+  Result<Part> about = begin(id + std::string(kEnvelopeEnd));
+  if (!about) return about.error();
+  Result<Part> mail = begin(id + std::string(kContentEnd));
+  if (!mail) {
+    remove(*about);
+    return mail.error();
+  }
+  const Result<std::string> digest =
+      write_content(*mail, json["content"]["octets"].get<std::uint64_t>(), content);
+  Result<void> done;
+  if (digest) {
+    json["content"]["sha256"] = *digest;
+    done = write(*about, json.dump(kIndent) + "\n");
+  } else {
+    done = digest.error();
+  }
   if (!done) {
-    remove(part_name(envelope_name));
+    remove(*mail);
+    remove(*about);
     return done;
   }
-  json["content"]["sha256"] = digest;
-  done = write(file->number(), json.dump(kIndent) + "\n");
-  if (done) done = finish(file->number(), envelope_name);
-  if (done) return done;
-  remove(part_name(envelope_name));
-  remove(content_name);
-  return done;
+  // Begins to write them, so that the sync finds little to do. It may fail, the sync may not.
+  ::sync_file_range(mail->file.number(), 0, 0, SYNC_FILE_RANGE_WRITE);
+  ::sync_file_range(about->file.number(), 0, 0, SYNC_FILE_RANGE_WRITE);
+  parts_.push_back(*std::move(mail));
+  parts_.push_back(*std::move(about));
+  return parts_.size() < kPartsMax ? Result<void>() : settle();
 }
 
 Result<void> MailFolderWriter::put_text(const std::string& name, std::string_view text) {
-  const Result<net::FileDescriptor> file = begin(name);
-  if (!file) return file.error();
-  Result<void> done = write(file->number(), text);
-  if (done) done = finish(file->number(), name);
-  if (!done) remove(part_name(name));
+  const Result<Part> part = begin(name);
+  if (!part) return part.error();
+  Result<void> done = write(*part, text);
+  if (done) done = finish(*part);
+  if (!done) remove(*part);
   return done;
 }
 
 Result<void> MailFolderWriter::sync() {
+  Result<void> settled = settle();
   if (::fsync(folder_.number()) != 0) return Error::system("syncing the folder", errno);
-  return {};
+  return settled;
 }
 
 Result<std::unique_ptr<MailFolderReader>> MailFolderReader::open(const std::string& path) {

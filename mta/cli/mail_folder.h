@@ -28,29 +28,40 @@ class MailFolderWriter {
   // Hands the octets of one message to the sink, piece by piece; an error: they are not all there.
   using Content = std::function<base::Result<void>(const OctetSink& sink)>;
 
-  // Makes the folder, mode 0700, if it is not there; its parent must be.
+  // Makes the folder, mode 0700, if it is not there; its parent must be. One writer at a time.
   [[nodiscard]] static base::Result<std::unique_ptr<MailFolderWriter>> open(
       const std::string& path);
 
   // Both files, or none. `envelope` is a line of admin::format_envelope(); an error where the
-  // content has other than the octets it speaks of.
+  // content has other than the octets it speaks of. They have their names behind a sync(), or when
+  // some more messages have come; an error may be of one that was put before, and names the file.
   [[nodiscard]] base::Result<void> put(std::string_view envelope, const Content& content);
   // A file of another name, whole.
   [[nodiscard]] base::Result<void> put_text(const std::string& name, std::string_view text);
-  // The names are on the disk, too.
+  // All files are on the disk, and their names, too.
   [[nodiscard]] base::Result<void> sync();
 
  private:
   explicit MailFolderWriter(net::FileDescriptor folder) : folder_(std::move(folder)) {}
 
-  [[nodiscard]] base::Result<net::FileDescriptor> begin(const std::string& name);
-  [[nodiscard]] base::Result<void> write(int file, std::string_view octets);
-  [[nodiscard]] base::Result<void> finish(int file, const std::string& name);
-  [[nodiscard]] base::Result<void> put_content(const std::string& name, std::uint64_t octets,
-                                               const Content& content, std::string& digest);
-  void remove(const std::string& name);
+  // A file that is written, but has not its name yet.
+  struct Part {
+    net::FileDescriptor file;
+    std::string name;
+  };
+
+  [[nodiscard]] base::Result<Part> begin(const std::string& name);
+  [[nodiscard]] static base::Result<void> write(const Part& part, std::string_view octets);
+  // The SHA-256 of the octets.
+  [[nodiscard]] static base::Result<std::string> write_content(const Part& part,
+                                                               std::uint64_t octets,
+                                                               const Content& content);
+  [[nodiscard]] base::Result<void> settle();
+  [[nodiscard]] base::Result<void> finish(const Part& part);
+  void remove(const Part& part);
 
   net::FileDescriptor folder_;
+  std::vector<Part> parts_;  // in the order in which they get their names
 };
 
 // The content of one message on its way into a queue.

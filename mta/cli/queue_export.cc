@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -31,37 +32,46 @@ void tell(const Output& output, const std::string& id, std::string_view outcome,
   output.error << "rockdove: " << id << ": " << why << '\n';
 }
 
+// Each once: by their destinations messages are listed by their rows, of which one may have many.
 Result<std::vector<std::string>> find_ids(QueueSource& source,
                                           const std::vector<std::string>& given,
                                           const FilterOptions& filter) {
   std::vector<std::string> ids;
+  std::unordered_set<std::string> seen;
+  const auto add = [&](std::string id) {
+    if (seen.insert(id).second) ids.push_back(std::move(id));
+  };
   if (!given.empty()) {
     for (const std::string& id : given) {
       const auto delivery = base::parse_delivery_id(id);
-      ids.push_back(delivery ? base::format_id(delivery->message) : id);
+      add(delivery ? base::format_id(delivery->message) : id);
     }
     return ids;
   }
-  const Result<void> listed = source.list(filter.parameters(), [&ids](std::string_view line) {
+  const Result<void> listed = source.list(filter.parameters(), [&add](std::string_view line) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.contains("queue_id")) ids.push_back(json.value("queue_id", ""));
+    if (json.is_object() && json.contains("queue_id")) add(json.value("queue_id", ""));
   });
   if (!listed) return listed.error();
   return ids;
 }
 
-// nullopt: the message has left the queue.
-Result<std::optional<std::string>> read_envelope(QueueSource& source, const std::string& id) {
-  std::string line;
-  const Result<void> read = source.envelope(id, [&line](std::string_view text) { line = text; });
-  if (read) return std::optional<std::string>(std::move(line));
-  bool is_there = false;
-  const Result<void> listed = source.show(id, [&is_there](std::string_view text) {
+bool has_left(QueueSource& source, const std::string& id) {
+  bool is_there = true;
+  const Result<void> shown = source.show(id, [&is_there](std::string_view text) {
     const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
     is_there = !json.is_object() || !json.contains("message") || !json["message"].is_null();
   });
-  if (listed && !is_there) return std::optional<std::string>();
-  return read.error();
+  return shown && !is_there;
+}
+
+Result<void> export_one(QueueSource& source, MailFolderWriter& files, const std::string& id) {
+  std::string envelope;
+  const Result<void> read =
+      source.envelope(id, [&envelope](std::string_view text) { envelope = text; });
+  if (!read) return read;
+  return files.put(envelope,
+                   [&source, &id](const OctetSink& sink) { return source.content({id}, sink); });
 }
 
 }  // namespace
@@ -82,18 +92,13 @@ Ended run_queue_export(QueueSource& source, const std::string& folder,
   std::uint64_t gone = 0;
   std::uint64_t failed = 0;
   for (const std::string& id : *found) {
-    const Result<std::optional<std::string>> envelope = read_envelope(source, id);
-    if (envelope && !envelope->has_value()) {
+    Result<void> put = export_one(source, files, id);
+    if (put && ++exported % kBetweenSyncs == 0) put = files.sync();
+    if (put) continue;
+    if (has_left(source, id)) {
       ++gone;
       continue;
     }
-    Result<void> put = envelope ? files.put(**envelope,
-                                            [&source, &id](const OctetSink& sink) {
-                                              return source.content({id}, sink);
-                                            })
-                                : Result<void>(envelope.error());
-    if (put && ++exported % kBetweenSyncs == 0) put = files.sync();
-    if (put) continue;
     ++failed;
     tell(output, id, "failed", put.error().text());
   }
@@ -112,7 +117,8 @@ Ended run_queue_export(QueueSource& source, const std::string& folder,
 namespace {
 
 Result<Restored> import_one(RestoreTarget& target, MailFolderReader& files,
-                            const MailFolderReader::Pair& pair, Contents contents) {
+                            const MailFolderReader::Pair& pair, Contents contents,
+                            queue::OfDeleted deleted) {
   if (!pair.has_envelope) return Error("its envelope " + pair.id + ".json is missing");
   if (!pair.has_content) return Error("its content " + pair.id + ".eml is missing");
   Result<admin::Envelope> envelope = files.read_envelope(pair.id);
@@ -120,52 +126,80 @@ Result<Restored> import_one(RestoreTarget& target, MailFolderReader& files,
   Result<std::unique_ptr<ContentSource>> content =
       contents == Contents::Edited ? files.open_edited(*envelope) : files.open_content(*envelope);
   if (!content) return content.error();
-  return target.restore(*envelope, **content);
+  return target.restore(*envelope, **content, deleted);
+}
+
+// What came of the messages of a folder.
+struct Tally {
+  std::uint64_t imported = 0;
+  std::uint64_t known = 0;
+  std::uint64_t deleted = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t others = 0;  // files of other names
+
+  void print(const Output& output) const {
+    if (output.show == Show::Json) {
+      output.out << Json{{"imported", imported},
+                         {"known", known},
+                         {"deleted", deleted},
+                         {"failed", failed},
+                         {"other_files", others}}
+                        .dump()
+                 << '\n';
+      return;
+    }
+    std::string text = fmt::format("{} messages imported", imported);
+    if (known > 0) text += fmt::format(", {} known to the queue already", known);
+    if (deleted > 0) text += fmt::format(", {} were deleted here", deleted);
+    if (failed > 0) text += fmt::format(", {} failed", failed);
+    if (others > 0) text += fmt::format(", {} other files left alone", others);
+    output.out << text << '\n';
+  }
+};
+
+void tell_new_id(const Output& output, const std::string& id, const std::string& new_id) {
+  if (output.show == Show::Json) {
+    output.out << Json{{"id", id}, {"outcome", "renamed"}, {"new_id", new_id}}.dump() << '\n';
+  } else {
+    output.out << id << " is " << new_id << " here, because its own id may be another message's\n";
+  }
 }
 
 }  // namespace
 
 Ended run_queue_import(RestoreTarget& target, const std::string& folder, Contents contents,
-                       const Output& output) {
+                       queue::OfDeleted deleted, const Output& output) {
   Result<std::unique_ptr<MailFolderReader>> reader = MailFolderReader::open(folder);
   if (!reader) return fail(output, reader.error());
   const Result<MailFolderReader::Names> names = (*reader)->names();
   if (!names) return fail(output, names.error().in(folder));
-  std::uint64_t imported = 0;
-  std::uint64_t known = 0;
-  std::uint64_t failed = 0;
+  Tally tally;
+  tally.others = names->others;
   for (const MailFolderReader::Pair& pair : names->pairs) {
-    const Result<Restored> restored = import_one(target, **reader, pair, contents);
+    const Result<Restored> restored = import_one(target, **reader, pair, contents, deleted);
     if (!restored) {
-      ++failed;
+      ++tally.failed;
       tell(output, pair.id, "failed", restored.error().text());
       continue;
     }
-    ++(restored->outcome == Restored::Outcome::Known ? known : imported);
-    if (restored->id == pair.id) continue;
-    if (output.show == Show::Json) {
-      output.out << Json{{"id", pair.id}, {"outcome", "renamed"}, {"new_id", restored->id}}.dump()
-                 << '\n';
-    } else {
-      output.out << pair.id << " is " << restored->id
-                 << " here, because another message has its id\n";
+    switch (restored->outcome) {
+      case Restored::Outcome::Taken:
+        ++tally.imported;
+        break;
+      case Restored::Outcome::Known:
+        ++tally.known;
+        break;
+      case Restored::Outcome::Deleted:
+        ++tally.deleted;
+        tell(output, pair.id, "deleted",
+             "it was deleted here: `rockdove queue undelete` brings it back for a day, --deleted "
+             "takes it in anew");
+        continue;
     }
+    if (restored->id != pair.id) tell_new_id(output, pair.id, restored->id);
   }
-  if (output.show == Show::Json) {
-    output.out << Json{{"imported", imported},
-                       {"known", known},
-                       {"failed", failed},
-                       {"other_files", names->others}}
-                      .dump()
-               << '\n';
-  } else {
-    std::string text = fmt::format("{} messages imported", imported);
-    if (known > 0) text += fmt::format(", {} known to the queue already", known);
-    if (failed > 0) text += fmt::format(", {} failed", failed);
-    if (names->others > 0) text += fmt::format(", {} other files left alone", names->others);
-    output.out << text << '\n';
-  }
-  return failed == 0 ? Ended::Done : Ended::Failed;
+  tally.print(output);
+  return tally.failed + tally.deleted == 0 ? Ended::Done : Ended::Failed;
 }
 
 }  // namespace rockdove::cli

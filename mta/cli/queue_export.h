@@ -21,7 +21,9 @@ namespace rockdove::cli {
 // How `queue import` judges the content.
 enum class Contents : std::uint8_t { AsExported, Edited };
 
+// Failed: not all of it is in the queue, or has been there.
 [[nodiscard]] Ended run_queue_import(RestoreTarget& target, const std::string& folder,
-                                     Contents contents, const Output& output);
+                                     Contents contents, queue::OfDeleted deleted,
+                                     const Output& output);
 
 }  // namespace rockdove::cli

@@ -1,18 +1,21 @@
 #include "mta/cli/queue_restore.h"
 
 #include <algorithm>
-#include <array>
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <thread>
 #include <utility>
 #include <variant>
 
 #include <nlohmann/json.hpp>
 
+#include "mta/admin/content_check.h"
 #include "mta/daemon/lock.h"
 #include "mta/daemon/privileges.h"
 #include "mta/http/target.h"
 #include "queue/ledger.h"
 #include "queue/reading.h"
-#include "queue/restore.h"
 
 namespace rockdove::cli {
 
@@ -25,13 +28,24 @@ namespace {
 // Of a request's 64 KiB.
 constexpr std::size_t kPieceOctets = 60 * 1024;
 constexpr base::Duration kTakenWithin = std::chrono::seconds(60);
+// An import that was cut off is in the way for 10 s, a queue that cannot keep up for about as long.
+constexpr std::chrono::milliseconds kBetweenTries{250};
+constexpr int kTriesMax = 120;
+constexpr unsigned kBusyStatus = 503;
+
+std::optional<Restored::Outcome> parse_outcome(std::string_view word) {
+  if (word == "taken") return Restored::Outcome::Taken;
+  if (word == "known") return Restored::Outcome::Known;
+  if (word == "deleted") return Restored::Outcome::Deleted;
+  return std::nullopt;
+}
 
 class DaemonTarget final : public RestoreTarget {
  public:
   explicit DaemonTarget(std::unique_ptr<ControlClient> client) : client_(std::move(client)) {}
 
-  [[nodiscard]] Result<Restored> restore(const admin::Envelope& envelope,
-                                         ContentSource& content) override {
+  [[nodiscard]] Result<Restored> restore(const admin::Envelope& envelope, ContentSource& content,
+                                         queue::OfDeleted deleted) override {
     std::string unsent = admin::format_envelope(envelope, admin::Layout::Line);
     const std::uint64_t envelope_octets = unsent.size();
     const std::uint64_t octets = envelope_octets + content.size();
@@ -44,17 +58,16 @@ class DaemonTarget final : public RestoreTarget {
       }
       const std::string piece = unsent.substr(0, kPieceOctets);
       unsent.erase(0, piece.size());
-      const http::Target target{"/v1/queue/import",
-                                {{"id", base::format_id(envelope.stored.message.id)},
-                                 {"envelope", std::to_string(envelope_octets)},
-                                 {"content", std::to_string(content.size())},
-                                 {"at", std::to_string(at)}}};
-      const Result<Json> answer = ask(http::format_target(target), piece);
+      http::Target target{"/v1/queue/import",
+                          {{"id", base::format_id(envelope.stored.message.id)},
+                           {"envelope", std::to_string(envelope_octets)},
+                           {"content", std::to_string(content.size())},
+                           {"at", std::to_string(at)}}};
+      if (deleted == queue::OfDeleted::Take) target.parameters.emplace_back("deleted", "take");
+      const Result<Json> answer = ask(http::format_target(target), piece, at == 0 ? kTriesMax : 1);
       if (!answer) return answer.error();
-      const std::string outcome = answer->value("outcome", "");
-      if (outcome == "known" || outcome == "taken") {
-        return Restored{outcome == "known" ? Restored::Outcome::Known : Restored::Outcome::Taken,
-                        answer->value("id", "")};
+      if (const auto outcome = parse_outcome(answer->value("outcome", ""))) {
+        return Restored{*outcome, answer->value("id", "")};
       }
       at += piece.size();
     }
@@ -62,15 +75,22 @@ class DaemonTarget final : public RestoreTarget {
   }
 
  private:
-  Result<Json> ask(const std::string& target, const std::string& piece) {
-    std::string text;
-    const Result<void> asked = client_->ask(
-        {"POST", target, {{"Content-Type", "application/octet-stream"}}, piece},
-        [&text](std::string_view line) { text = line; }, kTakenWithin);
-    if (!asked) return asked.error().in("rockdove");
-    Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object()) return Error("the daemon's answer makes no sense");
-    return json;
+  Result<Json> ask(const std::string& target, const std::string& piece, int tries_max) {
+    const http::Request request{
+        "POST", target, {{"Content-Type", "application/octet-stream"}}, piece};
+    for (int tries = 1;; ++tries) {
+      std::string text;
+      const Result<void> asked = client_->ask(
+          request, [&text](std::string_view line) { text = line; }, kTakenWithin);
+      if (!asked && client_->status() == kBusyStatus && tries < tries_max) {
+        std::this_thread::sleep_for(kBetweenTries);
+        continue;
+      }
+      if (!asked) return asked.error().in("rockdove");
+      Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+      if (!json.is_object()) return Error("the daemon's answer makes no sense");
+      return json;
+    }
   }
 
   std::unique_ptr<ControlClient> client_;
@@ -82,43 +102,50 @@ class RowsTarget final : public RestoreTarget {
 
   [[nodiscard]] Result<void> open() { return ledger_.open(); }
 
-  [[nodiscard]] Result<Restored> restore(const admin::Envelope& envelope,
-                                         ContentSource& content) override {
+  [[nodiscard]] Result<Restored> restore(const admin::Envelope& envelope, ContentSource& content,
+                                         queue::OfDeleted deleted) override {
     queue::StoredMessage stored = envelope.stored;
-    const std::array<base::MessageId, queue::kIdsToTry> ids = queue::ids_for(stored.message.id);
-    queue::Presence presence = queue::Presence::Other;
-    for (std::size_t i = 0; i < ids.size() && presence == queue::Presence::Other; ++i) {
+    queue::IdSearch search(stored.message, {}, deleted, base::read_clocks().wall);
+    while (const std::optional<base::MessageId> id = search.next()) {
       queue::Damaged damaged;
-      const Result<queue::MessageView> view = queue::view_message(rows_, ids[i], damaged);
+      const Result<queue::MessageView> view = queue::view_message(rows_, *id, damaged);
       if (!view) return view.error();
       if (!damaged.empty()) return damaged.front();
-      stored.message.id = ids[i];
-      presence = queue::presence_of(*view, stored);
+      search.found(queue::presence_of(*view, stored));
     }
-    if (presence == queue::Presence::Same) {
-      return Restored{Restored::Outcome::Known, base::format_id(stored.message.id)};
-    }
-    if (presence == queue::Presence::Other) {
-      return Error("its id, and all that could stand for it, belong to other messages");
+    stored.message.id = search.id();
+    const std::string id = base::format_id(stored.message.id);
+    switch (search.outcome()) {
+      case queue::IdSearch::Outcome::Known:
+        return Restored{Restored::Outcome::Known, id};
+      case queue::IdSearch::Outcome::Deleted:
+        return Restored{Restored::Outcome::Deleted, id};
+      case queue::IdSearch::Outcome::Taken:
+        return Error(std::string(queue::IdSearch::kTakenText));
+      case queue::IdSearch::Outcome::Free:
+        break;
     }
     if (Result<void> written = write(stored, content); !written) {
       static_cast<void>(ledger_.drop_chunks(stored.message.id));
       return written.error();
     }
-    return Restored{Restored::Outcome::Taken, base::format_id(stored.message.id)};
+    return Restored{Restored::Outcome::Taken, id};
   }
 
  private:
   [[nodiscard]] Result<void> write(queue::StoredMessage& stored, ContentSource& content) {
     queue::Message& message = stored.message;
+    admin::ContentCheck check;
     Result<std::string> header = read(content, stored.header_octets);
     if (!header) return header.error();
+    if (Result<void> checked = check.header(*header); !checked) return checked;
     message.header_block = *std::move(header);
     std::uint64_t left = message.body_octets;
     for (std::uint32_t chunk = 0; message.body_chunks > 1 && chunk < message.body_chunks; ++chunk) {
       Result<std::string> octets =
           read(content, std::min<std::uint64_t>(left, queue::kBodyChunkOctets));
       if (!octets) return octets.error();
+      check.body(*octets);
       left -= octets->size();
       Result<void> written = ledger_.write_chunk(
           message.id, chunk, std::make_shared<const std::string>(*std::move(octets)));
@@ -127,8 +154,11 @@ class RowsTarget final : public RestoreTarget {
     if (message.body_chunks <= 1) {
       Result<std::string> body = read(content, left);
       if (!body) return body.error();
+      check.body(*body);
       message.body = std::make_shared<const std::string>(*std::move(body));
     }
+    if (Result<void> checked = check.finish(); !checked) return checked;
+    message.eight_bit = message.eight_bit || check.is_eight_bit();
     const queue::Change change = queue::restored(stored);
     if (Result<void> checked = ledger_.check(change); !checked) return checked;
     const queue::Change* const changes[] = {&change};
@@ -163,9 +193,9 @@ class StoppedTarget final : public RestoreTarget {
     return {};
   }
 
-  [[nodiscard]] Result<Restored> restore(const admin::Envelope& envelope,
-                                         ContentSource& content) override {
-    return target_->restore(envelope, content);
+  [[nodiscard]] Result<Restored> restore(const admin::Envelope& envelope, ContentSource& content,
+                                         queue::OfDeleted deleted) override {
+    return target_->restore(envelope, content, deleted);
   }
 
  private:

@@ -11,13 +11,15 @@
 #include "mta/base/result.h"
 #include "mta/cli/mail_folder.h"
 #include "mta/cli/queue_source.h"
+#include "queue/restore.h"
 
 namespace rockdove::cli {
 
 struct Restored {
   enum class Outcome : std::uint8_t {
-    Taken,  // it is in the queue, durably
-    Known,  // the queue has it already, or has had it
+    Taken,    // it is in the queue, durably
+    Known,    // the queue has it already, or has had it
+    Deleted,  // not taken, because a person has deleted it there
   };
   Outcome outcome = Outcome::Taken;
   std::string id;  // in this queue; another one where another message had its own
@@ -29,7 +31,8 @@ class RestoreTarget {
 
   // All of the message, or nothing. Content of other lengths than the envelope's is an error.
   [[nodiscard]] virtual base::Result<Restored> restore(const admin::Envelope& envelope,
-                                                       ContentSource& content) = 0;
+                                                       ContentSource& content,
+                                                       queue::OfDeleted deleted) = 0;
 };
 
 // The daemon, if it answers; else the rows, which `open_rows` opens for writing.

@@ -23,6 +23,7 @@ struct RescueOptions {
   std::vector<std::string> ids;
   FilterOptions filter;
   bool edited = false;
+  bool deleted = false;
   bool json = false;
 
   [[nodiscard]] Output output() const {
@@ -50,7 +51,8 @@ int import_messages(const QueueEnvironment& environment, const RescueOptions& op
       open_restore_target(*paths, environment.open_rows_to_write);
   if (!target) return static_cast<int>(fail(output, target.error()));
   const Contents contents = options.edited ? Contents::Edited : Contents::AsExported;
-  return static_cast<int>(run_queue_import(**target, options.folder, contents, output));
+  const auto deleted = options.deleted ? queue::OfDeleted::Take : queue::OfDeleted::Leave;
+  return static_cast<int>(run_queue_import(**target, options.folder, contents, deleted, output));
 }
 
 }  // namespace
@@ -68,6 +70,7 @@ std::vector<RescueCommand> add_rescue_options(CLI::App& queue,
   importing->add_option("DIR", options->folder, "What export or salvage has written")->required();
   importing->add_flag("--edited", options->edited,
                       "Take contents that differ from what was exported; LF becomes CRLF");
+  importing->add_flag("--deleted", options->deleted, "Take also what has been deleted here");
   CLI::App* salvaging = queue.add_subcommand(
       "salvage", "Bring out what can be read of a queue that does not open; changes nothing there");
   salvaging->add_option("QUEUE", options->source, "A state directory, or its folder `queue`")

@@ -37,6 +37,7 @@
 #include "mta/inbound/accounts.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
+#include "queue/index.h"
 #include "queue/rocks_rows.h"
 #include "queue/threaded_store.h"
 
@@ -284,14 +285,19 @@ void Server::make_relay() {
   for (const auto& world : worlds_)
     parts.push_back({world->loop, world->network, *world->resolver, world->log});
   const std::uint64_t seed = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
+  const base::Now start = base::read_clocks();
+  // Nothing that is imported may have an id that a message has which is just being received.
+  const queue::OwnIds own_ids{
+      std::max(queue::first_id_at(start.wall), queue::MessageId{store_->highest_id().value + 1}),
+      static_cast<unsigned>(parts.size())};
   relay_ = std::make_unique<Relay>(relay_settings(), *store_, std::move(parts),
-                                   store_->highest_id(), seed, base::read_clocks());
+                                   store_->highest_id(), seed, start);
   LoopWorld& first = *worlds_.front();
   monitor_ = std::make_unique<Monitor>(*relay_, *store_, counters_);
   monitor_->set_limits(monitored_limits());
   control_ = std::make_unique<admin::ControlServer>(
       admin::ControlServer::Services{first.loop, *store_, *relay_, *relay_, *relay_, first.log,
-                                     monitor_.get(), relay_.get(), relay_.get()});
+                                     monitor_.get(), relay_.get(), relay_.get(), own_ids});
   admin_listeners_ = std::make_unique<LoopListeners>(
       first.network, 0,
       [this](std::size_t, const net::ConnectionInfo& info) { return control_->accept_http(info); });

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from relay import Relay, give_to_daemon, until  # noqa: E402
 from sinks import Sink  # noqa: E402
 
 LINE = b"0123456789" * 7 + b"\r\n"
+ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"  # of ids
 
 
 def message(number, lines):
@@ -59,7 +61,8 @@ class Rescue(unittest.TestCase):
             ident = self.relay.submit("a@one.example", recipients, message(number, 10_000 if number == 5 else 3 + 7 * number))
             self.relay.wait_for("deferred", id=ident + "-1")
             if number == 2:
-                self.relay.command("queue", "hold", ident, "--because", "look at it")
+                until(lambda: self.relay.command("queue", "hold", ident, "--because", "look at it", expect=None).returncode == 0,
+                      "the attempt to be settled")
         self.ids = {entry["queue_id"]: entry for entry in self.relay.queue("list")}
         self.assertEqual(len(self.ids), messages)
 
@@ -162,6 +165,94 @@ class Rescue(unittest.TestCase):
         self.relay.command("queue", "export", self.out("none"), "--sender", "nobody@else.example")
         self.assertEqual(os.listdir(self.out("none")), [])
         self.relay.command("queue", "export", self.out("none/x/y"), expect=1)
+
+    def test_what_is_named_twice_is_exported_once(self):
+        self.fill(2)
+        first = sorted(self.ids)[0]
+        done = self.relay.command("queue", "export", self.out("a"), first, first + "-1")
+        self.assertEqual(done.stdout, "1 messages exported to %s\n" % self.out("a"))
+
+    def test_what_was_moved_away_and_deleted_is_not_taken_for_known_when_it_comes_back(self):
+        self.fill(3)
+        self.relay.command("queue", "export", self.out("a"))
+        first = sorted(self.ids)[0]
+        self.relay.command("queue", "delete", first)
+        done = self.relay.command("queue", "import", self.out("a"), expect=1)
+        self.assertEqual(done.stdout, "0 messages imported, 2 known to the queue already, 1 were deleted here\n")
+        self.assertIn("%s: it was deleted here" % first, done.stderr)
+        done = self.relay.command("queue", "import", self.out("a"), "--deleted")
+        self.assertRegex(done.stdout, "^%s is (\\S+) here, .*\n1 messages imported, 2 known to the queue already\n$" % first)
+        self.assertEqual(len(self.relay.queue("list")), 3)
+        done = self.relay.command("queue", "import", self.out("a"))
+        self.assertTrue(done.stdout.endswith("0 messages imported, 3 known to the queue already\n"))
+        self.assertEqual(len(self.deliver_all()), 3)
+
+    def test_a_message_with_an_id_that_the_relay_may_give_gets_another_one(self):
+        """It may be the id of one that is just being received."""
+        self.fill(2)
+        self.relay.command("queue", "export", self.out("a"))
+        for path in glob.glob(self.out("a/*.json")):
+            with open(path) as file:
+                envelope = json.load(file)
+            number = 0
+            for character in envelope["id"]:
+                number = number * 52 + ALPHABET.index(character)
+            number += 5 << 20  # milliseconds
+            envelope["id"] = "".join(ALPHABET[number // 52**place % 52] for place in reversed(range(12)))
+            os.rename(path[:-5] + ".eml", self.out("a/%s.eml" % envelope["id"]))
+            os.remove(path)
+            with open(self.out("a/%s.json" % envelope["id"]), "w") as file:
+                json.dump(envelope, file)
+        done = self.relay.command("queue", "import", self.out("a"))
+        self.assertEqual(done.stdout.count(" here, because its own id may be another message's\n"), 2)
+        self.assertEqual(len(self.relay.queue("list")), 4)
+        for again in range(2):
+            done = self.relay.command("queue", "import", self.out("a"))
+            self.assertTrue(done.stdout.endswith("0 messages imported, 2 known to the queue already\n"), done.stdout)
+            if again == 0:  # from now on the ids are older than the relay, and free
+                self.relay.stop()
+                self.relay.start()
+
+    def test_an_import_waits_for_one_that_was_cut_off(self):
+        self.fill(8)
+        self.relay.command("queue", "export", self.out("a"))
+        large = max(glob.glob(self.out("a/*.eml")), key=os.path.getsize)[:-4]
+        self.wipe()
+        self.relay.start()
+        with open(large + ".json", "rb") as file:
+            envelope = file.read()
+        octets = os.path.getsize(large + ".eml")
+        with socket.socket(socket.AF_UNIX) as client, open(large + ".eml", "rb") as content:
+            client.connect(os.path.join(self.relay.runtime_dir, "control.sock"))
+            piece = envelope + content.read(60_000 - len(envelope))
+            client.sendall(b"POST /v1/queue/import?id=%s&envelope=%d&content=%d&at=0 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" %
+                           (os.path.basename(large).encode(), len(envelope), octets, len(piece)) + piece)
+            answer = client.recv(65536)
+            self.assertIn(b'{"outcome":"more"}', answer)
+        done = self.relay.command("queue", "import", self.out("a"))
+        self.assertEqual(done.stdout, "8 messages imported\n")
+        self.assertEqual(len(self.deliver_all()), 8)
+
+    def test_what_a_killed_relay_had_taken_of_an_import_is_known_to_the_next_one(self):
+        self.fill(40)
+        self.relay.command("queue", "export", self.out("a"))
+        self.wipe()
+        self.relay.start()
+        before = len(self.relay.log("imported"))
+        importing = subprocess.Popen([relay_module.ROCKDOVE, "queue", "import", self.out("a"), "--config", self.relay.configuration],
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until(lambda: len(self.relay.log("imported")) >= before + 5, "some of them")
+        self.relay.kill(signal.SIGKILL)
+        importing.communicate(timeout=60)
+        self.relay.start()
+        some = len(self.relay.queue("list", "--limit", "1000"))
+        self.assertGreaterEqual(some, 5)
+        done = self.relay.command("queue", "import", self.out("a"))
+        known = "" if some == 0 else ", %d known to the queue already" % some
+        self.assertEqual(done.stdout, "%d messages imported%s\n" % (40 - some, known))
+        delivered = self.deliver_all()
+        subjects = [octets.split(b"Subject: number ")[1].split(b"\r\n")[0] for _, octets in delivered]
+        self.assertEqual(sorted(subjects, key=int), [b"%d" % number for number in range(40)])
 
     # Salvage.
 

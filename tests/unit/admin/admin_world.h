@@ -392,7 +392,11 @@ class Client : public net::Wire {
 
 class World {
  public:
-  World() : acts(loop), pauses(loop), routes(loop) {}
+  explicit World(const queue::OwnIds& own_ids = {})
+      : acts(loop),
+        pauses(loop),
+        routes(loop),
+        server({loop, store, acts, pauses, routes, log, nullptr, nullptr, nullptr, own_ids}) {}
 
   // Each line that was logged, without its time.
   [[nodiscard]] std::string logged() {
@@ -421,7 +425,7 @@ class World {
   ToldActs acts;
   ToldPauses pauses;
   ToldRoutes routes;
-  admin::ControlServer server{{loop, store, acts, pauses, routes, log}};
+  admin::ControlServer server;
 };
 
 inline Client::Client(World& the_world) : world(the_world) {

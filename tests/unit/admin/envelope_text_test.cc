@@ -31,6 +31,7 @@ Envelope full_envelope() {
   message.envelope_id = "QQ314159";
   message.returned = mail::ReturnContent::Headers;
   message.recipients = 4;
+  message.about = {(base::to_unix_milliseconds(kTime) << 20) | 4};
   envelope.stored.header_octets = 500;
   envelope.stored.reports = {2, kTime + 1h};
   queue::Delivery delivery;
@@ -47,7 +48,8 @@ Envelope full_envelope() {
   delivery.uncertain = 1;
   delivery.crashes = 2;
   delivery.hold_reason = "paused: user scanner";
-  delivery.last = {kTime + 1min, "mx.example.net[192.0.2.1]:25", "451 4.3.0 \xE9", "TLSv1.2"};
+  delivery.last = {kTime + 1min, "mx.example.net[192.0.2.1]:25", "451 4.3.0 \xE9", "TLSv1.2",
+                   1234ms};
   delivery.notify.success = true;
   delivery.notify.delay = true;
   delivery.original_recipient = "rfc822;bob@example.net";
@@ -91,6 +93,7 @@ TEST_CASE("an envelope comes back as it was, in both layouts") {
     CHECK(message.client.helo == "client \xFF\x01");
     CHECK(message.body_octets == 700'000);
     CHECK(message.body_chunks == 3);
+    CHECK(message.about == envelope.stored.message.about);
     CHECK(message.returned == mail::ReturnContent::Headers);
     REQUIRE(parsed->stored.deliveries.size() == 2);
     const queue::Delivery& delivery = parsed->stored.deliveries.front();
@@ -98,6 +101,7 @@ TEST_CASE("an envelope comes back as it was, in both layouts") {
     CHECK(delivery.state_before == queue::DeliveryState::Held);
     CHECK(delivery.due_before == kTime + 5min);
     CHECK(delivery.last.reply == "451 4.3.0 \xE9");
+    CHECK(delivery.last.took == 1234ms);
     CHECK(delivery.notify == envelope.stored.deliveries.front().notify);
     CHECK(delivery.ending == queue::Ending::Relayed);
     CHECK(delivery.is_expired);
@@ -152,7 +156,8 @@ TEST_CASE("an envelope that makes no sense is refused by the key that is wrong")
   CHECK(with("content", {{"octets", 10}, {"header_octets", 11}}) ==
         "content.header_octets is more than octets");
   CHECK(with("content", {{"octets", 1ULL << 60}, {"header_octets", 11}}) ==
-        "content.octets is no number up to 1073741824");
+        "content.octets is no number up to 2001000000");
+  CHECK(with("about", "nonsense") == "about is no id of a message");
   CHECK(with("client", "me") == "client. is no object");
 }
 

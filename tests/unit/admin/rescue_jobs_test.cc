@@ -2,7 +2,7 @@
 #include "mta/admin/rescue_jobs.h"
 
 #include "mta/admin/envelope_text.h"
-#include "queue/keys.h"
+#include "queue/codec.h"
 #include "tests/unit/admin/admin_world.h"
 
 namespace {
@@ -46,7 +46,7 @@ struct Upload {
     const std::string target =
         "/v1/queue/import?id=" + base::format_id(envelope.stored.message.id) +
         "&envelope=" + std::to_string(all.size() - content.size()) +
-        "&content=" + std::to_string(content.size()) + "&at=" + std::to_string(at);
+        "&content=" + std::to_string(content.size()) + "&at=" + std::to_string(at) + more;
     return {"POST", target, {}, all.substr(at, size)};
   }
 
@@ -65,7 +65,10 @@ struct Upload {
 
   admin::Envelope envelope;
   std::string content;
+  std::string more;  // of the request
 };
+
+const base::MessageId kOwnFrom{(base::to_unix_milliseconds(kStart) - 60'000) << 20};
 
 TEST_CASE("the envelope of a message in the queue is told whole") {
   World world;
@@ -142,7 +145,73 @@ TEST_CASE("a message that the queue has is known, and one of another machine get
   upload.envelope.stored.message.sender = "z@else.example";
   const Json renamed = upload.send(world);
   CHECK(renamed["outcome"] == "taken");
-  CHECK(renamed["id"] == base::format_id(queue::ids_for(id)[1]));
+  CHECK(renamed["id"] ==
+        base::format_id(queue::ids_for(upload.envelope.stored.message, kStart)[1]));
+}
+
+TEST_CASE(
+    "a message may not have an id that the relay gives, and an id that is only known is no loss") {
+  World world({kOwnFrom, 4});
+  Upload upload(600'000);
+  upload.envelope.stored.message.id = {kOwnFrom.value + (2U << 14)};
+  const Json answer = upload.send(world);
+  CHECK(answer["outcome"] == "taken");
+  CHECK(answer["id"] == base::format_id(queue::ids_for(upload.envelope.stored.message, kStart)[1]));
+  CHECK(world.store.written.begin()->first ==
+        queue::ids_for(upload.envelope.stored.message, kStart)[1]);
+}
+
+TEST_CASE("what a person has deleted here is left, or taken by another id") {
+  World world;
+  const base::MessageId id = world.store.add("a@one.example", {"r1@x.example", "r2@x.example"});
+  Upload upload(1234, 0);
+  auto& there = world.store.messages[id];
+  auto message = std::make_shared<queue::Message>(*there.message);
+  message->header_block = kHeader;
+  message->accepted = kStart - 1h;
+  there.message = message;
+  for (queue::Delivery& delivery : there.deliveries) {
+    delivery.state = queue::DeliveryState::Deleted;
+  }
+  CHECK(upload.send(world)["outcome"] == "deleted");
+  CHECK(world.store.committed.empty());
+  upload.more = "&deleted=take";
+  CHECK(upload.send(world)["outcome"] == "taken");
+  CHECK(world.store.committed.size() == 1);
+}
+
+TEST_CASE("content that is no mail is refused, whatever its envelope says, and leaves nothing") {
+  World world;
+  const auto refusal = [&world](std::size_t body_octets, std::size_t at, std::string_view octets) {
+    Upload upload(body_octets);
+    upload.content.replace(at, octets.size(), octets);
+    return upload.send(world).value("error", "");
+  };
+  const std::size_t body_at = kHeader.size();
+  CHECK(refusal(100, body_at + 50, "\n.\r\n").find("line feed alone") != std::string::npos);
+  CHECK(refusal(100, body_at + 50, "\rX").find("carriage return alone") != std::string::npos);
+  CHECK(refusal(100, body_at + 99, "\r").find("carriage return alone") != std::string::npos);
+  CHECK(refusal(100, body_at, std::string_view("\0", 1)).find("zero octet") != std::string::npos);
+  CHECK(refusal(100, 3, "\n").find("line feed alone") != std::string::npos);
+  CHECK(refusal(100, body_at - 1, "x").find("no header") != std::string::npos);
+  CHECK(refusal(100, 0, "\r\n").find("no header") != std::string::npos);
+  CHECK(refusal(100, 5, "\r\n\r\n").find("no header") != std::string::npos);
+  CHECK(refusal(600'000, body_at + 599'000, "\n").find("line feed alone") != std::string::npos);
+  CHECK(world.store.committed.empty());
+  CHECK(world.store.written.empty());
+}
+
+TEST_CASE("content with 8-bit text is known to have it, whatever its envelope says") {
+  World world;
+  Upload upload(100);
+  upload.content[kHeader.size() + 7] = '\xE9';
+  CHECK(upload.send(world)["outcome"] == "taken");
+  bool is_eight_bit = false;
+  world.store.committed.front().rows().for_each([&](const queue::RowOperations::Row& row) {
+    if (row.family != queue::Family::Messages) return;
+    is_eight_bit = queue::decode_message({1}, row.value)->eight_bit;
+  });
+  CHECK(is_eight_bit);
 }
 
 TEST_CASE("a piece that is out of its place ends the import and leaves nothing") {

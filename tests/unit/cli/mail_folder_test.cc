@@ -12,6 +12,7 @@
 
 #include "mta/cli/queue_export.h"
 #include "mta/cli/queue_restore.h"
+#include "queue/ledger.h"
 #include "queue/reading.h"
 #include "tests/support/memory_rows.h"
 #include "tests/support/temporary_directory.h"
@@ -51,14 +52,14 @@ class Folder {
   Folder() : path(directory_.path() + "/out") {}
 
   // A message as export writes it; its id.
-  std::string put(std::uint64_t counter, std::size_t body_octets = 5) {
+  std::string put(std::uint64_t counter, std::size_t body_octets = 5, char octet = 'x') {
     Result<std::unique_ptr<MailFolderWriter>> writer = MailFolderWriter::open(path);
     REQUIRE(writer);
     const admin::Envelope envelope = sample_envelope(counter, body_octets);
     const Result<void> put = (*writer)->put(admin::format_envelope(envelope, admin::Layout::Line),
-                                            [body_octets](const OctetSink& sink) -> Result<void> {
+                                            [=](const OctetSink& sink) -> Result<void> {
                                               sink(kHeader);
-                                              sink(std::string(body_octets, 'x'));
+                                              sink(std::string(body_octets, octet));
                                               return {};
                                             });
     if (!put) FAIL(put.error().text());
@@ -97,14 +98,15 @@ struct Imported {
 };
 
 Imported import_into(tests::MemoryDisk& disk, const Folder& folder,
-                     Contents contents = Contents::AsExported) {
+                     Contents contents = Contents::AsExported,
+                     queue::OfDeleted deleted = queue::OfDeleted::Leave) {
   tests::MemoryRows rows(disk);
   Result<std::unique_ptr<RestoreTarget>> target = make_rows_target(rows);
   REQUIRE(target);
   std::ostringstream out;
   std::ostringstream error;
   Imported imported;
-  imported.ended = run_queue_import(**target, folder.path, contents,
+  imported.ended = run_queue_import(**target, folder.path, contents, deleted,
                                     {out, error, base::from_unix_milliseconds(1), Show::Table});
   imported.out = out.str();
   imported.error = error.str();
@@ -221,6 +223,60 @@ TEST_CASE("pairs that are not whole are named and skipped, and the others come")
   CHECK(says(piped, "is no regular file"));
   CHECK(disk.rows(queue::Family::Messages).size() == 1);
   CHECK(disk.rows(queue::Family::Bodies).size() == 1);
+}
+
+TEST_CASE("what was deleted here comes in again only when it is asked for, and only once") {
+  Folder folder;
+  const std::string id = folder.put(1);
+  tests::MemoryDisk disk;
+  CHECK(import_into(disk, folder).out == "1 messages imported\n");
+  {
+    tests::MemoryRows rows(disk);
+    queue::Ledger ledger(rows);
+    REQUIRE(ledger.open());
+    const admin::Envelope envelope = sample_envelope(1, 5);
+    const queue::Delivery& before = envelope.stored.deliveries.front();
+    queue::Delivery after = before;
+    after.state = queue::DeliveryState::Deleted;
+    const queue::Change change = queue::moved(envelope.stored.message, before, after, std::nullopt);
+    const queue::Change* const changes[] = {&change};
+    REQUIRE(ledger.apply(changes));
+  }
+  const Imported left = import_into(disk, folder);
+  CHECK(left.ended == Ended::Failed);
+  CHECK(left.out == "0 messages imported, 1 were deleted here\n");
+  CHECK(left.error.find(id + ": it was deleted here") != std::string::npos);
+  const auto take = [&] {
+    return import_into(disk, folder, Contents::AsExported, queue::OfDeleted::Take);
+  };
+  const Imported taken = take();
+  CHECK(taken.ended == Ended::Done);
+  CHECK(taken.out.find(id + " is ") == 0);
+  CHECK(taken.out.find("1 messages imported\n") != std::string::npos);
+  CHECK(take().out.find("0 messages imported, 1 known") != std::string::npos);
+  CHECK(import_into(disk, folder).ended == Ended::Done);
+}
+
+TEST_CASE("two commands do not write into a folder at once") {
+  Folder folder;
+  const auto first = MailFolderWriter::open(folder.path);
+  REQUIRE(first);
+  const auto second = MailFolderWriter::open(folder.path);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().text().find("another command is writing") != std::string::npos);
+}
+
+TEST_CASE("content that is no mail does not come in, though its sum is right") {
+  tests::MemoryDisk disk;
+  for (const std::size_t octets : {std::size_t{5}, std::size_t{600'000}}) {
+    Folder folder;
+    folder.put(1, octets, '\n');
+    const Imported imported = import_into(disk, folder);
+    CHECK(imported.ended == Ended::Failed);
+    CHECK(imported.error.find("line feed alone") != std::string::npos);
+  }
+  CHECK(disk.rows(queue::Family::Messages).empty());
+  CHECK(disk.rows(queue::Family::Bodies).empty());
 }
 
 TEST_CASE("a body that turns out wrong at its end leaves no chunks behind") {

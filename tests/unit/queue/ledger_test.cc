@@ -194,6 +194,34 @@ TEST_CASE("ledger: a body whose first chunks were lost with an earlier instance 
   CHECK(disk.is_empty_but_meta());
 }
 
+TEST_CASE(
+    "ledger: chunks that two write for the same id are nobody's, and go with the next start") {
+  MemoryDisk disk;
+  Message message = sample_message(1);
+  message.body.reset();
+  message.body_chunks = 2;
+  const auto chunk = std::make_shared<const std::string>("chunk\n");
+  const auto others = std::make_shared<const std::string>("other\n");
+  const Change change = accepted(message, sample_deliveries(message));
+  {
+    Run run(disk);
+    REQUIRE(run.ledger.write_chunk(message.id, 0, chunk));
+    REQUIRE(run.ledger.write_chunk(message.id, 0, others));
+    REQUIRE(run.ledger.write_chunk(message.id, 1, chunk));
+    REQUIRE(run.ledger.write_chunk(message.id, 1, others));
+    CHECK_FALSE(run.ledger.check(change));
+    REQUIRE(run.ledger.drop_chunks(message.id));
+    REQUIRE(run.ledger.write_chunk(message.id, 0, chunk));
+    REQUIRE(run.ledger.write_chunk(message.id, 1, chunk));
+    CHECK_FALSE(run.ledger.check(change));
+  }
+  Run run(disk);
+  CHECK(disk.is_empty_but_meta());
+  REQUIRE(run.ledger.write_chunk(message.id, 0, chunk));
+  REQUIRE(run.ledger.write_chunk(message.id, 1, chunk));
+  CHECK(run.ledger.check(change));
+}
+
 TEST_CASE("ledger: a group that failed is known to be there or not") {
   MemoryDisk disk;
   const Message message = sample_message(1);
