@@ -473,7 +473,8 @@ std::string format_view(const queue::MessageView& view, WallTime now) {
 }
 
 std::string format_act(base::DeliveryId id, const Result<ActOutcome>& outcome) {
-  Json json{{"id", base::format_id(id)}};
+  // Without a number where a message was named that has no deliveries here.
+  Json json{{"id", id.number == 0 ? base::format_id(id.message) : base::format_id(id)}};
   if (outcome) {
     json["outcome"] = queue::outcome_name(*outcome);
   } else {

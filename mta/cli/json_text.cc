@@ -53,6 +53,11 @@ std::string local_time(std::uint64_t unix_seconds) {
   return {text.data(), octets};
 }
 
+std::string local_time_of(const Json& json, const char* name) {
+  const std::uint64_t seconds = unix_seconds_of(text_of(json, name));
+  return seconds == 0 ? text_of(json, name) : local_time(seconds);
+}
+
 std::string cut(std::string text, std::size_t columns) {
   constexpr std::string_view kMore = "...";
   if (text.size() <= columns) return text;

@@ -24,6 +24,8 @@ namespace rockdove::cli {
 [[nodiscard]] std::string age(std::uint64_t unix_seconds, base::WallTime now);
 // "2026-11-22 21:15:04", where this machine is.
 [[nodiscard]] std::string local_time(std::uint64_t unix_seconds);
+// The same of a timestamp that stands under this name; what is none, as it is.
+[[nodiscard]] std::string local_time_of(const nlohmann::ordered_json& json, const char* name);
 // At most so many octets, the last three of what is longer "...".
 [[nodiscard]] std::string cut(std::string text, std::size_t columns);
 

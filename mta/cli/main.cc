@@ -41,7 +41,9 @@ std::string explain_mistake(const CLI::App* app, const CLI::Error& error) {
     deepest = deepest->get_subcommands().front();
     name += " " + deepest->get_name();
   }
-  const std::vector<const CLI::App*> choices = deepest->get_subcommands({});
+  // Groups of options are subcommands without a name.
+  const std::vector<const CLI::App*> choices =
+      deepest->get_subcommands([](const CLI::App* choice) { return !choice->get_name().empty(); });
   std::string text = error.what();
   if (!choices.empty()) {
     const std::vector<std::string> rest = app->remaining(/*recurse=*/true);

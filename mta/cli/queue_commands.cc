@@ -62,8 +62,12 @@ void take_act_line(std::string_view line, Totals& totals, const Output& output) 
   if (outcome == "failed") output.out << id << " failed: " << json.value("error", "") << '\n';
 }
 
+std::string deliveries_text(std::uint64_t count) {
+  return fmt::format("{} {}", count, count == 1 ? "delivery" : "deliveries");
+}
+
 // What was done, in words that follow a number of deliveries.
-std::string_view done_words(admin::Act act) {
+std::string_view done_words(admin::Act act, std::uint64_t count) {
   switch (act) {
     case admin::Act::Hold:
       return "put on hold";
@@ -72,11 +76,11 @@ std::string_view done_words(admin::Act act) {
     case admin::Act::Retry:
       return "to be tried again";
     case admin::Act::Delete:
-      return "deleted; `rockdove queue undelete` brings them back for a while";
+      return "deleted; `rockdove queue undelete` undoes that for a while";
     case admin::Act::Undelete:
       return "brought back";
     case admin::Act::Bounce:
-      return "returned to their senders";
+      return count == 1 ? "returned to its sender" : "returned to their senders";
     case admin::Act::Expire:
       return "to be tried once more and then returned";
     case admin::Act::Reroute:
@@ -95,7 +99,8 @@ Ended print_totals(const ActCall& call, const Totals& totals, const Output& outp
                       .dump()
                << '\n';
   } else {
-    std::string text = fmt::format("{} deliveries {}", totals.done, done_words(call.act));
+    std::string text =
+        fmt::format("{} {}", deliveries_text(totals.done), done_words(call.act, totals.done));
     if (totals.unchanged > 0) text += fmt::format(", {} left as they are", totals.unchanged);
     if (totals.being_sent > 0) text += fmt::format(", {} being sent", totals.being_sent);
     if (totals.not_found > 0) text += fmt::format(", {} not in the queue", totals.not_found);
@@ -129,7 +134,7 @@ Ended act_on_filter(QueueSource& source, const ActCall& call, const admin::Param
     if (output.show == Show::Json) {
       output.out << line << '\n';
     } else {
-      output.out << fmt::format("{} deliveries match\n", deliveries);
+      output.out << deliveries_text(deliveries) << (deliveries == 1 ? " matches\n" : " match\n");
     }
   });
   if (!counted) return fail(output, counted.error());
@@ -231,7 +236,7 @@ Ended count_only(QueueSource& source, const admin::Parameters& filter, const Out
       return;
     }
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    output.out << number_in(json, "deliveries") << " deliveries\n";
+    output.out << deliveries_text(number_in(json, "deliveries")) << '\n';
   });
   return counted ? Ended::Done : fail(output, counted.error());
 }
@@ -313,7 +318,7 @@ Ended run_queue_summary(QueueSource& source, const SummaryOptions& options, cons
   if (!summarised) return fail(output, summarised.error());
   if (output.show == Show::Json) return Ended::Done;
   if (any) {
-    output.out << deliveries << " deliveries\n";
+    output.out << deliveries_text(deliveries) << '\n';
   } else {
     output.out << "The queue is empty\n";
   }
@@ -354,7 +359,7 @@ Ended run_pause(QueueSource& source, const PauseCall& call, const Output& output
 Ended run_resume(QueueSource& source, const PauseCall& call, const Output& output) {
   const Result<void> resumed = source.resume(call, [&](std::string_view line) {
     output.out << (output.show == Show::Json ? std::string(line) + '\n'
-                                             : "goes on: " + pause_entry(line));
+                                             : "goes on, it was paused: " + pause_ended(line));
   });
   if (!resumed) return fail(output, resumed.error());
   return Ended::Done;

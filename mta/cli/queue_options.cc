@@ -249,7 +249,8 @@ std::function<int()> add_pause_options(CLI::App& app, QueueEnvironment environme
   const auto options = std::make_shared<QueueOptions>();
   add_pause_names(app, options->pause);
   app.add_option("--for", options->pause.time, "How long, as 2h; without it until `resume`");
-  app.add_option("--reason", options->pause.reason, "Why, for those who look at it later");
+  app.add_option("--reason,--because", options->pause.reason,
+                 "Why, for those who look at it later");
   app.add_flag("--json", options->json, "One JSON object a line");
   return [environment = std::move(environment), options] {
     const std::optional<PauseCall> call = options->pause.call();

@@ -55,7 +55,7 @@ std::string history_lines(const Json& json) {
   const Json history = list_of(json, "history");
   std::string out = history.empty() ? "" : "History\n";
   for (const Json& step : history) {
-    out += fmt::format("  {}  {}  {}\n", text_of(step, "at"), text_of(step, "id"),
+    out += fmt::format("  {}  {}  {}\n", local_time_of(step, "at"), text_of(step, "id"),
                        text_of(step, "what"));
     const std::string told =
         text_of(step, "host") + (step.contains("host") ? " said: " : "") + text_of(step, "reply");

@@ -162,12 +162,26 @@ std::string route_page(std::string_view line) {
   return out + wrapped(text_of(json, "conclusion"), 0);
 }
 
+namespace {
+
+// "destination example.com, since 2026-11-22 06:50:01 by uid 0 (root)".
+std::string pause_begun(const Json& json) {
+  std::string text = text_of(json, "kind");
+  if (json.contains("name")) text += " " + text_of(json, "name");
+  return text + ", since " + local_time_of(json, "since") + " by " + text_of(json, "by");
+}
+
+}  // namespace
+
+std::string pause_ended(std::string_view line) {
+  const Json json = parsed_line(line);
+  return json.empty() ? "" : cut(pause_begun(json), kPauseOctetsShown) + "\n";
+}
+
 std::string pause_entry(std::string_view line) {
   const Json json = parsed_line(line);
   if (json.empty()) return {};
-  std::string text = text_of(json, "kind");
-  if (json.contains("name")) text += " " + text_of(json, "name");
-  text += ", since " + text_of(json, "since") + " by " + text_of(json, "by");
+  std::string text = pause_begun(json);
   if (json.contains("until")) text += ", for another " + text_of(json, "left");
   if (json.contains("reason")) text += ": " + text_of(json, "reason");
   if (text_of(json, "is_ending") == "true") text += " (over; its mail is being released)";

@@ -36,5 +36,7 @@ enum class Ages : std::uint8_t { Hidden, Shown };
 
 // A pause on a line, from its JSON.
 [[nodiscard]] std::string pause_entry(std::string_view line);
+// The same of one that has just ended: what it was, since when and by whom.
+[[nodiscard]] std::string pause_ended(std::string_view line);
 
 }  // namespace rockdove::cli

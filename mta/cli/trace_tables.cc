@@ -20,15 +20,6 @@ namespace {
 constexpr std::size_t kIndent = 2;
 constexpr std::size_t kReportIndent = 4;
 
-// "2026-11-22 06:50:01" of the day and time in "2026-11-22T06:50:01.123Z", both in UTC.
-std::string clock_text(const Json& json, const char* name) {
-  std::string text = text_of(json, name);
-  if (text.size() < 19) return text;
-  text.resize(19);
-  text[10] = ' ';
-  return text;
-}
-
 double real_of(const Json& json, const char* name) {
   const auto found = json.find(name);
   return found != json.end() && found->is_number() ? found->get<double>() : 0;
@@ -40,7 +31,7 @@ std::string sender_of(const Json& json) {
 }
 
 std::string accepted_text(const Json& json) {
-  std::string text = clock_text(json, "accepted") + " accepted";
+  std::string text = local_time_of(json, "accepted") + " accepted";
   const std::string client = text_of(json, "client");
   if (client.empty()) {
     text += " from rockdove itself";
@@ -55,7 +46,7 @@ std::string accepted_text(const Json& json) {
 }
 
 std::string step_text(const Json& step) {
-  std::string text = clock_text(step, "at") + " " + text_of(step, "what");
+  std::string text = local_time_of(step, "at") + " " + text_of(step, "what");
   if (const std::string host = text_of(step, "host"); !host.empty()) text += " by " + host;
   if (const std::string tls = text_of(step, "tls"); !tls.empty()) text += ", " + tls;
   if (const double seconds = real_of(step, "seconds"); seconds > 0) {
@@ -90,9 +81,9 @@ std::string page(const Json& json, std::size_t indent) {
     const std::size_t hyphen = id.find('-');
     std::string head = (hyphen == std::string::npos ? "" : id.substr(hyphen)) + " <" +
                        text_of(recipient, "address") + "> " + text_of(recipient, "state");
-    if (const std::string due = clock_text(recipient, "due");
+    if (const std::string due = local_time_of(recipient, "due");
         !due.empty() && text_of(recipient, "state") == "waiting") {
-      head += " until " + due;
+      head += ", due " + due;
     }
     if (const std::string why = text_of(recipient, "hold_reason"); !why.empty()) {
       head += ": " + why;

@@ -74,6 +74,11 @@ void add_standing(RouteExplanation& explanation,
   explanation.limits.emplace_back("waiting in memory", std::to_string(standing->jobs));
   if (standing->paused_until <= now.instant) {
     explanation.conclusion = "mail to it would be sent now";
+    if (standing->jobs > 0 && standing->sessions >= standing->window) {
+      explanation.conclusion =
+          "mail to it waits for its turn: all connections that it gets at the "
+          "moment are at work, and others wait for them";
+    }
     return;
   }
   const auto wait =

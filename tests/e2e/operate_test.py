@@ -136,6 +136,7 @@ class Steering(Base):
         self.assertEqual(ids(self.relay), [held])
         self.assertEqual(ids(self.relay, "--state", "deleted"), [gone])
         self.assertIn("0 deliveries", self.relay.command("queue", "delete", gone).stdout)
+        self.assertIn("0F19ZD8LGWh0 is not in the queue", self.relay.command("queue", "delete", "0F19ZD8LGWh0", expect=1).stdout)
         self.relay.command("queue", "undelete", "--sender", "a@one.example", "--yes")
         after = self.recipient(gone, "waiting")
         self.assertEqual((after["due"], after["attempts"]), (before["due"], before["attempts"]))
@@ -321,7 +322,8 @@ class Starting(Base):
     def test_a_command_that_does_not_exist_is_named_with_those_that_do(self):
         for arguments, words in (([], "rockdove: say what to do: one of serve, "), (["queu"], "no command `queu` here: one of serve, "),
                                  (["queue", "lst"], "rockdove queue: there is no command `lst` here: one of list, "),
-                                 (["queue", "list", "--jsno"], "rockdove queue list: ")):
+                                 (["queue", "list", "--jsno"], "rockdove queue list: "),
+                                 (["pause", "--al"], "rockdove pause: The following argument was not expected: --al")):
             done = run(*arguments, expect=2)
             self.assertIn(words, done.stderr)
             self.assertIn("--help` says more", done.stderr)

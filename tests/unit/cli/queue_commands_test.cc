@@ -170,8 +170,8 @@ TEST_CASE("queue delete: a filter prints its counts first and needs a yes") {
         Ended::Done);
   CHECK(source.acts == 1);
   CHECK(sure.out.str() ==
-        "3 deliveries match\n2 deliveries deleted; `rockdove queue undelete` brings them back for "
-        "a while\n");
+        "3 deliveries match\n2 deliveries deleted; `rockdove queue undelete` undoes that for a "
+        "while\n");
 }
 
 TEST_CASE("queue retry: what did not go as asked is named and fails the command") {
@@ -183,7 +183,7 @@ TEST_CASE("queue retry: what did not go as asked is named and fails the command"
   CHECK(run_queue_act(source, {admin::Act::Retry}, {"3ZzBCDFGHJKL"}, {}, Confirmation::Missing,
                       printed.output) == Ended::Failed);
   CHECK(printed.out.str() ==
-        "3ZzBCDFGHJKL-2 is being sent right now\n1 deliveries to be tried again, 1 being sent\n");
+        "3ZzBCDFGHJKL-2 is being sent right now\n1 delivery to be tried again, 1 being sent\n");
   CHECK(run_queue_act(source, {admin::Act::Retry}, {}, {}, Confirmation::Yes, printed.output) ==
         Ended::Usage);
   FilterOptions filter;
@@ -230,7 +230,7 @@ TEST_CASE(
                        "  -1   b@example.net\n"
                        "       waits\n"
                        "History\n"
-                       "  2026-11-21T21:14:00.000Z  3ZzBCDFGHJKL-1  deferred\n"
+                       "  2026-11-21 21:14:00  3ZzBCDFGHJKL-1  deferred\n"
                        "       mx.example.net[192.0.2.1]:25 said: 451 later\n"
                        "Header\n"
                        "  Subject: Jörg ?[2J\n"

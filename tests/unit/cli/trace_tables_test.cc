@@ -2,6 +2,8 @@
 #include "mta/cli/trace_tables.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <ctime>
 #include <string>
 
 #include <catch2/catch.hpp>
@@ -49,6 +51,8 @@ Json traced() {
 }  // namespace
 
 TEST_CASE("trace page: a message, its recipients and their steps, and its reports below") {
+  ::setenv("TZ", "UTC-1", 1);  // an hour ahead of UTC
+  ::tzset();
   Json line = traced();
   Json told{{"id", "3ZzBCDFGHJKM-1"}, {"address", "a@b.example"}, {"state", "held"}};
   told["hold_reason"] = "operator";
@@ -61,22 +65,22 @@ TEST_CASE("trace page: a message, its recipients and their steps, and its report
   CHECK(traced_page(line.dump()) ==
         "3ZzBCDFGHJKL, from <a@b.example>, 1234 octets\n"
         "  Message-ID <1@b.example>\n"
-        "  2026-11-22 06:50:01 accepted from client.example [192.0.2.7], listener lan, user bob, "
+        "  2026-11-22 07:50:01 accepted from client.example [192.0.2.7], listener lan, user bob, "
         "TLSv1.2\n"
         "  Y\n"
         "  -1 <c@x.example> bounced\n"
-        "    2026-11-22 06:50:02 deferred by mx.x.example[192.0.2.1]:25, 0.25 s: 451 4.7.1 "
+        "    2026-11-22 07:50:02 deferred by mx.x.example[192.0.2.1]:25, 0.25 s: 451 4.7.1 "
         "greylisted\n"
-        "    2026-11-22 06:55:03 bounced by mx.x.example[192.0.2.1]:25, TLSv1.3 X, 12.5 s, status "
+        "    2026-11-22 07:55:03 bounced by mx.x.example[192.0.2.1]:25, TLSv1.3 X, 12.5 s, status "
         "5.1.1:\n"
         "    550 5.1.1 no such user (report 3ZzBCDFGHJKM)\n"
-        "  -2 <d@x.example> waiting until 2026-11-22 07:00:00\n"
+        "  -2 <d@x.example> waiting, due 2026-11-22 08:00:00\n"
         "  and 3 other recipients\n"
         "  and 4 further steps\n"
         "    3ZzBCDFGHJKM, a report about 3ZzBCDFGHJKL, from <>, 2000 octets\n"
-        "      2026-11-22 06:55:03 accepted from rockdove itself\n"
+        "      2026-11-22 07:55:03 accepted from rockdove itself\n"
         "      -1 <a@b.example> held: operator\n"
-        "        2026-11-22 06:56:00 held\n");
+        "        2026-11-22 07:56:00 held\n");
 }
 
 TEST_CASE("trace page: nothing that strangers wrote is obeyed by a terminal") {
