@@ -1,6 +1,8 @@
 #include "queue/rocks_index.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <rocksdb/compaction_filter.h>
 
@@ -40,7 +42,32 @@ class ExpiredIndexRowsFactory final : public rocksdb::CompactionFilterFactory {
   const std::shared_ptr<const HistoryFloor> floor_;
 };
 
+// Of the room for history and index: each time that they are over it all of the index is written.
+constexpr double kLeftOfHistory = 0.9;
+
 }  // namespace
+
+// The index shrinks by as much as what it is about, once it is collected.
+std::string find_history_cut(const rocksdb::ColumnFamilyMetaData& history,
+                             std::uint64_t index_octets, std::uint64_t octets_max) {
+  if (history.size + index_octets <= octets_max) return {};
+  const double part =
+      static_cast<double>(octets_max) / static_cast<double>(history.size + index_octets);
+  const double allowed = static_cast<double>(history.size) * part * kLeftOfHistory;
+  std::vector<std::pair<std::string, std::uint64_t>> files;  // last key, octets
+  for (const rocksdb::LevelMetaData& level : history.levels) {
+    for (const rocksdb::SstFileMetaData& file : level.files) {
+      files.emplace_back(file.largestkey, file.size);
+    }
+  }
+  std::sort(files.rbegin(), files.rend());
+  double kept = 0;
+  for (const auto& [last_key, octets] : files) {
+    kept += static_cast<double>(octets);
+    if (kept > allowed) return last_key + '\0';
+  }
+  return {};
+}
 
 void set_index_options(rocksdb::ColumnFamilyOptions& options,
                        std::shared_ptr<const HistoryFloor> floor) {

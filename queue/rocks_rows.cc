@@ -1,6 +1,5 @@
 #include "queue/rocks_rows.h"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -49,8 +48,6 @@ constexpr std::uint64_t kGarbageParts = 2;
 constexpr std::uint64_t kGarbagePartsIfUrgent = 10;
 // On a full disk a log of more than this is let go.
 constexpr std::uint64_t kLogOctetsMax = 4 * kMebi;
-// Of the room for history and index: each time that they are over it all of the index is written.
-constexpr double kLeftOfHistory = 0.9;
 
 rocksdb::Slice slice(std::string_view octets) {
   return {octets.data(), octets.size()};
@@ -461,30 +458,12 @@ Result<void> RocksRows::ingest(const IndexRows& rows) {
   return error;
 }
 
-// By whole files, the newest first, because whole files are what goes. The index shrinks by as much
-// as what it is about, once it is collected.
 Result<std::string> RocksRows::history_cut(std::uint64_t octets_max) const {
   rocksdb::ColumnFamilyMetaData history;
   rocksdb::ColumnFamilyMetaData index;
   db_->GetColumnFamilyMetaData(handle(Family::History), &history);
   db_->GetColumnFamilyMetaData(handle(Family::Index), &index);
-  if (history.size + index.size <= octets_max) return std::string();
-  const double part =
-      static_cast<double>(octets_max) / static_cast<double>(history.size + index.size);
-  const double allowed = static_cast<double>(history.size) * part * kLeftOfHistory;
-  std::vector<std::pair<std::string, std::uint64_t>> files;  // last key, octets
-  for (const rocksdb::LevelMetaData& level : history.levels) {
-    for (const rocksdb::SstFileMetaData& file : level.files) {
-      files.emplace_back(file.largestkey, file.size);
-    }
-  }
-  std::sort(files.rbegin(), files.rend());
-  double kept = 0;
-  for (const auto& [last_key, octets] : files) {
-    kept += static_cast<double>(octets);
-    if (kept > allowed) return last_key + '\0';
-  }
-  return std::string();
+  return find_history_cut(history, index.size, octets_max);
 }
 
 Result<void> RocksRows::trim_history(std::string_view below_key) {
