@@ -1,6 +1,8 @@
 #include "mta/admin/top.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -12,6 +14,8 @@ using Json = nlohmann::ordered_json;
 using base::Counter;
 
 namespace {
+
+constexpr base::Duration kSlow = std::chrono::seconds(1);  // what takes less is not worth a line
 
 std::string_view readiness_name(queue::Readiness readiness) {
   switch (readiness) {
@@ -72,6 +76,37 @@ Json activity_json(RecentActivity& activity) {
   return json;
 }
 
+// The slowest first; of each destination one that has ended, and one that is at work.
+Json slowest_json(std::vector<RecentActivity::Slow>& slowest) {
+  std::sort(slowest.begin(), slowest.end(), [](const auto& a, const auto& b) {
+    return a.took != b.took ? a.took > b.took : a.destination < b.destination;
+  });
+  Json json = Json::array();
+  std::set<std::pair<std::string_view, bool>> told;
+  for (const RecentActivity::Slow& one : slowest) {
+    if (one.took < kSlow || json.size() >= kTopSlowestMax) break;
+    if (!told.emplace(one.destination, one.stage.empty()).second) continue;
+    Json entry{{"name", one.destination}, {"ms", one.took.count()}};
+    if (!one.host.empty()) entry["host"] = one.host;
+    if (!one.stage.empty()) entry["stage"] = one.stage;
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
+// What is wrong, a sentence each.
+Json trouble_json(const Standing& standing) {
+  const std::string text = format_illness(standing);
+  std::string_view rest = text;
+  Json json = Json::array();
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    json.push_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return json;
+}
+
 Json pauses_json(const std::vector<queue::Pause>& pauses) {
   Json json = Json::array();
   for (const queue::Pause& pause : pauses) {
@@ -92,6 +127,7 @@ std::string format_top(const base::CounterTotals& counts, const Standing& standi
   Json json{{"time", base::format_timestamp(standing.now)}, {"counters", counters_json(counts)}};
   json["standing"] = Json{{"readiness", readiness_name(standing.readiness)},
                           {"stopping", standing.is_stopping},
+                          {"trouble", trouble_json(standing)},
                           {"connections_in", standing.connections_in},
                           {"connections_in_max", standing.connections_in_max},
                           {"connections_out", standing.connections_out},
@@ -110,6 +146,7 @@ std::string format_top(const base::CounterTotals& counts, const Standing& standi
   json["pauses_in_all"] = pauses.size();
   json["pauses"] = pauses_json(pauses);
   json["destinations"] = activity_json(activity);
+  json["slowest"] = slowest_json(activity.slowest);
   json["deferrals"] = Json::object();
   for (std::size_t i = 0; i < activity.deferrals.size(); ++i) {
     if (activity.deferrals[i] == 0) continue;

@@ -1,6 +1,6 @@
-// What GET /v1/top answers: all counters, how things stand, how much waits, and what the last
-// minute brought by destination and by reason. Rates are the asker's business: the difference of
-// two answers.
+// What GET /v1/top answers: all counters, how things stand, how much waits, what the last minute
+// brought by destination and by reason, and which attempts are slow. Rates are the asker's
+// business: the difference of two answers.
 #pragma once
 
 #include <array>
@@ -18,6 +18,7 @@ namespace rockdove::admin {
 
 inline constexpr std::size_t kTopDestinationsMax = 100;  // in one answer
 inline constexpr std::size_t kTopPausesMax = 10;         // likewise
+inline constexpr std::size_t kTopSlowestMax = 10;        // likewise
 
 // What attempts came to within about the last minute.
 struct RecentActivity {
@@ -29,8 +30,17 @@ struct RecentActivity {
     base::Duration slowest{};  // the longest attempt
   };
 
+  // An attempt that took long, or that is at work and has taken so long up to now.
+  struct Slow {
+    std::string destination;
+    std::string host;   // the one tried last; "" when none was reached
+    std::string stage;  // "connect", "RCPT", … of one at work; "": it has ended
+    base::Duration took{};
+  };
+
   std::vector<Destination> destinations;                   // the busiest ones
   std::array<std::uint64_t, queue::kReasons> deferrals{};  // by queue::Reason
+  std::vector<Slow> slowest;                               // in no order
   unsigned silent_loops = 0;                               // did not answer in time
 };
 

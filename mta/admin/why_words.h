@@ -17,7 +17,8 @@ namespace rockdove::admin {
 // "1 connection", "2 connections".
 [[nodiscard]] std::string count_of(std::uint64_t count, std::string_view what);
 
-// "route smarthost" for "route:smarthost", a domain as it is; of an account the hosts behind "mx:".
+// "route smarthost" for "route:smarthost", a domain as it is; of an account the hosts behind "mx:";
+// of what a person has rerouted to a target, the target.
 [[nodiscard]] std::string plain_name(std::string_view destination_or_account);
 
 // "uid 0 (root) has paused destination *.example.net (the hosts move)".

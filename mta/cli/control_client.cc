@@ -33,7 +33,9 @@ Error refusal_in(const std::string& body, unsigned status) {
 std::variant<std::unique_ptr<ControlClient>, ControlClient::Refused> ControlClient::connect(
     const std::string& socket_path) {
   const auto refused = [&socket_path](Refusal why, int code) {
-    return Refused{why, Error::system("connecting to " + socket_path, code)};
+    const Error error = Error::system("connecting to " + socket_path, code);
+    if (code != EACCES) return Refused{why, error};
+    return Refused{why, Error(error.text() + " (who may: the superuser, and the socket's group)")};
   };
   if (socket_path.size() > kSocketPathOctetsMax) {
     return Refused{Refusal::Other, Error(socket_path + ": a socket's path has at most " +

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -20,6 +21,7 @@ namespace {
 constexpr std::size_t kSlowestShown = 5;
 constexpr std::size_t kNameColumnsMin = 12;
 constexpr std::size_t kNumbersColumns = 44;  // of a destination's line
+constexpr std::size_t kWholeColumns = 30;    // narrower ones lose the end
 
 Json object_in(const Json& json, const char* name) {
   const auto found = json.find(name);
@@ -33,13 +35,6 @@ std::optional<double> rate_of(const Json& before, const Json& after, const char*
   const std::uint64_t second = number_of(after, name);
   if (second < first || apart <= base::Duration::zero()) return std::nullopt;
   return static_cast<double>(second - first) * 1000 / static_cast<double>(apart.count());
-}
-
-std::string_view readiness_text(std::string_view readiness) {
-  if (readiness == "busy") return "the disk is behind: new mail is answered 452";
-  if (readiness == "disk-full") return "THE DISK IS FULL: new mail is answered 452";
-  if (readiness == "failed") return "THE QUEUE CANNOT BE WRITTEN: nothing is accepted or sent";
-  return readiness;
 }
 
 // Lines as long and as many as fit.
@@ -67,7 +62,8 @@ class Lines {
 class Page {
  public:
   Page(std::string_view before, std::string_view after, base::Duration apart, TopSize size)
-      : before_(object_in(parsed_line(before), "counters")),
+      : columns_(size.columns),
+        before_(object_in(parsed_line(before), "counters")),
         now_(parsed_line(after)),
         counters_(object_in(now_, "counters")),
         apart_(apart),
@@ -77,11 +73,13 @@ class Page {
                           : kNameColumnsMin) {}
 
   std::string make() {
+    add_state();
     add_totals();
     add_queue();
     add_pauses();
     add_deferrals();
     add_destinations();
+    add_slowest();
     return lines_.take();
   }
 
@@ -92,16 +90,40 @@ class Page {
     return *rate >= 100 ? fmt::format("{:.0f}", *rate) : fmt::format("{:.1f}", *rate);
   }
 
+  // What is wrong is said whole, however narrow the terminal.
+  void add_state() {
+    std::vector<std::string> troubles;
+    for (const Json& one : list_of(object_in(now_, "standing"), "trouble")) {
+      if (one.is_string()) troubles.push_back(safe_text(one.get<std::string>()));
+    }
+    if (const std::uint64_t silent = number_of(now_, "silent_loops"); silent > 0) {
+      troubles.push_back(
+          fmt::format("{} of its loops did not answer: the last minute is not all here", silent));
+    }
+    lines_.add(fmt::format("rockdove  {}  {}", local_time(unix_seconds_of(text_of(now_, "time"))),
+                           troubles.empty() ? "ready" : "NOT WELL"));
+    for (const std::string& trouble : troubles) add_whole("Trouble", trouble);
+  }
+
+  // As many lines as it needs.
+  void add_whole(const char* label, std::string_view text) {
+    while (!text.empty()) {
+      const std::string_view part = first_part(text, std::max(columns_, kWholeColumns) - 13);
+      lines_.add(fmt::format("{:<13}{}", std::exchange(label, ""), part));
+      text.remove_prefix(part.size());
+      while (text.starts_with(' ')) text.remove_prefix(1);
+    }
+  }
+
+  // As much as fits, in whole words where it can be.
+  static std::string_view first_part(std::string_view text, std::size_t columns) {
+    if (text.size() <= columns) return text;
+    const std::size_t blank = text.rfind(' ', columns);
+    return text.substr(0, blank == std::string_view::npos || blank == 0 ? columns : blank);
+  }
+
   void add_totals() {
     const Json standing = object_in(now_, "standing");
-    std::string state(readiness_text(text_of(standing, "readiness")));
-    if (text_of(standing, "stopping") == "true") state = "stopping";
-    if (const std::uint64_t silent = number_of(now_, "silent_loops"); silent > 0) {
-      state +=
-          fmt::format("  {} of its loops did not answer: the last minute is not all here", silent);
-    }
-    lines_.add(
-        fmt::format("rockdove  {}  {}", local_time(unix_seconds_of(text_of(now_, "time"))), state));
     lines_.add(fmt::format("Per second   in {}  refused {}  delivered {}  deferred {}  bounced {}",
                            rate("accepted"), rate("refused"), rate("delivered"), rate("deferred"),
                            rate("bounced")));
@@ -137,13 +159,13 @@ class Page {
     if (pauses.empty()) return;
     std::string text;
     for (const Json& pause : pauses) {
-      text += text.empty() ? "Paused       " : ", ";
+      text += text.empty() ? "" : ", ";
       text += text_of(pause, "kind");
       if (const std::string name = text_of(pause, "name"); !name.empty()) text += " " + name;
     }
     const std::uint64_t all = number_of(now_, "pauses_in_all");
     if (all > pauses.size()) text += fmt::format(" and {} more", all - pauses.size());
-    lines_.add(std::move(text));
+    lines_.add("Paused       " + text);
   }
 
   void add_deferrals() {
@@ -153,9 +175,9 @@ class Page {
       reasons.emplace_back(number_of(deferrals, name.c_str()), safe_text(name));
     }
     std::sort(reasons.begin(), reasons.end(), std::greater<>());
-    std::string text = "Deferred     in the last minute:";
+    std::string text = "in the last minute:";
     for (const auto& [count, name] : reasons) text += fmt::format("  {} {}", name, count);
-    lines_.add(reasons.empty() ? text + " nothing" : text);
+    add_whole("Deferred", reasons.empty() ? text + " nothing" : text);
   }
 
   void add_destinations() {
@@ -164,33 +186,42 @@ class Page {
     lines_.add("");
     lines_.add(fmt::format("{:<{}}{:>11}{:>11}{:>11}{:>11}", "THE LAST MINUTE, BUSIEST FIRST",
                            name_columns_, "DELIVERED", "DEFERRED", "BOUNCED", "SLOWEST"));
-    // The slowest have their own list where there are many, and room for it below some busy ones.
-    const bool has_slowest =
-        destinations.size() > kSlowestShown && lines_.left() > 2 * kSlowestShown;
-    const std::size_t kept = has_slowest ? kSlowestShown + 2 : 0;
+    // Below them the slowest, where there is room for some busy ones besides.
+    const std::size_t below = std::min(list_of(now_, "slowest").size(), kSlowestShown);
+    const std::size_t kept = below > 0 && lines_.left() > 2 * kSlowestShown ? below + 2 : 0;
     for (const Json& one : destinations) {
       if (lines_.left() <= kept) break;
-      destination(one);
+      lines_.add(fmt::format("{:<{}}{:>11}{:>11}{:>11}{:>11}",
+                             cut(text_of(one, "name"), name_columns_ - 1), name_columns_,
+                             number_of(one, "delivered"), number_of(one, "deferred"),
+                             number_of(one, "bounced"), seconds(number_of(one, "slowest_ms"))));
     }
-    if (!has_slowest) return;
-    std::vector<Json> slowest(destinations.begin(), destinations.end());
-    std::stable_sort(slowest.begin(), slowest.end(), [](const Json& a, const Json& b) {
-      return number_of(a, "slowest_ms") > number_of(b, "slowest_ms");
-    });
-    slowest.resize(kSlowestShown);
+  }
+
+  // Attempts of the last minute, and those that are at work.
+  void add_slowest() {
+    const Json slowest = list_of(now_, "slowest");
+    if (slowest.empty() || lines_.left() < 3) return;
     lines_.add("");
-    lines_.add("THE SLOWEST");
-    for (const Json& one : slowest) destination(one);
+    lines_.add(fmt::format("{:<{}}{:>33}{:>11}", "THE SLOWEST", name_columns_, "NOW AT", "TIME"));
+    std::size_t shown = 0;
+    for (const Json& one : slowest) {
+      if (shown++ == kSlowestShown) break;
+      const std::string stage = text_of(one, "stage");
+      lines_.add(fmt::format("{:<{}}{:>33}{:>11}", cut(text_of(one, "name"), name_columns_ - 1),
+                             name_columns_, stage.empty() ? "done" : cut(stage, 32),
+                             seconds(number_of(one, "ms"))));
+    }
   }
 
-  void destination(const Json& one) {
-    lines_.add(fmt::format(
-        "{:<{}}{:>11}{:>11}{:>11}{:>11}", cut(text_of(one, "name"), name_columns_ - 1),
-        name_columns_, number_of(one, "delivered"), number_of(one, "deferred"),
-        number_of(one, "bounced"),
-        fmt::format("{:.1f}s", static_cast<double>(number_of(one, "slowest_ms")) / 1000)));
+  static std::string seconds(std::uint64_t milliseconds) {
+    if (milliseconds < 100'000) {
+      return fmt::format("{:.1f}s", static_cast<double>(milliseconds) / 1000);
+    }
+    return base::format_duration(std::chrono::seconds(milliseconds / 1000));
   }
 
+  const std::size_t columns_;
   const Json before_;
   const Json now_;
   const Json counters_;

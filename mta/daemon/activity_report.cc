@@ -16,20 +16,29 @@ void ActivityCollector::collect(admin::ActivitySource::Done done) {
   collection.timer->set(env_.now().instant + kPatience);
   for (unsigned loop = 0; loop < env_.loop_count(); ++loop) {
     env_.loops[loop]->post([this, number, dispatcher = env_.peers[loop]] {
-      env_.loop.post([this, number,
-                      seen = dispatcher->settler().activity().last_minute(
-                          dispatcher->now().instant)] { take(number, seen); });
+      const base::Instant now = dispatcher->now().instant;
+      Word word{dispatcher->settler().activity().last_minute(now),
+                dispatcher->longest_at_work(admin::kTopSlowestMax), now};
+      env_.loop.post([this, number, word = std::move(word)] { take(number, word); });
     });
   }
 }
 
-void ActivityCollector::take(std::uint64_t number, const outbound::Activity::Seen& seen) {
+void ActivityCollector::take(std::uint64_t number, const Word& word) {
+  const outbound::Activity::Seen& seen = word.seen;
   const auto found = collections_.find(number);
   if (found == collections_.end() || found->second.is_finished) return;
   Collection& collection = found->second;
   for (const auto& [name, counts] : seen.destinations) collection.destinations[name].add(counts);
   for (std::size_t i = 0; i < seen.deferrals.size(); ++i) {
     collection.deferrals[i] += seen.deferrals[i];
+  }
+  for (const outbound::SlowAttempt& one : seen.slowest) {
+    collection.slowest.push_back({one.destination, one.host, "", one.took});
+  }
+  for (const outbound::Session::Standing& one : word.at_work) {
+    const auto took = std::chrono::duration_cast<base::Duration>(word.now - one.since);
+    collection.slowest.push_back({one.destination, one.host, one.stage, took});
   }
   if (--collection.missing == 0) finish(number, collection);
 }
@@ -44,6 +53,7 @@ void ActivityCollector::finish(std::uint64_t number, Collection& collection) {
     admin::RecentActivity activity;
     activity.deferrals = finished.deferrals;
     activity.silent_loops = finished.missing;
+    activity.slowest = std::move(finished.slowest);
     activity.destinations.reserve(finished.destinations.size());
     for (const auto& [name, counts] : finished.destinations) {
       activity.destinations.push_back(

@@ -1,5 +1,6 @@
-// What all loops' attempts came to within the last minute, summed. Whoever does not answer within a
-// second is not waited for. Belongs to its environment's loop.
+// What all loops' attempts came to within the last minute, summed, and those that have lasted
+// longest so far. Whoever does not answer within a second is not waited for. Belongs to its
+// environment's loop.
 #pragma once
 
 #include <memory>
@@ -8,6 +9,7 @@
 #include "mta/admin/top.h"
 #include "mta/outbound/activity.h"
 #include "mta/outbound/environment.h"
+#include "mta/outbound/session.h"
 
 namespace rockdove::daemon {
 
@@ -29,12 +31,20 @@ class ActivityCollector {
     admin::ActivitySource::Done done;
     std::unordered_map<std::string, outbound::AttemptCounts> destinations;
     std::array<std::uint64_t, queue::kReasons> deferrals{};
+    std::vector<admin::RecentActivity::Slow> slowest;
     unsigned missing = 0;
     bool is_finished = false;
     std::unique_ptr<base::Timer> timer;
   };
 
-  void take(std::uint64_t number, const outbound::Activity::Seen& seen);
+  // What one loop says.
+  struct Word {
+    outbound::Activity::Seen seen;
+    std::vector<outbound::Session::Standing> at_work;
+    base::Instant now{};
+  };
+
+  void take(std::uint64_t number, const Word& word);
   void finish(std::uint64_t number, Collection& collection);
 
   const outbound::Environment& env_;

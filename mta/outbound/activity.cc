@@ -22,13 +22,35 @@ Activity::Slice& Activity::slice_at(base::Instant now) {
     slice.number = number;
     slice.destinations.clear();
     slice.deferrals.fill(0);
+    slice.slowest.clear();
   }
   return slice;
 }
 
-void Activity::attempted(std::string_view destination, const AttemptCounts& counts,
-                         base::Instant now) {
+// One a destination; the least slow one gives way.
+void Activity::note_slow(Slice& slice, std::string_view destination, std::string_view host,
+                         base::Duration took) {
+  const auto same = std::find_if(
+      slice.slowest.begin(), slice.slowest.end(),
+      [destination](const SlowAttempt& one) { return one.destination == destination; });
+  if (same != slice.slowest.end()) {
+    if (took > same->took) *same = {std::string(destination), std::string(host), took};
+    return;
+  }
+  if (slice.slowest.size() < kSlowestMax) {
+    slice.slowest.push_back({std::string(destination), std::string(host), took});
+    return;
+  }
+  const auto least =
+      std::min_element(slice.slowest.begin(), slice.slowest.end(),
+                       [](const SlowAttempt& a, const SlowAttempt& b) { return a.took < b.took; });
+  if (took > least->took) *least = {std::string(destination), std::string(host), took};
+}
+
+void Activity::attempted(std::string_view destination, std::string_view host,
+                         const AttemptCounts& counts, base::Instant now) {
   Slice& slice = slice_at(now);
+  note_slow(slice, destination, host, counts.slowest);
   std::string name(destination);
   const auto found = slice.destinations.find(name);
   if (found != slice.destinations.end()) {
@@ -60,6 +82,7 @@ Activity::Seen Activity::last_minute(base::Instant now) const {
       seen.destinations[name].add(counted.counts);
     }
     for (std::size_t i = 0; i < seen.deferrals.size(); ++i) seen.deferrals[i] += slice.deferrals[i];
+    seen.slowest.insert(seen.slowest.end(), slice.slowest.begin(), slice.slowest.end());
   }
   return seen;
 }

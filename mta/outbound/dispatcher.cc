@@ -71,6 +71,22 @@ std::optional<Session::Standing> Dispatcher::session_with(base::DeliveryId deliv
   return std::nullopt;
 }
 
+std::vector<Session::Standing> Dispatcher::longest_at_work(std::size_t count) const {
+  std::map<std::string, Session::Standing> longest;  // by destination
+  for (const auto& [key, session] : sessions_) {
+    std::optional<Session::Standing> standing = session->standing();
+    if (!standing) continue;
+    const auto [found, is_new] = longest.try_emplace(standing->destination, *standing);
+    if (!is_new && standing->since < found->second.since) found->second = *std::move(standing);
+  }
+  std::vector<Session::Standing> sorted;
+  for (auto& [destination, standing] : longest) sorted.push_back(std::move(standing));
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return a.since < b.since; });
+  if (sorted.size() > count) sorted.resize(count);
+  return sorted;
+}
+
 void Dispatcher::released(const queue::QueueName& queue, const std::vector<Release>& releases) {
   home_.released(queue, releases);
   steering_.released(releases);
@@ -172,8 +188,8 @@ void Dispatcher::open(SessionKey key, std::shared_ptr<const Site> site, queue::J
 
 void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::Job job) {
   const auto found = sessions_.find(key);
-  // The owner may have had a reload that this loop has yet to see: the connection is then one of the
-  // old settings, which perhaps asked for less TLS.
+  // The owner may have had a reload that this loop has yet to see: the connection is then one of
+  // the old settings, which perhaps asked for less TLS.
   if (found != sessions_.end() &&
       found->second->site()->manner.generation < site->manner.generation) {
     quit(key);

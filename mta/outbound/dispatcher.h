@@ -78,6 +78,9 @@ class Dispatcher final : public SessionListener {
 
   // Of the session of this loop that works on it; nullopt: none does.
   [[nodiscard]] std::optional<Session::Standing> session_with(base::DeliveryId delivery) const;
+  // Those of its sessions that have been at work on their job for longest, the longest first; at
+  // most `count`, and each destination once.
+  [[nodiscard]] std::vector<Session::Standing> longest_at_work(std::size_t count) const;
 
   [[nodiscard]] const queue::Scheduler& scheduler() const { return scheduler_; }
 

@@ -100,7 +100,12 @@ std::optional<base::DeliveryId> Session::working_on() const {
 
 std::optional<Session::Standing> Session::standing_of(base::DeliveryId delivery) const {
   if (!job_ || !queue::has(*job_, delivery)) return std::nullopt;
-  Standing standing{host_, "connect", job_started_};
+  return standing();
+}
+
+std::optional<Session::Standing> Session::standing() const {
+  if (!job_) return std::nullopt;
+  Standing standing{job_->queue.destination, host_, "connect", job_started_};
   if (maildir_ != nullptr) {
     standing.stage = "writing the file";
   } else if (protocol_ != nullptr && protocol_->is_connected()) {

@@ -129,14 +129,17 @@ class Session {
 
   // How a delivery that it works on stands, for people.
   struct Standing {
-    std::string host;   // the one tried last
-    std::string stage;  // "connect", "RCPT", … as smtp::stage_name()
+    std::string destination;  // of the queue
+    std::string host;         // the one tried last
+    std::string stage;        // "connect", "RCPT", … as smtp::stage_name()
     base::Instant since;
     bool past_final_dot = false;  // the peer has all of it and owes the answer
   };
 
   // nullopt: it does not work on it.
   [[nodiscard]] std::optional<Standing> standing_of(base::DeliveryId delivery) const;
+  // nullopt: it is idle.
+  [[nodiscard]] std::optional<Standing> standing() const;
 
   // What a crash in this session's turn is to be counted for.
   [[nodiscard]] std::optional<base::DeliveryId> working_on() const;

@@ -141,7 +141,8 @@ void Settler::note(const Settlement& settlement) {
   if (settlement.counts.total() == 0) return;
   AttemptCounts counts = settlement.counts;
   counts.slowest = settlement.attempt.took;
-  activity_.attempted(settlement.report.queue.destination, counts, settlement.now.instant);
+  activity_.attempted(settlement.report.queue.destination, settlement.report.host, counts,
+                      settlement.now.instant);
 }
 
 void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {

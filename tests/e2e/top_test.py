@@ -15,7 +15,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 import relay as relay_module  # noqa: E402
 from main import run_tests  # noqa: E402
-from relay import Relay  # noqa: E402
+from relay import Relay, until  # noqa: E402
 from sinks import Sink  # noqa: E402
 
 
@@ -56,7 +56,8 @@ class Terminal:
 
 class Top(unittest.TestCase):
     def setUp(self):
-        self.sink = Sink("rcpt:later@*=450 4.7.1 Greylisted", "rcpt:full@*=452 4.2.2 full", "rcpt:bad@*=550 5.1.1 nobody")
+        self.sink = Sink("rcpt:later@*=450 4.7.1 Greylisted", "rcpt:full@*=452 4.2.2 full", "rcpt:bad@*=550 5.1.1 nobody",
+                         "rcpt:hang@*=stall")
         self.sink.__enter__()
         self.addCleanup(self.sink.__exit__)
         self.relay = Relay(sections='[[route]]\nname = "hop"\nto = "%s"\n' % self.sink.url)
@@ -94,6 +95,27 @@ class Top(unittest.TestCase):
         self.assertNotIn("Paused", page)
         self.relay.command("pause", "--destination", "*.example", "--for", "1h")
         self.assertIn("Paused       destination *.example\n", self.relay.command("top", "--once", "--interval", "100ms").stdout)
+
+    def test_what_hangs_is_told_while_it_does(self):
+        self.relay.submit("a@example.org", ["hang@example.net"])
+        slow, = until(lambda: self.look()["slowest"], "an attempt of over a second")
+        self.assertEqual((slow["name"], slow["stage"]), ("route:hop", "RCPT"))
+        self.assertIn("127.0.0.1", slow["host"])
+        self.assertGreaterEqual(slow["ms"], 1000)
+        self.assertRegex(self.relay.command("top", "--once", "--interval", "100ms").stdout,
+                         r"THE SLOWEST +NOW AT +TIME\nroute:hop +RCPT +[0-9.]+s\n")
+        self.relay.kill()
+
+    def test_what_keeps_mail_out_is_told_in_sentences(self):
+        self.assertEqual(self.look()["standing"]["trouble"], [])
+        self.assertIn("  ready\n", self.relay.command("top", "--once", "--interval", "100ms").stdout)
+        ident = self.relay.submit("a@example.org", ["hang@example.net"])
+        until(lambda: self.relay.queue("why", ident)[0]["cause"] == "being-sent", "the attempt")
+        self.relay.process.send_signal(signal.SIGTERM)  # it waits for what is being sent
+        until(lambda: self.look()["standing"]["trouble"] == ["the relay is stopping"], "the word of it")
+        self.assertIn("  NOT WELL\nTrouble      the relay is stopping\n",
+                      self.relay.command("top", "--once", "--interval", "100ms").stdout)
+        self.relay.kill()
 
     def live(self):
         terminal = Terminal("top", "--interval", "100ms", "--config", self.relay.configuration)

@@ -24,6 +24,8 @@ constexpr std::string_view kAfter =
     R"({"kind":"destination","name":"*.example"}],"destinations":[)"
     R"({"name":"busy.example","delivered":70,"deferred":1,"bounced":0,"slowest_ms":1500},)"
     R"({"name":"slow\u001b.example","delivered":0,"deferred":2,"bounced":0,"slowest_ms":30000}],)"
+    R"("slowest":[{"name":"slow\u001b.example","stage":"final dot","ms":125000},)"
+    R"({"name":"busy.example","ms":1500}],)"
     R"("deferrals":{"greylisted":1,"unreachable":2}})";
 
 }  // namespace
@@ -42,31 +44,49 @@ TEST_CASE("top: a page has rates, standing, queue, pauses, deferrals and destina
         "\n"
         "THE LAST MINUTE, BUSIEST FIRST        DELIVERED   DEFERRED    BOUNCED    SLOWEST\n"
         "busy.example                                 70          1          0       1.5s\n"
-        "slow?.example                                 0          2          0      30.0s\n");
+        "slow?.example                                 0          2          0      30.0s\n"
+        "\n"
+        "THE SLOWEST                                                NOW AT       TIME\n"
+        "slow?.example                                           final dot       2m5s\n"
+        "busy.example                                                 done       1.5s\n");
 }
 
-TEST_CASE("top: of many destinations the slowest are listed, too, where there is room") {
-  std::string answer = R"({"destinations":[)";
+TEST_CASE("top: below many destinations the slowest are listed, too, where there is room") {
+  std::string busy;
+  std::string slow;
   for (int i = 1; i <= 30; ++i) {
-    answer += (i == 1 ? "" : ",") + ("{\"name\":\"d" + std::to_string(i)) +
-              R"(.example","delivered":1,"slowest_ms":)" + std::to_string(i * 1000) + "}";
+    const std::string number = std::to_string(i);
+    busy += (i == 1 ? "" : ",") + (R"({"name":"d)" + number) + R"(.example","delivered":1})";
+    slow += (i == 1 ? "" : ",") + (R"({"name":"s)" + number) + R"(.example","ms":9000})";
   }
-  answer += "]}";
+  const std::string answer = R"({"destinations":[)" + busy + R"(],"slowest":[)" + slow + "]}";
   const std::string page = top_page(answer, answer, 1s, {80, 24});
   CHECK(std::count(page.begin(), page.end(), '\n') == 24);
-  const std::size_t slowest = page.find("THE SLOWEST\nd30.example ");
+  const std::size_t slowest = page.find("THE SLOWEST");
   CHECK(slowest != std::string::npos);
   CHECK(page.find("d1.example ") < slowest);
+  CHECK(page.find("s5.example ") > slowest);
+  CHECK(page.find("s6.example ") == std::string::npos);
   const std::string low = top_page(answer, answer, 1s, {80, 16});
   CHECK(low.find("THE SLOWEST") == std::string::npos);
   CHECK(std::count(low.begin(), low.end(), '\n') == 16);
+  const std::string stuck = top_page(answer, R"({"slowest":[)" + slow + "]}", 1s, {80, 16});
+  CHECK(stuck.find("THE SLOWEST") != std::string::npos);  // where nothing ended within a minute
 }
 
 TEST_CASE("top: what is wrong is said") {
+  const std::string ill = top_page(
+      kBefore,
+      R"({"time":"2026-11-21T21:15:00.000Z","standing":{"trouble":["the disk of /var/lib/rockdove )"
+      R"(has 12M free, less than min_free_disk, 1G; new mail is refused"]},"silent_loops":2})",
+      1s, {60, 9});
   CHECK(
-      top_page(kBefore, R"({"standing":{"readiness":"disk-full"},"silent_loops":2})", 1s, {120, 9})
-          .find("THE DISK IS FULL: new mail is answered 452  2 of its loops did not answer") !=
-      std::string::npos);
+      ill.starts_with("rockdove  2026-11-21 21:15:00  NOT WELL\n"
+                      "Trouble      the disk of /var/lib/rockdove has 12M free, less than\n"
+                      "             min_free_disk, 1G; new mail is refused\n"
+                      "Trouble      2 of its loops did not answer: the last minute is not\n"
+                      "             all here\n"
+                      "Per second"));
   const std::string page = top_trouble("no rockdove runs: \x1b[2J connecting to /run/x", {20, 9});
   CHECK(page.find("no rockdove runs: ?[\n2J connecting to /ru\nn/x\n") != std::string::npos);
   CHECK(top_trouble("no", {1, 1}) == ".\n");
@@ -97,4 +117,13 @@ TEST_CASE("top: rates are of the time between, and none after a start anew") {
   const auto anew = nlohmann::json::parse(top_line(kAfter, kBefore, 2s));
   CHECK(anew["rates"]["accepted"].is_null());
   CHECK(top_page(kAfter, kAfter, 0s, {80, 24}).find("in -  refused -") != std::string::npos);
+}
+
+TEST_CASE("top: all reasons of deferrals are told, on as many lines as they need") {
+  const std::string page = top_page(
+      kBefore,
+      R"({"deferrals":{"greylisted":122,"mailbox-full":50,"unreachable":7,"rate-limited":6,"dns":1}})",
+      1s, {79, 24});
+  CHECK(page.find("Deferred     in the last minute:  greylisted 122  mailbox-full 50  unreachable\n"
+                  "             7  rate-limited 6  dns 1\n") != std::string::npos);
 }
