@@ -42,6 +42,16 @@ void Change::join(Change other) {
 
 namespace {
 
+void put_step(RowOperations& rows, MessageId message, const Delivery& after,
+              const Attempt& attempt) {
+  if (!attempt.is_kept) return;
+  const DeliveryId id{message, after.number};
+  const HistoryKind kind = attempt.deed == Deed::None ? HistoryKind::Attempt : HistoryKind::Act;
+  rows.put_written(Family::History,
+                   history_key(id, attempt.at, kind, static_cast<std::uint8_t>(attempt.deed)),
+                   [&](std::string& block) { encode_attempt(after, attempt, block); });
+}
+
 // What a message's and a delivery's row take beside their long fields; only to reserve memory.
 constexpr std::size_t kMessageRowOctets = 256;
 constexpr std::size_t kDeliveryRowsOctets = 320;
@@ -113,15 +123,20 @@ Change ended(const Message& message, std::span<const Delivery> deliveries, Outco
   ChangeBuilder builder(Change::Kind::Result);
   RowOperations& rows = builder.rows();
   rows.reserve(2 * kDeliveryRowsOctets * deliveries.size());
+  const std::string_view message_id = message_id_field(message.header_block);
   for (const Delivery& delivery : deliveries) {
     MTA_ASSERT(delivery.number != 0);
     const DeliveryId id{message.id, delivery.number};
     rows.remove(Family::Deliveries, delivery_key(id));  // may have been put more than once
     rows.remove_single(Family::Waiting, waiting_key(message.id, delivery));
     if (!attempt.is_kept) continue;
+    const bool has_last = attempt.is_last && delivery.last.at != WallTime{};
     rows.put_written(
-        Family::History, history_key(id, attempt.at, HistoryKind::Closing),
-        [&](std::string& block) { encode_closing(message, delivery, how, attempt, block); });
+        Family::History,
+        history_key(id, has_last ? delivery.last.at : attempt.at, HistoryKind::Closing),
+        [&](std::string& block) {
+          encode_closing(message, message_id, delivery, how, attempt, block);
+        });
   }
   builder.ends({message.id, static_cast<std::uint32_t>(deliveries.size()), message.recipients,
                 message.body_chunks});
@@ -142,19 +157,13 @@ Change moved(MessageId message, WaitingNote note, const Delivery& before, const 
   note.reason = reason_class(after);
   rows.remove_single(Family::Waiting, waiting_key(message, before));
   put_delivery(rows, message, note, after);
-  if (attempt && attempt->is_kept) {
-    const DeliveryId id{message, after.number};
-    rows.put_written(Family::History, history_key(id, attempt->at, HistoryKind::Attempt),
-                     [&](std::string& block) { encode_attempt(after, *attempt, block); });
-  }
+  if (attempt) put_step(rows, message, after, *attempt);
   return builder.take();
 }
 
 Change recorded(MessageId message, const Delivery& delivery, const Attempt& attempt) {
   ChangeBuilder builder(Change::Kind::Result);
-  builder.rows().put_written(
-      Family::History, history_key({message, delivery.number}, attempt.at, HistoryKind::Attempt),
-      [&](std::string& block) { encode_attempt(delivery, attempt, block); });
+  put_step(builder.rows(), message, delivery, attempt);
   return builder.take();
 }
 

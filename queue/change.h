@@ -72,9 +72,10 @@ class Change {
   bool has_report_state_ = false;
 };
 
-// What a person did to a delivery, where history has a step of it. The numbers are stored.
+// What happened to a delivery besides attempts, where history has a step of it: what a person did,
+// and from Failed on what became of it meanwhile. The numbers are stored.
 enum class Deed : std::uint8_t {
-  None = 0,  // it was no person: an attempt
+  None = 0,  // an attempt
   Held = 16,
   Released = 17,
   Retried = 18,
@@ -83,18 +84,26 @@ enum class Deed : std::uint8_t {
   Expired = 21,
   Rerouted = 22,
   Returned = 23,  // to its sender; what came of that is its closing record
+  // It has come to its end, which its closing record tells once the report is written that it waits
+  // for.
+  Failed = 24,
+  Succeeded = 25,
+  DelayTold = 26,  // its sender, without an attempt of its own: its site had failed
 };
 
 // What one attempt, or one act of a person, did to a delivery, for history.
 struct Attempt {
   WallTime at;
   base::Duration took{0};
-  std::string host;        // as in LastAttempt; with an empty reply, the delivery's `last` counts
-  std::string reply;       // as in LastAttempt
+  std::string host;        // as in LastAttempt
+  std::string reply;       // likewise
   std::string tls{};       // likewise
-  Deed deed = Deed::None;  // else `reply` says who did it, and what he said
+  Deed deed = Deed::None;  // of a person: `reply` says who did it, and what he said
   MessageId report{};      // the report that tells the sender of it; 0: none does
   bool is_kept = true;     // false: nothing of it is written to history ([history] keep)
+  // ended() only: what came of each delivery, and when, is what its `last` says; `at` counts for
+  // one that has none.
+  bool is_last = false;
 };
 
 // A message with all its deliveries is in the queue. `message.body` is written if it is there;
@@ -116,7 +125,7 @@ struct Attempt {
 [[nodiscard]] Change moved(MessageId message, WaitingNote note, const Delivery& before,
                            const Delivery& after, const std::optional<Attempt>& attempt);
 
-// A step of history and nothing else: what a person did, before what follows from it is known.
+// A step of history and nothing else: what a person did, to be joined with what comes of it.
 [[nodiscard]] Change recorded(MessageId message, const Delivery& delivery, const Attempt& attempt);
 
 // How many reports a message with several recipients has had (mta/outbound/report_desk.h). One with

@@ -137,6 +137,12 @@ std::string_view deed_name(Deed deed) {
       return "rerouted";
     case Deed::Returned:
       return "returned";
+    case Deed::Failed:
+      return "failed";
+    case Deed::Succeeded:
+      return "succeeded";
+    case Deed::DelayTold:
+      return "delay-told";
   }
   return "";
 }
@@ -266,6 +272,7 @@ void encode_delivery(const Delivery& delivery, std::string& octets) {
   record.set_route_to(delivery.route_to);
   record.set_is_expired(delivery.is_expired);
   record.set_last_took(stored_duration(delivery.last.took));
+  record.set_alias(delivery.alias);
   append_record(record, octets);
 }
 
@@ -312,6 +319,7 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   delivery.route_to = std::move(*record.mutable_route_to());
   delivery.is_expired = record.is_expired();
   delivery.last.took = read_duration(record.last_took());
+  delivery.alias = std::move(*record.mutable_alias());
   return delivery;
 }
 
@@ -362,16 +370,16 @@ void encode_attempt(const Delivery& after, const Attempt& attempt, std::string& 
   append_record(record, octets);
 }
 
-void encode_closing(const Message& message, const Delivery& delivery, Outcome how,
-                    const Attempt& attempt, std::string& octets) {
+void encode_closing(const Message& message, std::string_view message_id, const Delivery& delivery,
+                    Outcome how, const Attempt& attempt, std::string& octets) {
   record::Step record;
   record.set_what(static_cast<std::uint32_t>(how));
-  const bool has_reply = !attempt.reply.empty();
-  record.set_took(stored_duration(has_reply ? attempt.took : delivery.last.took));
-  const std::string& reply = has_reply ? attempt.reply : delivery.last.reply;
-  record.set_host(has_reply ? attempt.host : delivery.last.host);
+  const bool is_last = attempt.is_last;
+  record.set_took(stored_duration(is_last ? delivery.last.took : attempt.took));
+  const std::string& reply = is_last ? delivery.last.reply : attempt.reply;
+  record.set_host(is_last ? delivery.last.host : attempt.host);
   record.set_reply(reply.data(), std::min(reply.size(), kReplyOctetsKept));
-  record.set_tls(has_reply ? attempt.tls : delivery.last.tls);
+  record.set_tls(is_last ? delivery.last.tls : attempt.tls);
   record.set_attempts(delivery.attempts);
   record.set_client_user(message.client.user);
   record.set_client_tls(message.client.tls);
@@ -381,8 +389,7 @@ void encode_closing(const Message& message, const Delivery& delivery, Outcome ho
   record.set_client_address(address.data(), address.size());
   record.set_accepted(stored_time(message.accepted));
   record.set_octets(message.header_block.size() + message.body_octets);
-  const std::string_view field = message_id_field(message.header_block);
-  record.set_message_id_field(field.data(), field.size());
+  record.set_message_id_field(message_id.data(), message_id.size());
   record.set_client_helo(message.client.helo);
   record.set_client_listener(message.client.listener);
   record.set_report(attempt.report.value);
@@ -390,6 +397,7 @@ void encode_closing(const Message& message, const Delivery& delivery, Outcome ho
   record.set_kind(static_cast<std::uint32_t>(message.kind));
   record.set_status(delivery.final_status);
   record.set_original_recipient(delivery.original_recipient);
+  record.set_alias(delivery.alias);
   append_record(record, octets);
 }
 
@@ -403,7 +411,7 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.at = key.at;
   const bool is_closing = key.kind == HistoryKind::Closing;
   const bool is_deed = !is_closing && record.what() >= static_cast<std::uint32_t>(Deed::Held) &&
-                       record.what() <= static_cast<std::uint32_t>(Deed::Returned);
+                       record.what() <= static_cast<std::uint32_t>(Deed::DelayTold);
   const std::uint32_t what_max = is_closing ? static_cast<std::uint32_t>(Outcome::Expanded) : 3;
   if (!is_deed && (record.what() < 1 || record.what() > what_max)) {
     return damaged("history", base::format_id(key.delivery), "unknown step");
@@ -436,6 +444,7 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.message_id_field = std::move(*record.mutable_message_id_field());
   step.status = std::move(*record.mutable_status());
   step.original_recipient = std::move(*record.mutable_original_recipient());
+  step.alias = std::move(*record.mutable_alias());
   return step;
 }
 

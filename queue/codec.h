@@ -32,9 +32,10 @@ void encode_report_state(const ReportState& state, std::string& octets);
 
 // An attempt that did not end the delivery, which then stood as `after`.
 void encode_attempt(const Delivery& after, const Attempt& attempt, std::string& octets);
-// The end of a delivery, with what was accepted.
-void encode_closing(const Message& message, const Delivery& delivery, Outcome how,
-                    const Attempt& attempt, std::string& octets);
+// The end of a delivery, with what was accepted; `message_id` is message_id_field() of its header
+// block, which may take long to find.
+void encode_closing(const Message& message, std::string_view message_id, const Delivery& delivery,
+                    Outcome how, const Attempt& attempt, std::string& octets);
 // `step` is left 0: it is the record's place among those of its delivery.
 [[nodiscard]] base::Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets);
 

@@ -116,7 +116,8 @@ StoreStatistics Committer::statistics() const {
           reopenings_.load(),
           std::chrono::nanoseconds(write_nanoseconds_.load()),
           inbox_octets_.load(),
-          disk_free_.load()};
+          disk_free_.load(),
+          disk_size_.load()};
 }
 
 void Committer::run() {
@@ -453,6 +454,7 @@ void Committer::look_at_disk() {
   if (::statvfs(settings_.state_dir.c_str(), &disk) != 0) return;
   const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
   disk_free_.store(free, std::memory_order_relaxed);
+  disk_size_.store(std::uint64_t{disk.f_blocks} * disk.f_frsize, std::memory_order_relaxed);
   is_disk_full_.store(free < min_free_disk_.load(std::memory_order_relaxed),
                       std::memory_order_relaxed);
 }

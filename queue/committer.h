@@ -6,6 +6,7 @@
 // are closed and opened again and the results written, if the failed group is not there after all.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -34,8 +35,8 @@ struct StoreSettings {
   std::uint64_t min_free_disk = 0;  // octets
   base::Duration housekeeping = std::chrono::seconds(1);  // between probes, and looks at the disk
   base::Duration busy_after = std::chrono::seconds(5);  // that a change waited, nobody may add more
-  bool is_indexed = true;                                 // whether the history's index is made
-  base::Duration index_each = std::chrono::seconds(60);   // or when very many messages have come
+  bool is_indexed = true;                               // whether the history's index is made
+  base::Duration index_each = std::chrono::seconds(60);  // or when very many messages have come
   // Below which id the stretches of ids are closed that the index takes up; empty: by the clock.
   std::function<MessageId()> closed_below;
   // Told what an operator should know; from any of the store's threads. May be empty.
@@ -58,6 +59,7 @@ struct StoreStatistics {
   std::chrono::nanoseconds write_time{0};  // of groups, syncs included
   std::size_t inbox_octets = 0;            // now
   std::uint64_t disk_free = 0;             // octets, at the last look
+  std::uint64_t disk_size = 0;             // likewise; 0: none is looked at
 };
 
 class Committer {
@@ -89,6 +91,12 @@ class Committer {
   void start(std::function<void(Rows::Urgency)> idle);
   // Writes what was handed over, unless the disk fails, and ends the thread.
   void stop();
+
+  // Any thread: octets of the disk beyond those that are to stay free, at the last look.
+  [[nodiscard]] std::uint64_t spare_disk() const {
+    const std::uint64_t free = disk_free_.load(std::memory_order_relaxed);
+    return free - std::min(free, min_free_disk_.load(std::memory_order_relaxed));
+  }
 
   // Any thread: after a reload.
   void change_min_free_disk(std::uint64_t octets) {
@@ -154,6 +162,7 @@ class Committer {
   std::atomic<bool> has_failed_ = false;
   std::atomic<bool> is_disk_full_ = false;
   std::atomic<std::uint64_t> disk_free_ = 0;
+  std::atomic<std::uint64_t> disk_size_ = 0;
   std::atomic<std::uint64_t> floor_wanted_ = 0;  // 0: it stays as it is
   std::atomic<std::uint64_t> changes_ = 0;
   std::atomic<std::uint64_t> groups_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/base/text.h"
 #include "queue/codec.h"
 #include "queue/index.h"
 #include "queue/keys.h"
@@ -32,7 +33,7 @@ TracedDelivery& delivery_of(TracedMessage& traced, std::uint32_t number) {
       all.begin(), all.end(), number,
       [](const TracedDelivery& one, std::uint32_t wanted) { return one.number < wanted; });
   if (found != all.end() && found->number == number) return *found;
-  return *all.insert(found, TracedDelivery{number, {}, {}, {}, {}, {}, 0, {}});
+  return *all.insert(found, TracedDelivery{number, {}, {}, {}, {}, {}, {}, 0, {}});
 }
 
 // A clock that was set back dates it before what it followed.
@@ -45,6 +46,14 @@ void put_end_last(std::vector<HistoryStep>& steps) {
 }
 
 }  // namespace
+
+std::array<std::string_view, 3> addresses_of(const TracedDelivery& delivery) {
+  constexpr std::string_view kType = "rfc822;";
+  std::string_view original = delivery.original_recipient;
+  original = base::starts_with_ignoring_case(original, kType) ? original.substr(kType.size())
+                                                              : std::string_view();
+  return {delivery.recipient, delivery.alias, original};
+}
 
 HistoryWalk::HistoryWalk(const RowView& view, MessageId from, MessageId until, Depth depth,
                          Damaged& damaged, std::uint32_t steps_max)
@@ -120,6 +129,7 @@ void HistoryWalk::add_deliveries(MessageId id, TracedMessage& traced) {
     TracedDelivery& one = delivery_of(traced, place->number);
     one.recipient = delivery->recipient;
     one.original_recipient = delivery->original_recipient;
+    one.alias = delivery->alias;
     one.waiting = std::move(*delivery);
   }
 }
@@ -150,6 +160,7 @@ void HistoryWalk::add_step(HistoryStep step, TracedMessage& traced) {
     if (delivery.original_recipient.empty()) {
       delivery.original_recipient = step.original_recipient;
     }
+    if (delivery.alias.empty()) delivery.alias = step.alias;
     if (!traced.is_whole) {
       traced.is_whole = true;
       traced.kind = step.kind;

@@ -3,11 +3,13 @@
 // order of their ids. The index, `rockdove trace` and `rockdove stats` are made from these.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "queue/reading.h"
@@ -23,12 +25,17 @@ struct TracedDelivery {
   std::uint32_t number = 0;
   std::string recipient;            // "" when only attempts are left of it
   std::string original_recipient;   // as in Delivery
+  std::string alias;                // likewise
   std::optional<Delivery> waiting;  // as it stands in the queue; none: it is not there
   std::optional<Outcome> outcome;   // how it ended; none: it has not
   WallTime ended{};                 // with an outcome
   std::uint32_t deferrals = 0;      // attempts that left it waiting
   std::vector<HistoryStep> steps;   // by time, its end last
 };
+
+// What it is looked up by: its recipient, the alias that stands before it, and the address that
+// ORCPT names (RFC 3461 §4.2); "" where there is none.
+[[nodiscard]] std::array<std::string_view, 3> addresses_of(const TracedDelivery& delivery);
 
 struct TracedMessage {
   MessageId id;

@@ -7,12 +7,24 @@
 #include "queue/keys.h"
 
 namespace rockdove::queue {
+namespace {
+
+constexpr std::uint64_t kPartOfDisk = 4;
+
+}  // namespace
 
 HistoryLimits limits_of(const HistorySettings& settings, ClockWatch& clocks, base::Now now) {
   clocks.observe(now);
   HistoryLimits limits;
   if (clocks.may_expire(now)) limits.oldest = now.wall - settings.keep;
   limits.octets_max = settings.size_max;
+  return limits;
+}
+
+HistoryLimits HistoryLimits::on_disk(std::uint64_t disk_octets, std::uint64_t spare) const {
+  HistoryLimits limits = *this;
+  limits.octets_max = std::min(octets_max, disk_octets / kPartOfDisk);
+  limits.octets_free = std::min(octets_free, spare);
   return limits;
 }
 
@@ -28,8 +40,9 @@ Result<std::optional<MessageId>> HistoryKeeper::look(Rows& rows, const HistoryLi
   Result<std::string> cut = rows.history_cut(limits.octets_max);
   if (!cut) return cut.error();
   // The index still has what went the last time: without this, more would go each time.
-  if (!cut->empty() && collected_ != *floor) {
-    if (Result<void> collected = rows.collect_index(is_cancelled); !collected) {
+  if (!cut->empty() && floor->value != 0 && collected_ != *floor) {
+    const Result<void> collected = rows.collect_index(is_cancelled, limits.octets_free);
+    if (!collected) {
       return collected.error();
     }
     if (is_cancelled.load()) return std::optional<MessageId>();

@@ -23,6 +23,12 @@ struct HistoryLimits {
   // Of messages that were accepted before nothing is kept; 1970: age does not count.
   WallTime oldest{};
   std::uint64_t octets_max = std::numeric_limits<std::uint64_t>::max();  // with the index
+  // Of the disk, that writing the index anew may take for a while.
+  std::uint64_t octets_free = std::numeric_limits<std::uint64_t>::max();
+
+  // On a disk of this size, of which so much may be taken: the history gets a quarter at most,
+  // because a disk that it fills takes no mail any more.
+  [[nodiscard]] HistoryLimits on_disk(std::uint64_t disk_octets, std::uint64_t spare) const;
 };
 
 // As they are now. Nothing is too old while the clock cannot be believed: it would be gone for

@@ -3,19 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "mta/base/text.h"
-
 namespace rockdove::queue {
-namespace {
-
-// "bob@x" of "rfc822;bob@x".
-std::string_view original_address(std::string_view original) {
-  constexpr std::string_view kType = "rfc822;";
-  return base::starts_with_ignoring_case(original, kType) ? original.substr(kType.size())
-                                                          : std::string_view();
-}
-
-}  // namespace
 
 Result<Indexer::Step> Indexer::step(Rows& rows, MessageId until, Damaged& damaged) {
   fence_.raise(until);
@@ -89,8 +77,7 @@ void Indexer::add(const TracedMessage& message, std::vector<Entry>& entries) {
   // Our own reports come from nobody.
   if (!message.client.listener.empty()) put(IndexKind::Client, index_hash(message.client.address));
   for (const TracedDelivery& delivery : message.deliveries) {
-    for (const std::string_view address :
-         {std::string_view(delivery.recipient), original_address(delivery.original_recipient)}) {
+    for (const std::string_view address : addresses_of(delivery)) {
       if (address.empty()) continue;
       put(IndexKind::Recipient, index_hash(address));
       const std::string_view domain = domain_of(address);

@@ -3,6 +3,8 @@
 namespace rockdove::queue {
 namespace {
 
+constexpr std::size_t kHistoryKeyOctets = 12 + 8 + 1;  // an act has one more
+
 template <typename Number>
 void append_big_endian(std::string& key, Number number) {
   char octets[sizeof(Number)];
@@ -126,12 +128,13 @@ Key site_key(std::string_view kind, std::string_view name) {
   return site_prefix(kind).append(name);
 }
 
-Key history_key(DeliveryId id, WallTime at, HistoryKind kind) {
+Key history_key(DeliveryId id, WallTime at, HistoryKind kind, std::uint8_t deed) {
   Key key;
-  key.reserve(21);
+  key.reserve(kHistoryKeyOctets + 1);
   append_delivery(key, id);
   append_time(key, at);
   key.push_back(static_cast<char>(kind));
+  if (kind == HistoryKind::Act) key.push_back(static_cast<char>(deed));
   return key;
 }
 
@@ -180,10 +183,12 @@ std::optional<WaitingPlace> parse_waiting_place(std::string_view key) {
 }
 
 std::optional<HistoryKey> parse_history_key(std::string_view key) {
-  if (key.size() != 21) return std::nullopt;
-  const char kind = key.back();
-  if (kind != 1 && kind != 2) return std::nullopt;
-  return HistoryKey{read_delivery(key), read_time(key.substr(12)), static_cast<HistoryKind>(kind)};
+  if (key.size() < kHistoryKeyOctets || key.size() > kHistoryKeyOctets + 1) return std::nullopt;
+  const char kind = key[kHistoryKeyOctets - 1];
+  const bool is_act = key.size() > kHistoryKeyOctets;
+  if (is_act ? kind != 0 : kind != 1 && kind != 2) return std::nullopt;
+  return HistoryKey{read_delivery(key), read_time(key.substr(12)), static_cast<HistoryKind>(kind),
+                    static_cast<std::uint8_t>(is_act ? key.back() : 0)};
 }
 
 Key key_behind(std::string_view prefix) {

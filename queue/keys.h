@@ -37,8 +37,10 @@ inline constexpr std::size_t kWaitingPlaceOctets = 8 + 8 + 4;
 [[nodiscard]] Key site_prefix(std::string_view kind);
 [[nodiscard]] Key site_key(std::string_view kind, std::string_view name);
 
-enum class HistoryKind : std::uint8_t { Attempt = 1, Closing = 2 };
-[[nodiscard]] Key history_key(DeliveryId id, WallTime at, HistoryKind kind);
+// Within a millisecond acts stand first, each kind of them (queue::Deed) in a row of its own: what
+// a person did comes before what came of it.
+enum class HistoryKind : std::uint8_t { Act = 0, Attempt = 1, Closing = 2 };
+[[nodiscard]] Key history_key(DeliveryId id, WallTime at, HistoryKind kind, std::uint8_t deed = 0);
 
 // The way back; nullopt: not such a key.
 [[nodiscard]] std::optional<MessageId> parse_message_key(std::string_view key);
@@ -80,6 +82,7 @@ struct HistoryKey {
   DeliveryId delivery;
   WallTime at;
   HistoryKind kind = HistoryKind::Attempt;
+  std::uint8_t deed = 0;  // of an Act
 };
 
 [[nodiscard]] std::optional<HistoryKey> parse_history_key(std::string_view key);

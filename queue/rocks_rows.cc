@@ -288,7 +288,8 @@ class RocksRows final : public Rows {
   [[nodiscard]] Result<void> collect_log();
   [[nodiscard]] Result<void> ingest(const IndexRows& rows) override;
   [[nodiscard]] Result<void> trim_history(std::string_view below_key) override;
-  [[nodiscard]] Result<void> collect_index(std::atomic<bool>& is_cancelled) override;
+  [[nodiscard]] Result<void> collect_index(std::atomic<bool>& is_cancelled,
+                                           std::uint64_t octets_free) override;
   [[nodiscard]] Result<std::string> history_cut(std::uint64_t octets_max) const override;
 
  private:
@@ -416,7 +417,10 @@ Result<void> RocksRows::collect_garbage(Urgency urgency) {
   return to_result(status, "collecting the space of bodies that are gone");
 }
 
-Result<void> RocksRows::collect_index(std::atomic<bool>& is_cancelled) {
+Result<void> RocksRows::collect_index(std::atomic<bool>& is_cancelled, std::uint64_t octets_free) {
+  rocksdb::ColumnFamilyMetaData index;
+  db_->GetColumnFamilyMetaData(handle(Family::Index), &index);
+  if (Result<void> room = check_room_to_collect(index.size, octets_free); !room) return room;
   rocksdb::CompactRangeOptions options;
   options.exclusive_manual_compaction = false;
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;

@@ -80,4 +80,9 @@ void RowOperations::clear() {
   shared_octets_ = 0;
 }
 
+Result<void> check_room_to_collect(std::uint64_t octets, std::uint64_t octets_free) {
+  if (octets <= octets_free) return {};
+  return Error("the index cannot be written anew, for which the disk has no room");
+}
+
 }  // namespace rockdove::queue

@@ -204,12 +204,17 @@ class Rows {
   // What the index has of such messages goes when it is next compacted. On the thread of ingest().
   [[nodiscard]] virtual Result<void> trim_history(std::string_view below_key) = 0;
   // Frees the space of what trim_history() left in the index, by writing all of it anew; may take
-  // minutes, and ends early without an error once `is_cancelled`. On the thread of ingest().
-  [[nodiscard]] virtual Result<void> collect_index(std::atomic<bool>& is_cancelled) = 0;
+  // minutes, and ends early without an error once `is_cancelled`. Where that needs more than
+  // `octets_free` of the disk it is an error, and nothing is written. On the thread of ingest().
+  [[nodiscard]] virtual Result<void> collect_index(std::atomic<bool>& is_cancelled,
+                                                   std::uint64_t octets_free) = 0;
   // Where history and index together take more than so many octets: below which key history must
   // go, so that what is left of both, once the index is collected, takes a tenth less; "": they
   // fit.
   [[nodiscard]] virtual Result<std::string> history_cut(std::uint64_t octets_max) const = 0;
 };
+
+// The error of Rows::collect_index() where there is not so much room.
+[[nodiscard]] Result<void> check_room_to_collect(std::uint64_t octets, std::uint64_t octets_free);
 
 }  // namespace rockdove::queue

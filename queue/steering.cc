@@ -200,6 +200,20 @@ Decision decide(const Order& order, const Delivery& delivery, WallTime now,
   return decide_alive(order, delivery, now);
 }
 
+void end_hold_of_past_pause(Delivery& delivery, const Pauses* pauses, WallTime now) {
+  if (delivery.state != DeliveryState::Held || !delivery.hold_reason.starts_with(kPausedHold)) {
+    return;
+  }
+  const std::string_view pattern =
+      std::string_view(delivery.hold_reason).substr(kPausedHold.size());
+  const bool lasts =
+      pauses != nullptr &&
+      std::any_of(pauses->all().begin(), pauses->all().end(), [pattern](const Pause& pause) {
+        return pause.kind == PauseKind::User && pause.pattern == pattern;
+      });
+  if (!lasts) delivery = due_now(delivery, now);
+}
+
 Attempt step_of(const Order& order, WallTime now) {
   Attempt step;
   step.at = now;

@@ -5,7 +5,8 @@
 //   release     held ─▶ waiting, due now
 //   retry       waiting or held ─▶ waiting, due now or as before; pauses of its site end
 //   delete      waiting or held ─▶ deleted; goes for good after the undo time
-//   undelete    deleted ─▶ exactly what it was before
+//   undelete    deleted ─▶ exactly what it was before; but what the pause of a user had put on hold
+//               waits again where that pause has ended
 //   bounce      fails for good now, with a report to the sender
 //   expire      its lifetime is over: due now, and the next failure is its last
 //   reroute     goes to a target of its own instead of by the routes, due now
@@ -21,6 +22,7 @@
 
 #include "mta/base/result.h"
 #include "queue/change.h"
+#include "queue/pauses.h"
 #include "queue/types.h"
 
 namespace rockdove::queue {
@@ -97,6 +99,10 @@ struct Decision {
 // `undo_time` is how long what was deleted can be brought back.
 [[nodiscard]] Decision decide(const Order& order, const Delivery& delivery, WallTime now,
                               base::Duration undo_time);
+
+// What is brought back and was put on hold by the pause of a user that is none of these any more:
+// nobody else would release it. Null: they are not known yet; before what waits is loaded they are.
+void end_hold_of_past_pause(Delivery& delivery, const Pauses* pauses, WallTime now);
 
 // The step of history of what decide() has led to.
 [[nodiscard]] Attempt step_of(const Order& order, WallTime now);

@@ -194,6 +194,7 @@ struct HistoryStep {
   std::string message_id_field{};
   std::string status{};  // "5.1.1"; of what failed for good
   std::string original_recipient{};
+  std::string alias{};
 };
 
 struct MessageView {

@@ -8,38 +8,55 @@
 #include <unordered_set>
 #include <utility>
 
+#include "mta/base/assert.h"
 #include "mta/base/text.h"
 #include "queue/index.h"
 
 namespace rockdove::queue {
 namespace {
 
-void add_counts(TallyLine& to, const TallyLine& from) {
-  to.messages += from.messages;
-  to.octets += from.octets;
-  to.recipients += from.recipients;
-  to.delivered += from.delivered;
-  to.bounced += from.bounced;
-  to.discarded += from.discarded;
-  to.deleted += from.deleted;
-  to.waiting += from.waiting;
-  to.deferrals += from.deferrals;
-  to.delays.add(from.delays);
-}
-
 std::string destination_of(const TracedDelivery& delivery) {
   const std::string_view domain = domain_of(delivery.recipient);
   return domain.empty() ? "(local)" : base::lower_case(domain);
 }
 
+// What it has come to; nullopt: it waits, or is on hold, or can still be brought back.
+std::optional<Outcome> outcome_of(const TracedDelivery& delivery) {
+  if (!delivery.waiting) return delivery.outcome;
+  const Delivery& waiting = *delivery.waiting;
+  if (waiting.final_status.empty()) return std::nullopt;
+  switch (waiting.ending) {
+    case Ending::Failed:
+      if (waiting.state != DeliveryState::Waiting) return std::nullopt;
+      return Outcome::Bounced;
+    case Ending::Delivered:
+    case Ending::Relayed:
+      return Outcome::Delivered;
+    case Ending::Expanded:
+      return Outcome::Expanded;
+  }
+  MTA_ASSERT(false);
+}
+
 bool counts(const TracedDelivery& delivery) {
-  if (delivery.outcome == Outcome::Expanded) return false;
-  const bool is_alias = delivery.waiting && delivery.waiting->ending == Ending::Expanded &&
-                        !delivery.waiting->final_status.empty();
-  return !is_alias;
+  if (!delivery.waiting && !delivery.outcome) return false;
+  return outcome_of(delivery) != Outcome::Expanded;
 }
 
 }  // namespace
+
+void TallyLine::add(const TallyLine& other) {
+  messages += other.messages;
+  octets += other.octets;
+  recipients += other.recipients;
+  delivered += other.delivered;
+  bounced += other.bounced;
+  discarded += other.discarded;
+  deleted += other.deleted;
+  waiting += other.waiting;
+  deferrals += other.deferrals;
+  delays.add(other.delays);
+}
 
 void DelayCounts::add(base::Duration delay) {
   if (counts_.empty()) counts_.resize(kOctaves * kPartsOfOctave);
@@ -119,7 +136,7 @@ void Tally::forget_small() {
   for (auto one = middle; one != sizes.end(); ++one) small.push_back(*one->second);
   for (const std::string& name : small) {
     const auto found = lines_.find(name);
-    add_counts(others_, found->second);
+    others_.add(found->second);
     lines_.erase(found);
     ++names_left_out_;
   }
@@ -129,15 +146,18 @@ void Tally::add_delivery(TallyLine& line, const TracedMessage& message,
                          const TracedDelivery& delivery) {
   ++line.recipients;
   line.deferrals += delivery.deferrals;
-  if (!delivery.outcome) {
+  const std::optional<Outcome> outcome = outcome_of(delivery);
+  if (!outcome) {
     ++line.waiting;
     return;
   }
-  switch (*delivery.outcome) {
-    case Outcome::Delivered:
+  switch (*outcome) {
+    case Outcome::Delivered: {
+      const WallTime ended = delivery.waiting ? delivery.waiting->last.at : delivery.ended;
       ++line.delivered;
-      line.delays.add(delivery.ended - message.accepted);
+      line.delays.add(ended - message.accepted);
       return;
+    }
     case Outcome::Bounced:
     case Outcome::Unreturnable:
     case Outcome::Unreported:
@@ -160,6 +180,10 @@ void Tally::add(const TracedMessage& message) {
     ++line.messages;
     line.octets += message.octets;
   };
+  add_message(total_);
+  for (const TracedDelivery& delivery : message.deliveries) {
+    if (counts(delivery)) add_delivery(total_, message, delivery);
+  }
   if (by_ != TallyBy::Destination) {
     TallyLine& line = this->line(name_of(message));
     add_message(line);

@@ -39,15 +39,20 @@ struct TallyLine {
   std::string name;  // "2026-11-22T06:00", "2026-11-22", a domain, an address; see tally()
   std::uint64_t messages = 0;  // with a recipient here
   std::uint64_t octets = 0;    // of these messages
-  // Recipients; those of aliases that became others do not count.
+  // Recipients; those of aliases that became others do not count, nor those of whose end nothing
+  // was written.
   std::uint64_t recipients = 0;
   std::uint64_t delivered = 0;
   std::uint64_t bounced = 0;    // failed for good, told or not
   std::uint64_t discarded = 0;  // by a route
   std::uint64_t deleted = 0;    // by a person
-  std::uint64_t waiting = 0;    // or held, or deleted and still to be brought back
+  std::uint64_t waiting = 0;    // or held, or deleted and still to be brought back; not what has
+                                // ended and only waits for its report
   std::uint64_t deferrals = 0;  // attempts that left a recipient waiting
   DelayCounts delays;           // of those delivered, since the message's acceptance
+
+  // Its counts, to ours.
+  void add(const TallyLine& other);
 };
 
 class Tally {
@@ -73,6 +78,9 @@ class Tally {
   // How often a name went there.
   [[nodiscard]] std::uint64_t names_left_out() const { return names_left_out_; }
 
+  // Of all names; a message with several destinations counts once.
+  [[nodiscard]] const TallyLine& total() const { return total_; }
+
  private:
   TallyLine& line(const std::string& name);
   [[nodiscard]] std::string name_of(const TracedMessage& message) const;
@@ -85,6 +93,7 @@ class Tally {
   const std::size_t names_max_;
   std::unordered_map<std::string, TallyLine> lines_;
   TallyLine others_;
+  TallyLine total_;
   std::uint64_t names_left_out_ = 0;
 };
 

@@ -42,7 +42,7 @@ ThreadedStore::~ThreadedStore() {
     const std::lock_guard lock(mutex_);
     is_stopping_ = true;
   }
-  cancels_work_ = true;
+  rows_.cancel();
   has_jobs_.notify_all();
   stops_.notify_all();
   if (indexer_.joinable()) indexer_.join();
@@ -153,10 +153,13 @@ void ThreadedStore::keep_house(HistoryKeeper& keeper) {
     limits = history_limits_;
   }
   if (!limits) return;
+  if (const std::uint64_t disk = committer_.statistics().disk_size; disk > 0) {
+    limits = limits->on_disk(disk, committer_.spare_disk());
+  }
   using Floor = std::optional<MessageId>;
   const Result<Floor> floor = rows_.with([&](Rows* rows) -> Result<Floor> {
     if (rows == nullptr || rows->failure()) return Floor();
-    return keeper.look(*rows, *limits, cancels_work_);
+    return keeper.look(*rows, *limits, rows_.is_cancelled());
   });
   warn_once(floor ? std::string() : floor.error().in("keeping the history").text(),
             history_failed_);
@@ -176,7 +179,7 @@ void ThreadedStore::index(Indexer& indexer) {
     });
     tell(damaged);
     warn_once(step ? std::string() : step.error().text(), indexing_failed_);
-    more = step && step->more && !cancels_work_;
+    more = step && step->more && !rows_.is_cancelled();
   }
 }
 

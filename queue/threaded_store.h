@@ -123,7 +123,6 @@ class ThreadedStore final : public Store {
   std::array<std::thread, kReaders> readers_;
   std::thread indexer_;
   std::optional<HistoryLimits> history_limits_;  // under mutex_
-  std::atomic<bool> cancels_work_ = false;       // of the indexer's thread, that takes long
   std::string history_failed_;                   // what was said of it last
   std::string indexing_failed_;                  // likewise
 };

@@ -15,7 +15,7 @@ constexpr std::uint32_t kReportsMax = 20;       // of one message, and theirs
 constexpr int kReportDepthMax = 2;              // a report's own report, and no further
 constexpr std::uint32_t kReportStepsMax = 100;  // of each
 // A page is full with so many recipients and steps.
-constexpr std::size_t kPagePartsMax = 5000;
+constexpr std::size_t kPagePartsMax = 1000;
 constexpr base::Duration kAhead = std::chrono::hours(1);  // of ids before the clock, usually
 
 // What is not indexed is gone over in windows of ids, from the newest one back.
@@ -26,16 +26,13 @@ constexpr std::uint64_t kWindowLeast = 1;
 constexpr std::uint64_t kSparse = 1000;  // work in a window; with less the next one is larger
 
 bool is_asked_recipient(const TraceQuery& query, const TracedDelivery& delivery) {
-  const std::string_view original =
-      base::starts_with_ignoring_case(delivery.original_recipient, "rfc822;")
-          ? std::string_view(delivery.original_recipient).substr(7)
-          : std::string_view();
   const auto holds = [&](std::string_view address) {
     if (address.empty()) return false;
     if (query.recipient && !base::equals_ignoring_case(*query.recipient, address)) return false;
     return !query.domain || base::equals_ignoring_case(*query.domain, domain_of(address));
   };
-  return holds(delivery.recipient) || holds(original);
+  const auto addresses = addresses_of(delivery);
+  return std::any_of(addresses.begin(), addresses.end(), holds);
 }
 
 // Where several conditions are in the index, only ids that stand in all of their lists.
@@ -143,7 +140,7 @@ class Tracer {
     if (!mark) return mark.error();
     mark_ = *mark;
     lower_ = *floor;
-    if (query_.since) lower_ = std::max(lower_, first_id_at(*query_.since));
+    if (query_.since) lower_ = std::max(lower_, first_id_accepted_at(*query_.since));
     upper_ = MessageId{~std::uint64_t{0}};
     if (query_.until) upper_ = first_id_at(*query_.until);
     if (request_.before) upper_ = std::min(upper_, *request_.before);
@@ -325,8 +322,8 @@ class Tracer {
 
 bool is_match(const TraceQuery& query, const TracedMessage& message) {
   if (query.message && *query.message != message.id) return false;
-  if (query.since && message.id < first_id_at(*query.since)) return false;
-  if (query.until && message.id >= first_id_at(*query.until)) return false;
+  if (query.since && message.accepted < *query.since) return false;
+  if (query.until && message.accepted >= *query.until) return false;
   if (query.sender && !base::equals_ignoring_case(*query.sender, message.sender)) return false;
   if (query.message_id && !base::equals_ignoring_case(bare_message_id(*query.message_id),
                                                       bare_message_id(message.message_id_field))) {

@@ -10,6 +10,7 @@
 
 #include "mta/base/ip_address.h"
 #include "queue/history.h"
+#include "queue/index.h"
 #include "queue/reading.h"
 #include "queue/rows.h"
 
@@ -20,12 +21,21 @@ struct TraceQuery {
   std::optional<MessageId> message;
   std::optional<std::string> message_id;  // with or without <>
   std::optional<std::string> sender;      // "": the null sender
-  std::optional<std::string> recipient;   // as it is sent to, or as ORCPT names it
+  std::optional<std::string> recipient;   // as it is sent to, an alias before it, or as in ORCPT
   std::optional<std::string> domain;      // of a recipient
   std::optional<base::IpAddress> client;
   std::optional<WallTime> since;  // accepted at or after
   std::optional<WallTime> until;  // accepted before
 };
+
+// A message's id is made when its content begins to come, and it is accepted behind the end of
+// that: so much later at most, as far as questions about times go.
+inline constexpr base::Duration kContentTakes = std::chrono::hours(1);
+
+// Below which id nothing was accepted at this time or later.
+[[nodiscard]] inline MessageId first_id_accepted_at(WallTime time) {
+  return first_id_at(time - kContentTakes);
+}
 
 struct TraceRequest {
   TraceQuery query;

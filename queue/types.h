@@ -119,6 +119,7 @@ struct Delivery {
   WallTime due_before{};
   std::string route_to{};   // where a person has it sent (see outbound/target.h); "": by the routes
   bool is_expired = false;  // a person has ended its lifetime: the next failure is its last
+  std::string alias{};      // that it was handed in for, in the place of which it stands; "" none
 };
 
 // What a look at a whole queue says of a delivery without reading more than its row in `waiting`.

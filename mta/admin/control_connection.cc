@@ -78,6 +78,7 @@ void Exchange::start() {
 
 void Exchange::start(std::string_view type) {
   if (is_gone()) return;
+  is_started_ = true;
   connection_->conversation_->start_answer(200, {{"Content-Type", std::string(type)}},
                                            connection_->now());
 }
@@ -106,6 +107,11 @@ void Exchange::break_off() {
   connection.conversation_->break_answer();
   connection.forget_exchange();
   connection.want_turn();
+}
+
+void Exchange::fail(std::string_view text) {
+  if (is_started_) return break_off();
+  refuse(500, text);
 }
 
 void Exchange::when_room(base::Task task) {

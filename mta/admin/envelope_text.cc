@@ -97,6 +97,7 @@ Json delivery_json(const Delivery& delivery) {
   }
   add_text("notify", mail::format_notify(delivery.notify));
   add_text("original_recipient", delivery.original_recipient);
+  add_text("alias", delivery.alias);
   if (delivery.delay_told) json["delay_told"] = true;
   if (!delivery.final_status.empty()) {
     json["final_status"] = text_json(delivery.final_status);
@@ -282,6 +283,7 @@ Delivery read_delivery(const Json& json, std::size_t index, std::optional<Error>
     delivery.notify = parsed.value_or(mail::NotifySet{});
   }
   delivery.original_recipient = reader.text("original_recipient");
+  delivery.alias = reader.text("alias");
   delivery.delay_told = reader.truth("delay_told");
   delivery.final_status = reader.line("final_status", 16);
   delivery.ending = reader.word("ending", kEndings);

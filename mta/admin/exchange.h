@@ -64,6 +64,12 @@ class Exchange {
   void end();
   // Instead of end(): the client learns that the answer is not whole.
   void break_off();
+
+  [[nodiscard]] bool is_started() const { return is_started_; }
+
+  // What went wrong with an answer in lines or pieces: refuse(500, text), or break_off() where it
+  // has begun.
+  void fail(std::string_view text);
   // Runs `task` as soon as the client has taken most of what was sent: at once, or in a later turn.
   // Never when it has gone. One at a time.
   void when_room(base::Task task);
@@ -83,6 +89,7 @@ class Exchange {
   const std::shared_ptr<std::uint32_t> running_;
   base::Task when_room_;
   std::shared_ptr<void> kept_;
+  bool is_started_ = false;
 };
 
 }  // namespace rockdove::admin

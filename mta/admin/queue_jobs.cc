@@ -44,15 +44,8 @@ class Listing : public std::enable_shared_from_this<Listing> {
  private:
   void on_page(Result<queue::ListedPage> page) {
     if (exchange_->is_gone()) return;
-    if (!page) {
-      if (started_) {
-        exchange_->break_off();
-      } else {
-        exchange_->refuse(500, page.error().text());
-      }
-      return;
-    }
-    if (!std::exchange(started_, true)) exchange_->start();
+    if (!page) return exchange_->fail(page.error().text());
+    if (!exchange_->is_started()) exchange_->start();
     const base::WallTime now = loop_.now().wall;
     for (const queue::MessageWithDeliveries& message : page->messages) {
       exchange_->line(format_listed(message, now));
@@ -71,7 +64,6 @@ class Listing : public std::enable_shared_from_this<Listing> {
   const std::shared_ptr<Exchange> exchange_;
   queue::ListRequest request_;
   std::uint64_t left_;  // messages that may still be listed
-  bool started_ = false;
 };
 
 // Counts what a filter means, page by page.

@@ -97,18 +97,6 @@ std::string_view queue_name(const std::vector<Delivery>& deliveries) {
   return tried ? "deferred" : "active";
 }
 
-std::string_view kind_name(queue::MessageKind kind) {
-  switch (kind) {
-    case queue::MessageKind::Ordinary:
-      return "ordinary";
-    case queue::MessageKind::Report:
-      return "report";
-    case queue::MessageKind::PostmasterReport:
-      return "postmaster-report";
-  }
-  return "";
-}
-
 Json recipient_json(const queue::Message& message, const Delivery& delivery, WallTime now) {
   Json json;
   json["address"] = delivery.recipient;
@@ -329,6 +317,18 @@ Json pause_json(const queue::Pause& pause, WallTime now) {
 }
 
 }  // namespace
+
+std::string_view kind_name(queue::MessageKind kind) {
+  switch (kind) {
+    case queue::MessageKind::Ordinary:
+      return "ordinary";
+    case queue::MessageKind::Report:
+      return "report";
+    case queue::MessageKind::PostmasterReport:
+      return "postmaster-report";
+  }
+  return "";
+}
 
 std::string_view state_name(DeliveryState state) {
   switch (state) {

@@ -24,6 +24,9 @@ namespace rockdove::admin {
 // "waiting", "held", "deleted".
 [[nodiscard]] std::string_view state_name(queue::DeliveryState state);
 
+// "ordinary", "report", "postmaster-report".
+[[nodiscard]] std::string_view kind_name(queue::MessageKind kind);
+
 using Parameters = std::vector<std::pair<std::string, std::string>>;
 
 // What a filter may say (queue/filter.h), with the words of `--help`.

@@ -30,15 +30,8 @@ class TraceJob : public std::enable_shared_from_this<TraceJob> {
  private:
   void on_page(Result<queue::TracedPage> page) {
     if (exchange_->is_gone()) return;
-    if (!page) {
-      if (started_) {
-        exchange_->break_off();
-      } else {
-        exchange_->refuse(500, page.error().text());
-      }
-      return;
-    }
-    if (!std::exchange(started_, true)) exchange_->start();
+    if (!page) return exchange_->fail(page.error().text());
+    if (!exchange_->is_started()) exchange_->start();
     run_.take(*std::move(page), [this](std::string_view line) { exchange_->line(line); });
     if (!run_.request()) {
       exchange_->end();
@@ -51,7 +44,6 @@ class TraceJob : public std::enable_shared_from_this<TraceJob> {
   queue::Store& store_;
   const std::shared_ptr<Exchange> exchange_;
   TraceRun run_;
-  bool started_ = false;
 };
 
 class StatsJob : public std::enable_shared_from_this<StatsJob> {

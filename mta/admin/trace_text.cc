@@ -49,14 +49,15 @@ std::tm local_parts(WallTime time) {
   return parts;
 }
 
-Result<std::uint32_t> parse_limit(std::string_view text) {
+Result<void> set_limit(std::uint32_t& limit, std::string_view text) {
   std::uint32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool is_number = error == std::errc() && end == text.data() + text.size();
   if (!is_number || number == 0 || number > kTracedMax) {
     return Error("limit is a number from 1 to " + std::to_string(kTracedMax));
   }
-  return number;
+  limit = number;
+  return {};
 }
 
 // An address as it stands in the index: whole, with A-labels.
@@ -112,6 +113,30 @@ Result<void> set_condition(queue::TraceQuery& query, const std::string& name,
   return Error("there is no condition " + base::printable(name, 40));
 }
 
+Result<void> set_tally(queue::TallyBy& by, const std::string& value) {
+  const auto found = std::find_if(kTallies.begin(), kTallies.end(),
+                                  [&](const auto& one) { return one.first == value; });
+  if (found == kTallies.end()) {
+    return Error("by is hour, day, destination, sender or client, not " +
+                 base::printable(value, 40));
+  }
+  by = found->second;
+  return {};
+}
+
+// Each at most once; `take(name, value)` gets all but the limit.
+template <typename Take>
+Result<void> read_parameters(const Parameters& parameters, std::uint32_t& limit, Take take) {
+  std::set<std::string_view> seen;
+  for (const auto& [name, value] : parameters) {
+    if (!seen.insert(name).second) return Error(base::printable(name, 40) + " is given twice");
+    const Result<void> taken =
+        name == "limit" ? set_limit(limit, value) : Result<void>(take(name, value));
+    if (!taken) return taken;
+  }
+  return {};
+}
+
 std::string state_of(const queue::TracedDelivery& delivery) {
   if (delivery.outcome) return std::string(queue::outcome_name(*delivery.outcome));
   if (delivery.waiting) return std::string(state_name(delivery.waiting->state));
@@ -124,7 +149,9 @@ Json step_json(const queue::HistoryStep& step) {
   if (!step.tls.empty()) json["tls"] = step.tls;
   if (!step.reply.empty()) json["reply"] = step.reply;
   if (!step.status.empty()) json["status"] = step.status;
-  if (step.took.count() > 0) json["seconds"] = static_cast<double>(step.took.count()) / 1000;
+  if (step.took.count() > 0 || !step.host.empty()) {
+    json["seconds"] = static_cast<double>(step.took.count()) / 1000;
+  }
   if (step.attempts > 0) json["attempts"] = step.attempts;
   if (step.report.value != 0) json["report"] = base::format_id(step.report);
   return json;
@@ -137,6 +164,7 @@ Json delivery_json(MessageId id, const queue::TracedDelivery& delivery) {
   if (!delivery.original_recipient.empty()) {
     json["original_recipient"] = delivery.original_recipient;
   }
+  if (!delivery.alias.empty()) json["alias"] = delivery.alias;
   if (delivery.waiting) {
     json["attempts"] = delivery.waiting->attempts;
     json["due"] = base::format_timestamp(delivery.waiting->due);
@@ -149,22 +177,10 @@ Json delivery_json(MessageId id, const queue::TracedDelivery& delivery) {
   return json;
 }
 
-std::string_view kind_text(queue::MessageKind kind) {
-  switch (kind) {
-    case queue::MessageKind::Ordinary:
-      return "ordinary";
-    case queue::MessageKind::Report:
-      return "report";
-    case queue::MessageKind::PostmasterReport:
-      return "postmaster-report";
-  }
-  return "";
-}
-
 // `left_out`: recipients that are not in `message` any more.
 Json traced_json(const queue::TracedMessage& message, std::size_t left_out = 0) {
   Json json{{"queue_id", base::format_id(message.id)},
-            {"kind", kind_text(message.kind)},
+            {"kind", kind_name(message.kind)},
             {"accepted", base::format_timestamp(message.accepted)}};
   if (message.about.value != 0) json["about"] = base::format_id(message.about);
   json["sender"] = message.sender;
@@ -215,19 +231,6 @@ Json tally_json(const queue::TallyLine& line) {
   return json;
 }
 
-void add_line(queue::TallyLine& total, const queue::TallyLine& line) {
-  total.messages += line.messages;
-  total.octets += line.octets;
-  total.recipients += line.recipients;
-  total.delivered += line.delivered;
-  total.bounced += line.bounced;
-  total.discarded += line.discarded;
-  total.deleted += line.deleted;
-  total.waiting += line.waiting;
-  total.deferrals += line.deferrals;
-  total.delays.add(line.delays);
-}
-
 }  // namespace
 
 Result<WallTime> parse_moment(std::string_view text, WallTime now) {
@@ -250,20 +253,14 @@ Result<WallTime> parse_moment(std::string_view text, WallTime now) {
 
 Result<TraceRun> TraceRun::parse(const Parameters& parameters, WallTime now) {
   TraceRun run;
-  std::set<std::string_view> seen;
-  for (const auto& [name, value] : parameters) {
-    if (!seen.insert(name).second) return Error(base::printable(name, 40) + " is given twice");
-    if (name == "limit") {
-      const Result<std::uint32_t> limit = parse_limit(value);
-      if (!limit) return limit.error();
-      run.left_ = *limit;
-      continue;
-    }
-    if (Result<void> is_set = set_condition(run.request_->query, name, value, now); !is_set) {
-      return is_set.error();
-    }
-  }
-  if (seen.empty() || (seen.size() == 1 && seen.contains("limit"))) {
+  std::size_t conditions = 0;
+  const Result<void> read = read_parameters(
+      parameters, run.left_, [&](const std::string& name, const std::string& value) {
+        ++conditions;
+        return set_condition(run.request_->query, name, value, now);
+      });
+  if (!read) return read.error();
+  if (conditions == 0) {
     return Error(
         "say which messages: by id, message_id, sender, recipient, domain, client, since "
         "or until");
@@ -275,16 +272,16 @@ Result<TraceRun> TraceRun::parse(const Parameters& parameters, WallTime now) {
 void TraceRun::take(queue::TracedPage page, const std::function<void(std::string_view)>& line) {
   for (queue::TracedMessage& message : page.messages) {
     if (left_ == 0) {
-      page.more_before = message.id;
-      break;
+      line(R"({"more": true})");
+      return request_.reset();
     }
     --left_;
     const std::size_t left_out = queue::keep_asked_for(request_->query, message);
     line(to_line(traced_json(message, left_out)));
   }
-  if (page.more_before && left_ == 0) line(R"({"more": true})");
+  if (!page.more_before) return request_.reset();
+  // Behind the limit as well, because what is left to look through may have nothing.
   request_->before = page.more_before;
-  if (!page.more_before || left_ == 0) request_.reset();
 }
 
 std::string format_traced(const queue::TracedMessage& message) {
@@ -295,40 +292,28 @@ Result<StatsRun> StatsRun::parse(const Parameters& parameters, WallTime now) {
   StatsRun run;
   std::optional<WallTime> since;
   std::optional<WallTime> until;
-  std::set<std::string_view> seen;
-  for (const auto& [name, value] : parameters) {
-    if (!seen.insert(name).second) return Error(base::printable(name, 40) + " is given twice");
-    if (name == "limit") {
-      const Result<std::uint32_t> limit = parse_limit(value);
-      if (!limit) return limit.error();
-      run.lines_max_ = *limit;
-    } else if (name == "since" || name == "until") {
-      const Result<WallTime> moment = parse_moment(value, now);
-      if (!moment) return moment.error().in(name);
-      if (name == "since") {
-        since = *moment;
-      } else {
-        until = *moment;
-      }
-    } else if (name == "by") {
-      const auto found = std::find_if(kTallies.begin(), kTallies.end(),
-                                      [&](const auto& one) { return one.first == value; });
-      if (found == kTallies.end()) {
-        return Error("by is hour, day, destination, sender or client, not " +
-                     base::printable(value, 40));
-      }
-      run.by_ = found->second;
-    } else {
-      return Error("there is no parameter " + base::printable(name, 40));
-    }
-  }
+  const Result<void> read =
+      read_parameters(parameters, run.lines_max_,
+                      [&](const std::string& name, const std::string& value) -> Result<void> {
+                        if (name == "since") return set(since, parse_moment(value, now), name);
+                        if (name == "until") return set(until, parse_moment(value, now), name);
+                        if (name == "by") return set_tally(run.by_, value);
+                        return Error("there is no parameter " + base::printable(name, 40));
+                      });
+  if (!read) return read.error();
   const std::chrono::hours usual(run.by_ == queue::TallyBy::Day ? 24 * 30 : 24);
-  run.request_->from = queue::first_id_at(since.value_or(now - usual));
+  run.since_ = since.value_or(now - usual);
+  run.until_ = until.value_or(base::kNeverWall);
+  run.request_->from = queue::first_id_accepted_at(run.since_);
   // Ids are ahead of a clock that was set back.
   run.request_->until =
       until ? queue::first_id_at(*until) : MessageId{std::numeric_limits<std::uint64_t>::max()};
   run.tally_ = std::make_shared<queue::Tally>(run.by_, local_parts);
   return run;
+}
+
+void StatsRun::count(const queue::TracedMessage& message) {
+  if (message.accepted >= since_ && message.accepted < until_) tally_->add(message);
 }
 
 void StatsRun::counted(std::optional<MessageId> from) {
@@ -341,17 +326,14 @@ void StatsRun::tell(const std::function<void(std::string_view)>& line) const {
   const bool is_by_time = by_ == queue::TallyBy::Hour || by_ == queue::TallyBy::Day;
   const std::size_t shown =
       is_by_time ? lines.size() : std::min<std::size_t>(lines.size(), lines_max_);
-  queue::TallyLine total;
   queue::TallyLine rest = tally_->others();
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    add_line(total, lines[i]);
     if (i < shown) {
       line(to_line(tally_json(lines[i])));
     } else {
-      add_line(rest, lines[i]);
+      rest.add(lines[i]);
     }
   }
-  add_line(total, tally_->others());
   const std::uint64_t names = lines.size() - shown + tally_->names_left_out();
   if (names > 0) {
     Json json = tally_json(rest);
@@ -361,7 +343,7 @@ void StatsRun::tell(const std::function<void(std::string_view)>& line) const {
     if (tally_->names_left_out() > 0) json["is_exact"] = false;
     line(to_line(json));
   }
-  Json json = tally_json(total);
+  Json json = tally_json(tally_->total());
   json["name"] = "";
   json["total"] = true;
   line(to_line(json));

@@ -59,7 +59,7 @@ class StatsRun {
   [[nodiscard]] const std::optional<queue::WalkRequest>& request() const { return request_; }
 
   // Counts one of them; on any one thread at a time.
-  void count(const queue::TracedMessage& message) { tally_->add(message); }
+  void count(const queue::TracedMessage& message);
 
   // All of request() were counted; `from`: where to go on.
   void counted(std::optional<base::MessageId> from);
@@ -72,6 +72,8 @@ class StatsRun {
   std::optional<queue::WalkRequest> request_ = queue::WalkRequest{};
   queue::TallyBy by_ = queue::TallyBy::Hour;
   std::uint32_t lines_max_ = kStatsLinesDefault;
+  base::WallTime since_;  // accepted
+  base::WallTime until_;  // likewise, before
   std::shared_ptr<queue::Tally> tally_;
 };
 

@@ -80,7 +80,11 @@ std::string page(const Json& json, std::size_t indent) {
     const std::string id = text_of(recipient, "id");
     const std::size_t hyphen = id.find('-');
     std::string head = (hyphen == std::string::npos ? "" : id.substr(hyphen)) + " <" +
-                       text_of(recipient, "address") + "> " + text_of(recipient, "state");
+                       text_of(recipient, "address") + "> ";
+    if (const std::string alias = text_of(recipient, "alias"); !alias.empty()) {
+      head += "(for <" + alias + ">) ";
+    }
+    head += text_of(recipient, "state");
     if (const std::string due = local_time_of(recipient, "due");
         !due.empty() && text_of(recipient, "state") == "waiting") {
       head += ", due " + due;

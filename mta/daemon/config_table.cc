@@ -541,7 +541,8 @@ constexpr std::
                     "`\"off\"`: nothing is written from now on.",
                     read_history_keep},
                 Key{"history", "max_size", "size", "\"10G\"",
-                    "On disk, the index included, about; the oldest goes first.",
+                    "On disk, the index included, about, and at most a quarter of that disk; the "
+                    "oldest goes first.",
                     [](Value& value, Draft& draft) {
                       value.size(draft.configuration.queue.history.size_max,
                                  {100 * kMega, 1000 * kTera});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -41,6 +42,7 @@ struct Counting {
   base::Loop& loop;
   base::Log& log;
   base::UniqueFunction<void(std::unordered_set<base::IpAddress>)> done;
+  bool keeps_history = true;
   std::unordered_set<base::IpAddress> crashed_clients;
   std::unordered_set<base::IpAddress> held_clients;
   std::size_t open = 1;  // steps under way
@@ -68,9 +70,16 @@ void count_delivery(const CountingPointer& counting, base::DeliveryId id,
     return;
   queue::Delivery after = *row;
   ++after.crashes;
+  std::optional<queue::Attempt> step;
   if (after.crashes >= kCrashesMax) {
     after.state = queue::DeliveryState::Held;
     after.hold_reason = "crash";
+    step = queue::Attempt{counting->loop.now().wall,
+                          {},
+                          "",
+                          "by rockdove: the process failed three times while it worked on this"};
+    step->deed = queue::Deed::Held;
+    step->is_kept = counting->keeps_history;
   }
   counting->log
       .line(base::Level::Error,
@@ -81,7 +90,7 @@ void count_delivery(const CountingPointer& counting, base::DeliveryId id,
       .id(id)
       .path("to", row->recipient)
       .field("crashes", after.crashes);
-  commit(counting, queue::moved(*view.message, *row, after, std::nullopt));
+  commit(counting, queue::moved(*view.message, *row, after, step));
 }
 
 void count_clients(const CountingPointer& counting, const std::vector<queue::NotedRow>& notes) {
@@ -115,10 +124,10 @@ void count_clients(const CountingPointer& counting, const std::vector<queue::Not
 }  // namespace
 
 void count_crashes(queue::Store& store, base::Loop& loop, base::Log& log,
-                   const std::vector<WorkedOn>& found,
+                   const std::vector<WorkedOn>& found, const queue::HistorySettings& history,
                    base::UniqueFunction<void(std::unordered_set<base::IpAddress>)> done) {
-  auto counting =
-      std::shared_ptr<Counting>(new Counting{store, loop, log, std::move(done), {}, {}});
+  auto counting = std::shared_ptr<Counting>(
+      new Counting{store, loop, log, std::move(done), history.is_kept, {}, {}});
   for (const WorkedOn& worked : found) {
     if (!worked.crashed) continue;
     if (const auto* client = std::get_if<base::IpAddress>(&worked.what)) {

@@ -344,7 +344,7 @@ void Server::start_loops() {
   working_->reset();
   LoopWorld& first = *worlds_.front();
   first.loop.post([this, found, &first] {
-    count_crashes(*store_, first.loop, first.log, found,
+    count_crashes(*store_, first.loop, first.log, found, configuration_.queue.history,
                   [this](std::unordered_set<base::IpAddress> held_clients) {
                     begin_work(std::move(held_clients));
                   });

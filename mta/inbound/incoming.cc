@@ -47,6 +47,7 @@ void Incoming::add_recipient(const smtp::RecipientOffered& offered,
     notify.success = false;
     notify.never = !notify.failure && !notify.delay;
   }
+  const std::string name = mail::format_address(offered.recipient);
   for (const std::string& address : addresses) {
     if (!recipients_.empty()) {
       if (known_.empty()) known_.emplace(recipients_.front().address, 0);
@@ -57,10 +58,11 @@ void Incoming::add_recipient(const smtp::RecipientOffered& offered,
         continue;
       }
     }
-    recipients_.push_back({address, notify, offered.original_recipient});
+    recipients_.push_back(
+        {address, notify, offered.original_recipient, address == name ? std::string() : name});
     // `known_` has it, too.
     recipient_octets_ += sizeof(Recipient) + sizeof(std::string) + 2 * address.size() +
-                         offered.original_recipient.size();
+                         offered.original_recipient.size() + recipients_.back().alias.size();
   }
   account();
 }

@@ -27,6 +27,7 @@ class Incoming {
     std::string address;  // without <>
     mail::NotifySet notify{};
     std::string original{};  // ORCPT, as queue::Delivery has it
+    std::string alias{};     // likewise
   };
 
   struct Refused {

@@ -368,9 +368,7 @@ void Receiver::on(const smtp::RecipientOffered& event, base::Now now) {
     return take_recipient(event, taken->addresses, now);
   if (const auto* not_taken = std::get_if<NotTaken>(&decision)) {
     if (!file_.name.empty() && not_taken->reply.is_permanent()) {
-      incoming_->add_refused(event, not_taken->reply);
-      return session_.answer(smtp::make_reply(250, "2.1.5", "its sender gets a report"),
-                             now.instant);
+      return report_refusal(event, not_taken->reply, now);
     }
     return refuse(not_taken->reply, "recipient", mail::format_address(event.recipient), now);
   }
@@ -392,11 +390,29 @@ void Receiver::on(const smtp::RecipientOffered& event, base::Now now) {
 void Receiver::take_recipient(const smtp::RecipientOffered& offered,
                               const std::vector<std::string>& addresses, base::Now now) {
   if (incoming_->recipients().size() + addresses.size() > kAddressesMax) {
-    return refuse(smtp::make_reply(452, "4.5.3", "too many addresses behind these aliases"),
-                  "recipient", mail::format_address(offered.recipient), now);
+    return refuse_expansion(offered, now);
   }
   incoming_->add_recipient(offered, addresses);
   session_.answer(smtp::make_reply(250, "2.1.5", "recipient ok"), now.instant);
+}
+
+// A client takes those that were too many to the next transaction (RFC 5321 §4.5.3.1.10). A file
+// has no other, and an alias that is too large by itself would be too large in each.
+void Receiver::refuse_expansion(const smtp::RecipientOffered& offered, base::Now now) {
+  constexpr std::string_view kText = "too many addresses behind these aliases";
+  if (!file_.name.empty()) {
+    return report_refusal(offered, smtp::make_reply(550, "5.5.3", kText), now);
+  }
+  const bool may_later = !incoming_->recipients().empty();
+  refuse(may_later ? smtp::make_reply(452, "4.5.3", kText) : smtp::make_reply(550, "5.5.3", kText),
+         "recipient", mail::format_address(offered.recipient), now);
+}
+
+// Of a recipient of a file: its sender is not there to hear it.
+void Receiver::report_refusal(const smtp::RecipientOffered& offered, const smtp::Reply& reply,
+                              base::Now now) {
+  incoming_->add_refused(offered, reply);
+  session_.answer(smtp::make_reply(250, "2.1.5", "its sender gets a report"), now.instant);
 }
 
 // Answers, and leaves a line in the log for whoever asks why.

@@ -65,6 +65,9 @@ class Receiver final : public net::Protocol {
                                                          base::Now now);
   void take_recipient(const smtp::RecipientOffered& offered,
                       const std::vector<std::string>& addresses, base::Now now);
+  void refuse_expansion(const smtp::RecipientOffered& offered, base::Now now);
+  void report_refusal(const smtp::RecipientOffered& offered, const smtp::Reply& reply,
+                      base::Now now);
   void start_tls();
   void checked(LoginVerdict verdict, const std::string& user);
 

@@ -222,6 +222,7 @@ std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const
     delivery.recipient = recipient.address;
     delivery.notify = recipient.notify;
     delivery.original_recipient = recipient.original;
+    delivery.alias = recipient.alias;
     delivery.due = now;
     delivery.destination = reception_.destination_of(
         {recipient.address, sender, listener_.settings->name, info_.peer.ip, user()});

@@ -107,7 +107,13 @@ void DelayNotices::tell(base::MessageId id) {
   std::vector<QueuedRelease> releases;
   for (Deferral& one : deferrals) {
     one.after.delay_told = true;
-    if (one.attempt) one.attempt->report = request.id;
+    if (!one.attempt) {
+      const queue::LastAttempt& last = one.after.last;
+      one.attempt = queue::Attempt{now.wall, {}, last.host, last.reply, last.tls};
+      one.attempt->deed = queue::Deed::DelayTold;
+      one.attempt->is_kept = env_.queue.history.is_kept;
+    }
+    one.attempt->report = request.id;
     request.about.push_back(one.after);
     releases.push_back(release_of(id, one.after));
     env_.log.line(base::Level::Info, "delay told")

@@ -364,9 +364,10 @@ void Dispatcher::steer(std::shared_ptr<const queue::Order> order,
 }
 
 void Dispatcher::surrender(const Wanted& wanted, bool ends_pauses, unsigned asker,
-                           std::function<void(std::vector<queue::Job>)> done) {
+                           std::function<void(Surrendered)> done) {
   std::vector<std::string> accounts;
-  std::vector<queue::Job> jobs = scheduler_.take_waiting(
+  Surrendered found;
+  found.jobs = scheduler_.take_waiting(
       [&](std::string_view account, const queue::QueueName& queue) {
         if (!wanted.queues.contains(queue)) return false;
         if (ends_pauses) accounts.emplace_back(account);
@@ -374,8 +375,16 @@ void Dispatcher::surrender(const Wanted& wanted, bool ends_pauses, unsigned aske
       },
       [&wanted](const queue::Job& job) { return wanted.is_in(job); });
   for (const std::string& account : accounts) end_pause_of(account);
-  env_.on_loop(asker, [done = std::move(done), jobs = std::move(jobs)](Dispatcher&) mutable {
-    done(std::move(jobs));
+  for (const auto& [key, session] : sessions_) {
+    const queue::Job* const job = session->job();
+    if (job == nullptr || !wanted.queues.contains(job->queue)) continue;
+    for (const queue::Delivery& delivery : job->deliveries) {
+      const base::DeliveryId id{job->message->id, delivery.number};
+      if (wanted.deliveries.contains(id)) found.being_sent.push_back(id);
+    }
+  }
+  env_.on_loop(asker, [done = std::move(done), found = std::move(found)](Dispatcher&) mutable {
+    done(std::move(found));
   });
 }
 

@@ -93,10 +93,10 @@ class Dispatcher final : public SessionListener {
 
   // A person wants its mail tried now.
   void end_pause_of(const std::string& account);
-  // A person acts on deliveries: what has not started of them here goes to `done(jobs)`, which runs
-  // on the loop `asker`. `ends_pauses`: where it waits for a failed site, that is tried again now.
+  // A person acts on deliveries: what there is of them here goes to `done`, which runs on the loop
+  // `asker`. `ends_pauses`: where it waits for a failed site, that is tried again now.
   void surrender(const Wanted& wanted, bool ends_pauses, unsigned asker,
-                 std::function<void(std::vector<queue::Job>)> done);
+                 std::function<void(Surrendered)> done);
 
   // Asks for a pass at the end of this turn.
   void want_pass();

@@ -559,8 +559,9 @@ void Home::hold(const queue::Message& message, const queue::QueueName& name,
     const queue::Decision decision = queue::decide(order, delivery, now, env_.queue.undo_time);
     MTA_ASSERT(decision.kind == queue::Decision::Kind::Move);
     releases.push_back({{message.id, delivery.number}, std::nullopt});
-    queue::Change next =
-        queue::moved(message, delivery, decision.after, queue::step_of(order, now));
+    queue::Attempt step = queue::step_of(order, now);
+    step.is_kept = env_.queue.history.is_kept;
+    queue::Change next = queue::moved(message, delivery, decision.after, step);
     if (change) {
       change->join(std::move(next));
     } else {

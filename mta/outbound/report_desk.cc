@@ -68,6 +68,7 @@ queue::Change ends(const queue::Message& message, const std::vector<EndedDeliver
     queue::Attempt attempt{now, {}, {}, {}};
     attempt.report = report;
     attempt.is_kept = history.is_kept;
+    attempt.is_last = true;
     queue::Change next = queue::ended(message, same, how, attempt);
     if (change) {
       change->join(std::move(next));
@@ -76,7 +77,21 @@ queue::Change ends(const queue::Message& message, const std::vector<EndedDeliver
     }
   }
   MTA_ASSERT(change.has_value());
+  for (const EndedDelivery& one : ended) {
+    if (one.act) change->join(queue::recorded(message.id, one.delivery, *one.act));
+  }
   return std::move(*change);
+}
+
+// The step of history that a delivery has ended and waits for its report; its closing record is
+// dated alike.
+queue::Attempt step_of_end(const queue::Delivery& delivery, queue::Deed how,
+                           const queue::HistorySettings& history) {
+  const queue::LastAttempt& last = delivery.last;
+  queue::Attempt step{last.at, last.took, last.host, last.reply, last.tls};
+  step.deed = how;
+  step.is_kept = history.is_kept;
+  return step;
 }
 
 std::vector<QueuedRelease> releases_of(base::MessageId id,
@@ -155,7 +170,9 @@ void ReportDesk::succeeded(const queue::MessagePointer& message, std::vector<End
     one.delivery.due = env_.now().wall + 2 * kGatherFor;
     releases.push_back(
         {queue::queue_of(one.delivery), {{message->id, one.delivery.number}, one.delivery.due}});
-    queue::Change next = queue::moved(*message, one.as_stored, one.delivery, std::nullopt);
+    queue::Change next =
+        queue::moved(*message, one.as_stored, one.delivery,
+                     step_of_end(one.delivery, queue::Deed::Succeeded, env_.queue.history));
     if (change) {
       change->join(std::move(next));
     } else {
@@ -331,14 +348,12 @@ void ReportDesk::park(base::MessageId id, base::WallTime until) {
     after.state = queue::DeliveryState::Waiting;  // a person may have ended one that was on hold
     after.hold_reason.clear();
     const bool is_new = one.as_stored.final_status.empty();
-    std::optional<queue::Attempt> attempt;
-    if (is_new) {
-      attempt = queue::Attempt{now.wall, after.last.took, after.last.host, after.last.reply,
-                               after.last.tls};
-      attempt->is_kept = env_.queue.history.is_kept;
-    }
+    std::optional<queue::Attempt> step;
+    if (is_new) step = step_of_end(after, queue::Deed::Failed, env_.queue.history);
+    queue::Change change = queue::moved(*desk.message, one.as_stored, after, step);
+    if (one.act) change.join(queue::recorded(id, after, *one.act));
     std::vector<QueuedRelease> releases{{queue::queue_of(after), {{id, after.number}, after.due}}};
-    env_.store.commit(env_.loop, queue::moved(*desk.message, one.as_stored, after, attempt),
+    env_.store.commit(env_.loop, std::move(change),
                       [this, releases = std::move(releases)](base::Result<void> result) mutable {
                         MTA_ASSERT(result.is_ok());
                         release(env_, std::move(releases));

@@ -18,6 +18,7 @@
 #include "mta/outbound/quota.h"
 #include "mta/outbound/release.h"
 #include "mta/outbound/report_mail.h"
+#include "queue/change.h"
 
 namespace rockdove::outbound {
 
@@ -28,6 +29,7 @@ struct EndedDelivery {
   queue::Delivery as_stored;
   std::optional<smtp::Stage>
       stage{};  // of the attempt that failed it, where there was one just now
+  std::optional<queue::Attempt> act{};  // of the person who ended it: the step of history to write
 };
 
 class ReportDesk {

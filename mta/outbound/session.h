@@ -136,6 +136,9 @@ class Session {
     bool past_final_dot = false;  // the peer has all of it and owes the answer
   };
 
+  // What it works on; null: nothing.
+  [[nodiscard]] const queue::Job* job() const { return job_ ? &*job_ : nullptr; }
+
   // nullopt: it does not work on it.
   [[nodiscard]] std::optional<Standing> standing_of(base::DeliveryId delivery) const;
   // nullopt: it is idle.

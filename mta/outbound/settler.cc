@@ -37,10 +37,16 @@ void add_delays(base::LogLine& line, const JobReport& report, base::Duration too
 
 // What an attempt's results come to, while they are gone through.
 struct Settler::Settlement {
+  // Deliveries that were taken with the same words: over LMTP (RFC 2033 §4.2) each has its own.
+  struct Delivered {
+    std::string reply;
+    std::vector<queue::Delivery> deliveries;
+  };
+
   const JobReport& report;
   base::Now now;
   queue::Attempt attempt;
-  std::vector<queue::Delivery> delivered;
+  std::vector<Delivered> delivered;
   std::vector<EndedDelivery> to_report;  // delivered, and the sender wants to know
   std::vector<EndedDelivery> failed;
   std::vector<DelayNotices::Deferral> delayed;
@@ -122,8 +128,9 @@ std::vector<queue::Delivery> Settler::settle(JobReport report) {
     }
   }
   note(settlement);
-  if (!settlement.delivered.empty()) {
-    settlement.add(queue::ended(*report.message, settlement.delivered, queue::Outcome::Delivered,
+  for (Settlement::Delivered& taken : settlement.delivered) {
+    settlement.attempt.reply = std::move(taken.reply);
+    settlement.add(queue::ended(*report.message, taken.deliveries, queue::Outcome::Delivered,
                                 settlement.attempt));
   }
   if (settlement.change) {
@@ -173,9 +180,12 @@ void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {
     settlement.to_report.push_back({std::move(after), std::move(result.delivery)});
     return;
   }
-  settlement.attempt.reply = std::move(result.reply);
   settlement.releases.push_back({settlement.id(result.delivery), std::nullopt});
-  settlement.delivered.push_back(std::move(result.delivery));
+  std::vector<Settlement::Delivered>& delivered = settlement.delivered;
+  if (delivered.empty() || delivered.back().reply != result.reply) {
+    delivered.push_back({std::move(result.reply), {}});
+  }
+  delivered.back().deliveries.push_back(std::move(result.delivery));
 }
 
 void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) {

@@ -12,6 +12,10 @@ using queue::ActOutcome;
 
 // Deliveries in one joined change: acceptances that share the sync wait for little.
 constexpr std::size_t kJoinedMax = 64;
+// Before what somebody else has is asked for again; doubles each time. In all it is longer than a
+// notice gathers.
+constexpr base::Duration kAskAgain = std::chrono::milliseconds(20);
+constexpr base::Duration kAskAgainMost = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -34,12 +38,15 @@ struct Steering::Batch {
 
   Purpose purpose = Purpose::Act;
   std::shared_ptr<const queue::Order> order;
-  std::vector<queue::Selected> targets;  // by id, once they are ours
-  std::vector<queue::Selected> out;      // that somebody else has
-  std::vector<std::size_t> back;         // of `out`: given back to us
+  std::vector<queue::Selected> targets;             // by id, once they are ours
+  std::vector<queue::Selected> out;                 // that somebody else has
+  std::vector<std::size_t> back;                    // of `out`: given back to us
+  std::unordered_set<base::DeliveryId> being_sent;  // of `out`
   unsigned loops_asked = 0;
-  std::size_t read = 0;       // of the targets
-  std::size_t under_way = 0;  // changes and failures; one more while we read
+  base::Duration ask_again = kAskAgain;  // wait, before what nobody sends is asked for again
+  std::size_t read = 0;                  // of the targets
+  std::size_t under_way =
+      1;  // changes, failures and batches that ask again; one more while we read
   bool needs_messages = false;
   std::optional<queue::Change> change;  // being joined
   std::vector<Move> moves;              // that it makes
@@ -59,9 +66,9 @@ struct Steering::Batch {
   }
 
   // Retrying what is being tried is what was wanted.
-  [[nodiscard]] ActOutcome when_being_sent() const {
-    return order != nullptr && order->act == queue::Act::Retry ? ActOutcome::Done
-                                                               : ActOutcome::BeingSent;
+  [[nodiscard]] ActOutcome when_not_ours(base::DeliveryId id) const {
+    const bool is_retry = order != nullptr && order->act == queue::Act::Retry;
+    return is_retry && being_sent.contains(id) ? ActOutcome::Done : ActOutcome::BeingSent;
   }
 
   [[nodiscard]] bool wants_attempt() const {
@@ -121,16 +128,39 @@ void Steering::ask_back(const BatchPointer& batch) {
   batch->loops_asked = env_.loop_count() + 1;
   for (unsigned loop = 0; loop < env_.loop_count(); ++loop) {
     env_.on_loop(loop, [this, wanted, batch, asker = env_.loop.index()](Dispatcher& peer) {
-      peer.surrender(
-          *wanted, batch->wants_attempt(), asker,
-          [this, batch](std::vector<queue::Job> jobs) { given_back(batch, std::move(jobs)); });
+      peer.surrender(*wanted, batch->wants_attempt(), asker,
+                     [this, batch](Surrendered found) { given_back(batch, std::move(found)); });
     });
   }
   given_back(batch,
-             home_.take_resolving([&](const queue::Job& job) { return wanted->is_in(job); }));
+             {home_.take_resolving([&](const queue::Job& job) { return wanted->is_in(job); }), {}});
 }
 
-void Steering::given_back(const BatchPointer& batch, std::vector<queue::Job> jobs) {
+void Steering::given_back(const BatchPointer& batch, Surrendered found) {
+  batch->being_sent.insert(found.being_sent.begin(), found.being_sent.end());
+  take_up(batch, std::move(found.jobs));
+  if (--batch->loops_asked > 0) return;
+  std::sort(batch->back.begin(), batch->back.end());
+  std::vector<queue::Selected> later;
+  for (std::size_t i = 0; i < batch->out.size(); ++i) {
+    queue::Selected& target = batch->out[i];
+    const bool is_back = std::binary_search(batch->back.begin(), batch->back.end(), i);
+    // Or its attempt has ended meanwhile.
+    if (is_back || home_.claim(target.queue, target.id)) {
+      batch->targets.push_back(std::move(target));
+    } else if (batch->being_sent.contains(target.id) || batch->ask_again > kAskAgainMost) {
+      batch->count(target.id, batch->when_not_ours(target.id));
+    } else {
+      later.push_back(std::move(target));
+    }
+  }
+  std::sort(batch->targets.begin(), batch->targets.end(),
+            [](const auto& one, const auto& other) { return one.id < other.id; });
+  if (!later.empty()) ask_later(batch, std::move(later));
+  read_on(batch);
+}
+
+void Steering::take_up(const BatchPointer& batch, std::vector<queue::Job> jobs) {
   for (queue::Job& job : jobs) {
     queue::Job others{job.message, {}, job.queue};
     for (queue::Delivery& delivery : job.deliveries) {
@@ -147,26 +177,35 @@ void Steering::given_back(const BatchPointer& batch, std::vector<queue::Job> job
     }
     home_.take_back(others);
   }
-  if (--batch->loops_asked > 0) return;
-  std::sort(batch->back.begin(), batch->back.end());
-  for (std::size_t i = 0; i < batch->out.size(); ++i) {
-    queue::Selected& target = batch->out[i];
-    const bool is_back = std::binary_search(batch->back.begin(), batch->back.end(), i);
-    // Or its attempt has ended meanwhile.
-    if (is_back || home_.claim(target.queue, target.id)) {
-      batch->targets.push_back(std::move(target));
-    } else {
-      batch->count(target.id, batch->when_being_sent());
-    }
-  }
-  std::sort(batch->targets.begin(), batch->targets.end(),
-            [](const auto& one, const auto& other) { return one.id < other.id; });
-  read_on(batch);
+}
+
+// As a batch of its own, which `batch` waits for.
+void Steering::ask_later(const BatchPointer& batch, std::vector<queue::Selected> targets) {
+  auto next = std::make_shared<Batch>();
+  next->purpose = batch->purpose;
+  next->order = batch->order;
+  next->targets = std::move(targets);
+  next->ask_again = 2 * batch->ask_again;
+  ++batch->under_way;
+  next->done = [this, batch](queue::ActAnswer answer) {
+    batch->answer.add(std::move(answer));
+    one_done(batch);
+  };
+  const std::uint64_t number = next_later_++;
+  Later& later = later_[number];
+  later.batch = std::move(next);
+  // Not from the timer's own call, because the timer ends by it.
+  later.timer = env_.loop.make_timer([this, number] {
+    env_.loop.at_turn_end([this, number] {
+      const auto found = later_.extract(number);
+      if (!found.empty()) take_out(found.mapped().batch);
+    });
+  });
+  later.timer->set(env_.now().instant + batch->ask_again);
 }
 
 void Steering::read_on(const BatchPointer& batch) {
   if (batch->read == 0) {
-    batch->under_way = 1;
     batch->needs_messages =
         batch->purpose == Batch::Purpose::Burial || batch->order->act == queue::Act::Bounce ||
         std::any_of(batch->targets.begin(), batch->targets.end(),
@@ -231,6 +270,9 @@ void Steering::carry_out(const BatchPointer& batch, std::vector<queue::ReadDeliv
     queue::Decision decision;
     if (batch->means(row)) {
       decision = queue::decide(*batch->order, row.delivery, now, env_.queue.undo_time);
+    }
+    if (batch->order->act == queue::Act::Undelete) {
+      queue::end_hold_of_past_pause(decision.after, home_.pauses().get(), now);
     }
     switch (decision.kind) {
       case queue::Decision::Kind::Nothing:
@@ -309,15 +351,12 @@ void Steering::moved(const BatchPointer& batch, const std::vector<Move>& moves) 
 
 void Steering::fail(const BatchPointer& batch, const queue::ReadDelivery& row,
                     queue::Delivery after) {
-  // Who did it; what becomes of it is the report desk's to say.
-  if (const queue::Attempt step = step_of(*batch->order); step.is_kept) {
-    env_.store.commit(env_.loop, queue::recorded(row.id.message, after, step),
-                      [](const base::Result<void>& result) { MTA_ASSERT(result.is_ok()); });
-  }
   failing_[row.id] = batch;
   ++batch->under_way;
-  settler_.reports().ended(queue::counted(row.message, env_.memory),
-                           {EndedDelivery{std::move(after), row.delivery}});
+  // Who did it is written with what becomes of it, which is the report desk's to say.
+  settler_.reports().ended(
+      queue::counted(row.message, env_.memory),
+      {EndedDelivery{std::move(after), row.delivery, std::nullopt, step_of(*batch->order)}});
 }
 
 void Steering::released(const std::vector<Release>& releases) {

@@ -1,12 +1,15 @@
 // Carries out what a person does to deliveries (queue/steering.h), many at once, on the loop that
 // is the home of their queues: takes them out, reads them as they stand, decides, writes, and gives
 // them back to the directory. What has not started is taken back from its scheduler first; what is
-// being sent is left alone and said to be. So nothing is ever both sent and, say, returned.
+// being sent is left alone and said to be. So nothing is ever both sent and, say, returned. What
+// somebody else has at the moment (another act, a notice, a result that is being written) is asked
+// for again, for some seconds.
 //
 // One batch is one read and a few joined changes. Whoever asks bounds how many are under way.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
@@ -26,6 +29,12 @@ struct Wanted {
   std::unordered_set<base::DeliveryId> deliveries;
 
   [[nodiscard]] bool is_in(const queue::Job& job) const;
+};
+
+// What one loop has of them.
+struct Surrendered {
+  std::vector<queue::Job> jobs;  // that had not started, and are given away
+  std::vector<base::DeliveryId> being_sent;
 };
 
 class Steering {
@@ -50,9 +59,16 @@ class Steering {
   struct Move;
   using BatchPointer = std::shared_ptr<Batch>;
 
+  struct Later {
+    BatchPointer batch;
+    std::unique_ptr<base::Timer> timer;
+  };
+
   void take_out(const BatchPointer& batch);
   void ask_back(const BatchPointer& batch);
-  void given_back(const BatchPointer& batch, std::vector<queue::Job> jobs);
+  void given_back(const BatchPointer& batch, Surrendered found);
+  void take_up(const BatchPointer& batch, std::vector<queue::Job> jobs);
+  void ask_later(const BatchPointer& batch, std::vector<queue::Selected> targets);
   void read_on(const BatchPointer& batch);
   void take_rows(const BatchPointer& batch, queue::ReadDeliveries read);
   void not_read(const BatchPointer& batch, const base::Error& why);
@@ -75,6 +91,9 @@ class Steering {
   Settler& settler_;
   // Those that were handed to the report desk.
   std::unordered_map<base::DeliveryId, BatchPointer> failing_;
+  // Batches that are to ask again.
+  std::map<std::uint64_t, Later> later_;
+  std::uint64_t next_later_ = 0;
 };
 
 }  // namespace rockdove::outbound

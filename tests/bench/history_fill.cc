@@ -63,7 +63,8 @@ void put_message(RowOperations& rows, std::uint64_t number, WallTime accepted) {
   attempt.reply = "250 2.0.0 Ok: queued as 4bXyZ" + std::to_string(number);
   rows.put_written(Family::History, history_key(id, attempt.at, HistoryKind::Closing),
                    [&](std::string& block) {
-                     encode_closing(message, delivery, Outcome::Delivered, attempt, block);
+                     encode_closing(message, message_id_field(message.header_block), delivery,
+                                    Outcome::Delivered, attempt, block);
                    });
 }
 

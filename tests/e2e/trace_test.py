@@ -3,7 +3,9 @@ key, with the daemon running, behind a restart, and with the daemon stopped."""
 
 import json
 import os
+import socket
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
@@ -57,6 +59,7 @@ class Trace(unittest.TestCase):
                 (["--sender", "a@one.example"], a), (["--sender", "A@ONE.EXAMPLE", "--limit", "2"], a[:2]),
                 (["--sender", "<>"], [self.report]), (["--sender", "nobody@one.example"], []),
                 (["--recipient", "ok2@y.example"], [self.good]), (["--recipient", "x2@alias.example"], [self.team]),
+                (["--recipient", "team@relay.example.org"], [self.team]),
                 (["--domain", "y.example"], [self.waits, self.good]),
                 (["--domain", "y.example", "--recipient", "later@y.example"], [self.waits]),
                 (["--client", "127.0.0.1", "--sender", "b@two.example"], [self.bad]),
@@ -132,6 +135,60 @@ class Trace(unittest.TestCase):
                 self.assertIn(words, self.relay.command("trace", *question, expect=2).stderr)
         self.assertIn("by is hour", self.relay.command("stats", "--by", "moon", expect=2).stderr)
         self.assertIn("Nothing is known", self.relay.command("trace", "--recipient", "nobody@x.example").stdout)
+
+
+class Mailboxes:
+    """An LMTP server for one connection, which has words of its own for each recipient."""
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        self.thread.join(10)
+
+    @property
+    def url(self):
+        return "lmtp://127.0.0.1:%d" % self.listener.getsockname()[1]
+
+    def serve(self):
+        try:
+            connection, _ = self.listener.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rwb", buffering=0) as wire:
+            wire.write(b"220 boxes LMTP\r\n")
+            recipients = []
+            for line in wire:
+                verb = line[:4].upper().strip()
+                if verb == b"LHLO":
+                    wire.write(b"250-boxes\r\n250 PIPELINING\r\n")
+                elif verb == b"DATA":
+                    wire.write(b"354 go on\r\n")
+                    while next(wire) != b".\r\n":
+                        pass
+                    for recipient in recipients:
+                        wire.write(b"250 2.1.5 %s saved\r\n" % recipient)
+                    recipients = []
+                else:
+                    if verb == b"RCPT":
+                        recipients.append(line[line.index(b"<") + 1:line.index(b">")])
+                    wire.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
+
+
+class Words(unittest.TestCase):
+    def test_each_mailbox_has_its_own_words(self):
+        with Mailboxes() as boxes, Relay(to=boxes.url) as relay:
+            recipients = ["one@x.example", "two@x.example", "three@x.example"]
+            sent = relay.submit("a@one.example", recipients)
+            relay.wait_for("delivered", 3)
+            found = until(lambda: [one for one in trace(relay, sent) if all(r["state"] == "delivered" for r in one["recipients"])],
+                          "the ends of " + sent)[0]
+            self.assertEqual({r["address"]: [s["reply"] for s in r["steps"]] for r in found["recipients"]},
+                             {one: ["250 2.1.5 %s saved" % one] for one in recipients})
 
 
 class Off(unittest.TestCase):

@@ -46,7 +46,7 @@ void check_values(std::string_view octets) {
   check_value(
       octets, [](std::string_view text) { return decode_report_state(kId, text); },
       [](const ReportState& state, std::string& out) { encode_report_state(state, out); });
-  for (const HistoryKind kind : {HistoryKind::Attempt, HistoryKind::Closing}) {
+  for (const HistoryKind kind : {HistoryKind::Act, HistoryKind::Attempt, HistoryKind::Closing}) {
     const base::Result<HistoryStep> step = decode_step({{kId, 7}, {}, kind}, octets);
     FUZZ_CHECK(!step || !step->what.empty());
   }
@@ -56,7 +56,7 @@ void check_keys(std::string_view octets) {
   if (const auto id = parse_message_key(octets)) FUZZ_CHECK(message_key(*id) == octets);
   if (const auto id = parse_delivery_key(octets)) FUZZ_CHECK(delivery_key(*id) == octets);
   if (const auto key = parse_history_key(octets)) {
-    const Key written = history_key(key->delivery, key->at, key->kind);
+    const Key written = history_key(key->delivery, key->at, key->kind, key->deed);
     const auto again = parse_history_key(written);
     FUZZ_CHECK(again && again->delivery == key->delivery && again->at == key->at);
     FUZZ_CHECK(key->at == base::kNeverWall || written == octets);

@@ -4,6 +4,7 @@
 #include "mta/base/utf8.h"
 #include "queue/change.h"
 #include "queue/codec.h"
+#include "queue/history.h"
 #include "queue/keys.h"
 #include "queue/ledger.h"
 #include "queue/retry.h"
@@ -329,6 +330,15 @@ std::vector<queue::DeliveryId> Sim::waiting() const {
     if (id.number != 0) ids.push_back(id);
   }
   return ids;
+}
+
+std::vector<queue::HistoryStep> Sim::steps(queue::MessageId id) {
+  queue::Damaged damaged;
+  const tests::MemoryRows rows(disk_);
+  const auto traced = queue::read_traced(*rows.view(), id, queue::Depth::Steps, damaged);
+  MTA_ASSERT(traced.is_ok() && damaged.empty());
+  if (!traced->has_value() || (*traced)->deliveries.empty()) return {};
+  return (*traced)->deliveries.front().steps;
 }
 
 std::string Sim::describe(queue::DeliveryId id) const {

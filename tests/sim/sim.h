@@ -130,6 +130,9 @@ class Sim {
     return disk_.rows(queue::Family::History).size();
   }
 
+  // What the history has of this message's first delivery, in order.
+  [[nodiscard]] std::vector<queue::HistoryStep> steps(queue::MessageId id);
+
   // What there is to know about one of them, for people.
   [[nodiscard]] std::string describe(queue::DeliveryId id) const;
 

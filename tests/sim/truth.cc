@@ -8,6 +8,7 @@
 #include "mta/base/ids.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
+#include "queue/pauses.h"
 #include "queue/retry.h"
 
 namespace rockdove::sim {
@@ -42,6 +43,14 @@ std::optional<std::size_t> submission_number(std::string_view content) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
+}
+
+// What the pause of a user held is not held for ever where that pause has ended meanwhile.
+bool waits_again(queue::DeliveryId id, std::string_view before, const queue::Delivery& after) {
+  const auto was = queue::decode_delivery(id, before);
+  return was && was->state == queue::DeliveryState::Held &&
+         was->hold_reason.starts_with(queue::kPausedHold) &&
+         after.state == queue::DeliveryState::Waiting;
 }
 
 }  // namespace
@@ -130,6 +139,7 @@ void Truth::applied(const queue::Change& change) {
     for (const auto& [delivery_id, delivery] : deliveries) {
       if (delivery_id.message == id) {
         known.recipients[delivery_id.number].address = delivery.recipient;
+        known.recipients[delivery_id.number].alias = delivery.alias;
         known.recipients[delivery_id.number].notify = delivery.notify;
       }
     }
@@ -232,7 +242,9 @@ void Truth::note_row(queue::DeliveryId id, const queue::Delivery& delivery,
   if (is_deleted && last != rows_.end() && before == before_deletion_.end()) {
     before_deletion_[id] = last->second;
   } else if (!is_deleted && before != before_deletion_.end()) {
-    if (before->second != octets) fail(id.message, "is undeleted and not what it was");
+    if (before->second != octets && !waits_again(id, before->second, delivery)) {
+      fail(id.message, "is undeleted and not what it was");
+    }
     before_deletion_.erase(before);
   }
   rows_[id] = octets;

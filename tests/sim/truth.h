@@ -111,6 +111,7 @@ class Truth {
 
   struct Recipient {
     std::string address;
+    std::string alias{};  // that it was handed in for; "" none
     std::vector<Copy> copies;
     std::vector<std::string> outcomes;  // at most one, if all is well
     base::Instant ended_at{};

@@ -134,8 +134,11 @@ void Truth::check_end_of_history(const queue::Rows& rows) {
   for (const auto& [id, known] : known_) {
     by_sender[base::lower_case(known.sender)].push_back(id);
     for (const auto& [number, recipient] : known.recipients) {
-      by_recipient[base::lower_case(recipient.address)].push_back(id);
-      by_domain[base::lower_case(queue::domain_of(recipient.address))].push_back(id);
+      for (const std::string& address : {recipient.address, recipient.alias}) {
+        if (address.empty()) continue;
+        by_recipient[base::lower_case(address)].push_back(id);
+        by_domain[base::lower_case(queue::domain_of(address))].push_back(id);
+      }
     }
   }
   by_domain.erase("");

@@ -15,6 +15,12 @@ using queue::RowOperations;
 
 namespace {
 
+std::uint64_t octets_of(const MemoryDisk::Family& rows) {
+  std::uint64_t octets = 0;
+  for (const auto& [key, value] : rows) octets += key.size() + value.size();
+  return octets;
+}
+
 class MemoryCursor final : public queue::RowCursor {
  public:
   // No row at `end` or behind it; "": no such end.
@@ -190,13 +196,8 @@ Result<void> MemoryRows::ingest(const queue::IndexRows& rows) {
 
 Result<std::string> MemoryRows::history_cut(std::uint64_t octets_max) const {
   const std::shared_lock lock(disk_.mutex_);
-  const auto octets_of = [this](queue::Family family) {
-    std::uint64_t octets = 0;
-    for (const auto& [key, value] : disk_.rows(family)) octets += key.size() + value.size();
-    return octets;
-  };
-  const std::uint64_t history = octets_of(queue::Family::History);
-  const std::uint64_t all = history + octets_of(queue::Family::Index);
+  const std::uint64_t history = octets_of(disk_.rows(queue::Family::History));
+  const std::uint64_t all = history + octets_of(disk_.rows(queue::Family::Index));
   if (all <= octets_max) return std::string();
   const std::uint64_t allowed = history * octets_max / all * 9 / 10;
   const MemoryDisk::Family& rows = disk_.rows(queue::Family::History);
@@ -208,13 +209,16 @@ Result<std::string> MemoryRows::history_cut(std::uint64_t octets_max) const {
   return std::string();
 }
 
-Result<void> MemoryRows::collect_index(std::atomic<bool>& is_cancelled) {
+Result<void> MemoryRows::collect_index(std::atomic<bool>& is_cancelled, std::uint64_t octets_free) {
   if (is_cancelled.load()) return {};
   const std::lock_guard turn(disk_.turnstile_);
   const std::unique_lock lock(disk_.mutex_);
-  std::erase_if(
-      disk_.families_[static_cast<std::size_t>(queue::Family::Index)],
-      [this](const auto& row) { return queue::is_index_row_below(row.first, history_floor_); });
+  MemoryDisk::Family& index = disk_.families_[static_cast<std::size_t>(queue::Family::Index)];
+  const Result<void> room = queue::check_room_to_collect(octets_of(index), octets_free);
+  if (!room) return room;
+  std::erase_if(index, [this](const auto& row) {
+    return queue::is_index_row_below(row.first, history_floor_);
+  });
   return {};
 }
 

@@ -78,7 +78,7 @@ class MemoryDisk {
   std::size_t syncs_ = 0;
 };
 
-class MemoryRows final : public queue::Rows {
+class MemoryRows : public queue::Rows {
  public:
   explicit MemoryRows(MemoryDisk& disk) : disk_(disk) {}
 
@@ -93,7 +93,8 @@ class MemoryRows final : public queue::Rows {
 
   [[nodiscard]] queue::Result<void> ingest(const queue::IndexRows& rows) override;
   [[nodiscard]] queue::Result<void> trim_history(std::string_view below_key) override;
-  [[nodiscard]] queue::Result<void> collect_index(std::atomic<bool>& is_cancelled) override;
+  [[nodiscard]] queue::Result<void> collect_index(std::atomic<bool>& is_cancelled,
+                                                  std::uint64_t octets_free) override;
   [[nodiscard]] queue::Result<std::string> history_cut(std::uint64_t octets_max) const override;
 
  private:

@@ -53,6 +53,7 @@ Envelope full_envelope() {
   delivery.notify.success = true;
   delivery.notify.delay = true;
   delivery.original_recipient = "rfc822;bob@example.net";
+  delivery.alias = "team@example.org";
   delivery.delay_told = true;
   delivery.final_status = "5.1.1";
   delivery.ending = queue::Ending::Relayed;

@@ -180,6 +180,43 @@ TEST_CASE("trace: pages go on behind each other until the limit, which is said")
   CHECK_FALSE(run.request());
 }
 
+TEST_CASE("trace: where the limit is met exactly, more is said only if there is more") {
+  admin::TraceRun run =
+      admin::TraceRun::parse({{"sender", "a@b.example"}, {"limit", "2"}}, kNow).value();
+  queue::TracedPage page;
+  page.messages = {traced(9), traced(8)};
+  page.more_before = page.messages.back().id;  // the page was full, or took long
+  CHECK(take(run, page).size() == 2);
+  REQUIRE(run.request());
+  CHECK(run.request()->before == page.more_before);
+  page.messages.clear();
+  CHECK(take(run, page).empty());
+  REQUIRE(run.request());
+  const bool has_more = GENERATE(false, true);
+  if (has_more) page.messages = {traced(7)};
+  page.more_before.reset();
+  const auto last = take(run, page);
+  CHECK_FALSE(run.request());
+  REQUIRE(last.size() == (has_more ? 1 : 0));
+  if (has_more) CHECK(last[0]["more"] == true);
+}
+
+TEST_CASE("stats: what was accepted before its time does not count, whatever its id") {
+  admin::StatsRun run =
+      admin::StatsRun::parse({{"since", "2026-11-21T20:00Z"}, {"until", "2026-11-21T21:00Z"}}, kNow)
+          .value();
+  CHECK(run.request()->from < queue::first_id_at(kNow - 75min));
+  for (const base::Duration ago : {76min, 75min, 16min, 15min}) {
+    queue::TracedMessage message = traced(0);
+    message.accepted = kNow - ago;
+    run.count(message);
+  }
+  run.counted(std::nullopt);
+  std::vector<Json> lines;
+  run.tell([&](std::string_view line) { lines.push_back(Json::parse(line)); });
+  CHECK(lines.back()["accepted"] == 2);
+}
+
 TEST_CASE("trace: the control socket streams the answer, and says what is wrong with a question") {
   World world;
   int pages = 0;

@@ -12,8 +12,10 @@
 
 #include "mta/cli/queue_export.h"
 #include "mta/cli/queue_restore.h"
+#include "queue/index.h"
 #include "queue/ledger.h"
 #include "queue/reading.h"
+#include "queue/trace.h"
 #include "tests/support/memory_rows.h"
 #include "tests/support/temporary_directory.h"
 
@@ -127,6 +129,32 @@ TEST_CASE("a message is two files for its owner alone, with the sum of its conte
   CHECK((found.st_mode & 0777) == 0700);
   REQUIRE(::stat((folder.path + "/" + id + ".eml").c_str(), &found) == 0);
   CHECK((found.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("what is imported while the relay is stopped is noted where its index has passed it") {
+  Folder folder;
+  folder.put(1);
+  const base::MessageId id = sample_envelope(1, 5).stored.message.id;
+  tests::MemoryDisk disk;
+  {
+    tests::MemoryRows rows(disk);
+    queue::Ledger ledger(rows);
+    REQUIRE(ledger.open());
+    queue::RowOperations put;
+    put.put(queue::Family::Index, queue::index_mark_key(),
+            queue::message_key(base::MessageId{id.value + 1}));
+    const queue::RowOperations* const batch[] = {&put};
+    REQUIRE(rows.write(batch, queue::Sync::Yes));
+  }
+  CHECK(import_into(disk, folder).ended == Ended::Done);
+  const tests::MemoryRows rows(disk);
+  queue::TraceRequest request;
+  request.query.sender = sample_envelope(1, 5).stored.message.sender;
+  queue::Damaged damaged;
+  const auto page = queue::trace(rows, request, damaged);
+  REQUIRE(page);
+  REQUIRE(page->messages.size() == 1);
+  CHECK(page->messages[0].id == id);
 }
 
 TEST_CASE("nothing is overwritten, and what fails leaves nothing") {

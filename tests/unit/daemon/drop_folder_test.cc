@@ -382,6 +382,34 @@ TEST_CASE("drop folder: a file goes to all its recipients, however few a transac
   CHECK(folder.count() == 0);
 }
 
+TEST_CASE("drop folder: an alias of too many addresses becomes a report, and hides no other mail") {
+  Folder folder;
+  std::vector<std::string> everybody;
+  for (int i = 0; i <= 10'000; ++i) everybody.push_back("u" + std::to_string(i) + "@x.example");
+  Taking taking(folder);
+  taking.settings.local.aliases["everybody"] = everybody;
+  const bool is_alone = GENERATE(true, false);
+  std::vector<std::string> recipients{"everybody@local.example"};
+  if (!is_alone) recipients.insert(recipients.begin(), "all@local.example");
+  constexpr unsigned kFiles = 20;  // more than one look opens of a user
+  for (unsigned i = 0; i < kFiles; ++i) folder.leave(mail_text(recipients));
+  folder.leave(mail_text());
+  taking.taker->start();
+  taking.loop.pass(DropFolder::kLookEach * 4);
+  CHECK(taking.handed_in.size() == kFiles + 1);
+  CHECK(folder.count() == 0);
+  unsigned reported = 0;
+  for (const auto& mail : taking.handed_in) {
+    const queue::Delivery& last = mail.deliveries.back();
+    if (last.recipient != "everybody@local.example") continue;
+    ++reported;
+    CHECK(mail.deliveries.size() == (is_alone ? 1 : 3));
+    CHECK(last.final_status == "5.5.3");
+    CHECK(last.ending == queue::Ending::Failed);
+  }
+  CHECK(reported == kFiles);
+}
+
 TEST_CASE("drop folder: what is completed after more than an hour is taken") {
   Folder folder;
   const std::string name = folder.leave(mail_text(), 0644);

@@ -423,5 +423,35 @@ TEST_CASE("one message does not reach more than 10,000 addresses through aliases
   CHECK_THAT(command(*client, "RCPT TO:<list5@local.example>"), StartsWith("452 4.5.3"));
 }
 
+TEST_CASE("who stands behind an alias knows which, and others have none") {
+  World world;
+  auto client = world.client();
+  command(*client, "MAIL FROM:<from@y.example>");
+  command(*client, "RCPT TO:<All@local.example>");
+  command(*client, "RCPT TO:<c@x.example>");
+  command(*client, "DATA");
+  client->say("hi\r\n.\r\n");
+  world.store.end_commit({});
+  client->settle();
+  REQUIRE(world.handed_in.size() == 1);
+  const std::vector<queue::Delivery>& deliveries = world.handed_in[0].deliveries;
+  REQUIRE(deliveries.size() == 3);
+  CHECK(deliveries[0].alias == "All@local.example");
+  CHECK(deliveries[1].alias == "All@local.example");
+  CHECK(deliveries[2].alias.empty());
+}
+
+TEST_CASE("an alias that is too large for any transaction is refused for good") {
+  World world;
+  auto& addresses = world.settings.local.aliases["everybody"];
+  for (int i = 0; i <= 10'000; ++i) addresses.push_back(std::to_string(i) + "@x.example");
+  auto client = world.client();
+  command(*client, "MAIL FROM:<from@y.example>");
+  CHECK_THAT(command(*client, "RCPT TO:<everybody@local.example>"), StartsWith("550 5.5.3"));
+  CHECK_THAT(command(*client, "RCPT TO:<all@local.example>"), StartsWith("250"));
+  // A client that tries again hears it then, as the first of a transaction.
+  CHECK_THAT(command(*client, "RCPT TO:<everybody@local.example>"), StartsWith("452 4.5.3"));
+}
+
 }  // namespace
 }  // namespace rockdove::inbound

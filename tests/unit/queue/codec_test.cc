@@ -48,6 +48,7 @@ Delivery odd_delivery() {
   delivery.notify.delay = true;
   delivery.original_recipient = "rfc822;Bob+9@example.net";
   delivery.delay_told = true;
+  delivery.alias = "team@here.example";
   return delivery;
 }
 
@@ -89,6 +90,7 @@ TEST_CASE("codec: a delivery reads back as it was written") {
   REQUIRE(read);
   CHECK(read->number == 9);
   CHECK(read->recipient == written.recipient);
+  CHECK(read->alias == "team@here.example");
   CHECK(read->destination == written.destination);
   CHECK(read->tenant == written.tenant);
   CHECK(read->priority == 255);
@@ -151,7 +153,8 @@ TEST_CASE("codec: a closing record keeps who sent what to whom, and how it was s
   Attempt attempt = sample_attempt(kSampleTime);
   attempt.tls = "TLSv1.3 OUT";
   std::string octets;
-  encode_closing(message, sample_delivery(message, 1), Outcome::Bounced, attempt, octets);
+  encode_closing(message, message_id_field(message.header_block), sample_delivery(message, 1),
+                 Outcome::Bounced, attempt, octets);
   const Result<HistoryStep> step =
       decode_step({{message.id, 1}, kSampleTime, HistoryKind::Closing}, octets);
   REQUIRE(step);
@@ -178,8 +181,9 @@ TEST_CASE("codec: a closing record names its report, and a report's what it is a
   message.about = sample_id(4);
   Attempt attempt{kSampleTime, {}, "", ""};
   attempt.report = sample_id(6);
+  attempt.is_last = true;
   std::string octets;
-  encode_closing(message, odd_delivery(), Outcome::Bounced, attempt, octets);
+  encode_closing(message, "", odd_delivery(), Outcome::Bounced, attempt, octets);
   const Result<HistoryStep> step =
       decode_step({{message.id, 9}, kSampleTime, HistoryKind::Closing}, octets);
   REQUIRE(step);
@@ -188,6 +192,7 @@ TEST_CASE("codec: a closing record names its report, and a report's what it is a
   CHECK(step->report == sample_id(6));
   CHECK(step->status == "5.1.1");
   CHECK(step->original_recipient == "rfc822;Bob+9@example.net");
+  CHECK(step->alias == "team@here.example");
   CHECK(step->took == 1500ms);  // of the attempt whose reply it is
   CHECK(step->attempts == 3);
 }
@@ -257,8 +262,9 @@ TEST_CASE("codec: a step keeps the TLS of its attempt; a later end, that of the 
   REQUIRE(deferred);
   CHECK(deferred->tls == "TLSv1.3 OUT");
   octets.clear();
-  encode_closing(sample_message(5), odd_delivery(), Outcome::Unreported, {kSampleTime, {}, "", ""},
-                 octets);
+  Attempt of_last{kSampleTime, {}, "", ""};
+  of_last.is_last = true;
+  encode_closing(sample_message(5), "", odd_delivery(), Outcome::Unreported, of_last, octets);
   const Result<HistoryStep> closed =
       decode_step({{sample_id(5), 9}, kSampleTime, HistoryKind::Closing}, octets);
   REQUIRE(closed);

@@ -260,6 +260,46 @@ TEST_CASE("index: time alone finds the newest first, over gaps, and stops at its
   CHECK(world.find(query) == Ids{sample_id(50'002), sample_id(50'001)});
 }
 
+TEST_CASE("index: since and until mean when it was accepted, not when it began to come") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  World world(*engine);
+  const auto accept = [&](std::uint64_t tick, base::Duration took) {
+    Message message = sample_message(tick);
+    message.accepted += took;
+    const std::vector<Delivery> deliveries = sample_deliveries(message);
+    world.apply(accepted(message, deliveries));
+    return message;
+  };
+  const Message slow = accept(1, 10min);
+  const Message quick = accept(2, 0s);
+  if (GENERATE(false, true)) world.index(100);
+  TraceQuery query;
+  if (GENERATE(false, true)) query.sender = slow.sender;
+  query.since = quick.accepted + 1min;
+  CHECK(world.find(query) == Ids{slow.id});
+  query.until = slow.accepted;
+  CHECK(world.find(query).empty());
+  query.since.reset();
+  CHECK(world.find(query) == Ids{quick.id});
+}
+
+TEST_CASE("index: mail to an alias is found by it, waiting or gone, and by whom it went to") {
+  const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
+  World world(*engine);
+  const Message message = sample_message(1, 2);
+  std::vector<Delivery> deliveries = sample_deliveries(message);
+  for (Delivery& delivery : deliveries) delivery.alias = "Team@here.example";
+  world.apply(accepted(message, deliveries));
+  if (GENERATE(false, true)) {
+    world.apply(ended(message, deliveries, Outcome::Delivered, sample_attempt(kSampleTime)));
+  }
+  if (GENERATE(false, true)) world.index(100);
+  CHECK(world.find(by_recipient("team@HERE.example")) == Ids{message.id});
+  CHECK(world.find(by_recipient("bob2@example.net")) == Ids{message.id});
+  CHECK(world.find(by_domain("here.example")) == Ids{message.id});
+  CHECK(world.find(by_recipient("team@example.net")).empty());
+}
+
 TEST_CASE("index: stretches follow each other, and each message is indexed once") {
   const std::unique_ptr<Engine> engine = make_engine(GENERATE(from_range(engine_names())));
   World world(*engine);
@@ -423,7 +463,7 @@ TEST_CASE("index: what has been trimmed is not found, and goes when the index is
   CHECK(world.find(by_sender("a@b.example")) == left);
   CHECK(world.find({}) == left);
   std::atomic<bool> is_cancelled = false;
-  REQUIRE(world.rows->collect_index(is_cancelled));
+  REQUIRE(world.rows->collect_index(is_cancelled, 1'000'000'000));
   const Key prefix = index_prefix(IndexKind::Sender, index_hash("a@b.example"));
   const std::unique_ptr<RowView> view = world.rows->view();
   const std::unique_ptr<RowCursor> row = view->cursor(Family::Index, prefix);

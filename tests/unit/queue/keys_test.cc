@@ -101,6 +101,15 @@ TEST_CASE("keys: history is by delivery, then time, then attempts before the end
         history_key(one, late, HistoryKind::Attempt));
   CHECK(history_key(one, late, HistoryKind::Closing) <
         history_key(two, early, HistoryKind::Attempt));
+  CHECK(history_key(one, early, HistoryKind::Act, 23) <
+        history_key(one, early, HistoryKind::Attempt));
+  CHECK(history_key(one, early, HistoryKind::Act, 23) <
+        history_key(one, early, HistoryKind::Act, 24));
+  const auto act = parse_history_key(history_key(two, early, HistoryKind::Act, 23));
+  REQUIRE(act);
+  CHECK(act->kind == HistoryKind::Act);
+  CHECK(act->deed == 23);
+  CHECK_FALSE(parse_history_key(history_key(two, early, HistoryKind::Attempt) + "x"));
   const auto read = parse_history_key(history_key(two, late, HistoryKind::Closing));
   REQUIRE(read);
   CHECK(read->delivery == two);

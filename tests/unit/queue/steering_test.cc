@@ -253,6 +253,36 @@ TEST_CASE("pauses: a row says all that is known of one") {
   CHECK_FALSE(decode_pause("moon:x", encode_pause(pause)));
 }
 
+TEST_CASE("what a past pause had put on hold waits again when it is brought back") {
+  const auto brought_back = [](const Delivery& before, const Pauses* pauses) {
+    Decision decision = decide_on(Act::Undelete, deleted(before));
+    REQUIRE(decision.kind == Kind::Move);
+    end_hold_of_past_pause(decision.after, pauses, kNow + 1min);
+    return decision.after;
+  };
+  Pause pause;
+  pause.kind = PauseKind::User;
+  pause.pattern = "b*b";
+  Delivery before = held();
+  before.hold_reason = hold_reason_of(pause);
+  const Pauses lasting({pause});
+  CHECK(octets_of(brought_back(before, &lasting)) == octets_of(before));
+  pause.is_ending = true;
+  const Pauses ending({pause});
+  pause.is_ending = false;
+  pause.pattern = "b*";
+  const Pauses other({pause});
+  for (const Pauses* pauses : {&ending, &other, static_cast<const Pauses*>(nullptr)}) {
+    const Delivery after = brought_back(before, pauses);
+    CHECK(after.state == DeliveryState::Waiting);
+    CHECK(after.hold_reason.empty());
+    CHECK(after.due == kNow + 1min);
+  }
+  // A person's hold stays, and so does what waited.
+  CHECK(octets_of(brought_back(held(), &other)) == octets_of(held()));
+  CHECK(octets_of(brought_back(waiting(), &other)) == octets_of(waiting()));
+}
+
 TEST_CASE("acts read many deliveries at once, each message once, and end when it is much") {
   SmallQueue queue;
   const Message message = sample_message(1, 2);

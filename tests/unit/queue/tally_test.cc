@@ -70,6 +70,16 @@ TEST_CASE("tally: what came of each recipient adds up to their number") {
   CHECK(*median < 2100ms);
 }
 
+TEST_CASE("tally: a recipient whose end was not written down does not wait for ever") {
+  Tally tally(TallyBy::Hour, utc);
+  TracedDelivery unknown;
+  unknown.recipient = "d@x.example";
+  unknown.deferrals = 2;
+  tally.add(traced("a@b.example", {ended("a@x.example", Outcome::Delivered, 2s), unknown}));
+  CHECK(tally.total().recipients == 1);
+  CHECK(tally.total().waiting == 0);
+}
+
 TEST_CASE("tally: a message counts once for each destination, sender and client that it has") {
   const TracedMessage message =
       traced("A@b.example", {ended("a@X.example", Outcome::Delivered, 1s),
@@ -83,6 +93,9 @@ TEST_CASE("tally: a message counts once for each destination, sender and client 
   CHECK(lines[0].messages == 1);
   CHECK(lines[0].recipients == 2);
   CHECK(lines[1].name == "y.example");
+  CHECK(destinations.total().messages == 1);
+  CHECK(destinations.total().octets == 1000);
+  CHECK(destinations.total().delivered == 3);
   Tally senders(TallyBy::Sender, utc);
   senders.add(message);
   senders.add(traced("", {ended("a@x.example", Outcome::Delivered, 1s)}));
