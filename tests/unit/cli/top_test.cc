@@ -46,9 +46,9 @@ TEST_CASE("top: a page has rates, standing, queue, pauses, deferrals and destina
         "busy.example                                 70          1          0       1.5s\n"
         "slow?.example                                 0          2          0      30.0s\n"
         "\n"
-        "THE SLOWEST                                                NOW AT       TIME\n"
-        "slow?.example                                           final dot       2m5s\n"
-        "busy.example                                                 done       1.5s\n");
+        "THE SLOWEST                                                    NOW AT       TIME\n"
+        "slow?.example                                               final dot       2m5s\n"
+        "busy.example                                                     done       1.5s\n");
 }
 
 TEST_CASE("top: below many destinations the slowest are listed, too, where there is room") {
@@ -82,10 +82,11 @@ TEST_CASE("top: what is wrong is said") {
       1s, {60, 9});
   CHECK(
       ill.starts_with("rockdove  2026-11-21 21:15:00  NOT WELL\n"
-                      "Trouble      the disk of /var/lib/rockdove has 12M free, less than\n"
-                      "             min_free_disk, 1G; new mail is refused\n"
-                      "Trouble      2 of its loops did not answer: the last minute is not\n"
-                      "             all here\n"
+                      "Trouble      the disk of /var/lib/rockdove has 12M free,\n"
+                      "             less than min_free_disk, 1G; new mail is\n"
+                      "             refused\n"
+                      "Trouble      2 of its loops did not answer: the last minute\n"
+                      "             is not all here\n"
                       "Per second"));
   const std::string page = top_trouble("no rockdove runs: \x1b[2J connecting to /run/x", {20, 9});
   CHECK(page.find("no rockdove runs: ?[\n2J connecting to /ru\nn/x\n") != std::string::npos);
