@@ -14,7 +14,7 @@ namespace rockdove::sim {
 namespace {
 
 // Of each kind of question; each goes over all that is not indexed yet.
-constexpr std::size_t kAskedMax = 25;
+constexpr std::size_t kAskedMax = 10;
 
 }  // namespace
 
