@@ -8,10 +8,10 @@
 
 #include <catch2/catch.hpp>
 
-#include "queue/ledger.h"
 #include "queue/reading.h"
 #include "tests/support/memory_rows.h"
 #include "tests/unit/queue/sample_mail.h"
+#include "tests/unit/queue/small_queue.h"
 
 using namespace rockdove;
 using namespace rockdove::queue;
@@ -33,6 +33,15 @@ StoredMessage sample_stored(std::uint64_t tick = 1) {
   return stored;
 }
 
+// As it was accepted, to so many.
+StoredMessage whole_stored(std::uint32_t recipients) {
+  StoredMessage stored;
+  stored.message = sample_message(1, recipients);
+  stored.deliveries = sample_deliveries(stored.message);
+  stored.header_octets = stored.message.header_block.size();
+  return stored;
+}
+
 MessageView view_of(MemoryDisk& disk, MessageId id) {
   const MemoryRows rows(disk);
   Damaged damaged;
@@ -42,21 +51,13 @@ MessageView view_of(MemoryDisk& disk, MessageId id) {
   return *view;
 }
 
-void apply(Ledger& ledger, const Change& change) {
-  const Change* const changes[] = {&change};
-  REQUIRE(ledger.apply(changes));
-}
-
 }  // namespace
 
 TEST_CASE("a message that was restored is in the queue as it was, and ends like any other") {
-  MemoryDisk disk;
-  MemoryRows rows(disk);
-  Ledger ledger(rows);
-  REQUIRE(ledger.open());
+  SmallQueue queue;
   const StoredMessage stored = sample_stored();
-  apply(ledger, restored(stored));
-  const MessageView view = view_of(disk, stored.message.id);
+  queue.apply(restored(stored));
+  const MessageView view = view_of(queue.disk, stored.message.id);
   REQUIRE(view.message != nullptr);
   CHECK(view.message->header_block == stored.message.header_block);
   CHECK(view.message->recipients == 3);
@@ -66,83 +67,68 @@ TEST_CASE("a message that was restored is in the queue as it was, and ends like 
   CHECK(view.deliveries[0].hold_reason == "operator");
   CHECK(view.deliveries[1].attempts == 7);
   CHECK(view.deliveries[1].due == stored.deliveries[1].due);
-  const Result<ReportState> reports = read_report_state(rows, stored.message.id);
+  const Result<ReportState> reports = read_report_state(queue.rows, stored.message.id);
   REQUIRE(reports);
   CHECK(reports->reports == 2);
 
-  apply(ledger, ended(stored.message, stored.deliveries, Outcome::Delivered,
-                      sample_attempt(stored.message.accepted)));
-  CHECK(disk.rows(Family::Messages).empty());
-  CHECK(disk.rows(Family::Bodies).empty());
-  CHECK(disk.rows(Family::Deliveries).empty());
-  CHECK(disk.rows(Family::Waiting).empty());
+  queue.apply(ended(stored.message, stored.deliveries, Outcome::Delivered,
+                    sample_attempt(stored.message.accepted)));
+  CHECK(queue.disk.rows(Family::Messages).empty());
+  CHECK(queue.disk.rows(Family::Bodies).empty());
+  CHECK(queue.disk.rows(Family::Deliveries).empty());
+  CHECK(queue.disk.rows(Family::Waiting).empty());
 }
 
 TEST_CASE("a queue knows a message that it has, or has had, from another with the same id") {
-  MemoryDisk disk;
-  MemoryRows rows(disk);
-  Ledger ledger(rows);
-  REQUIRE(ledger.open());
+  SmallQueue queue;
   const StoredMessage stored = sample_stored();
-  CHECK(presence_of(view_of(disk, stored.message.id), stored) == Presence::Unknown);
-  apply(ledger, restored(stored));
-  CHECK(presence_of(view_of(disk, stored.message.id), stored) == Presence::Same);
+  CHECK(presence_of(view_of(queue.disk, stored.message.id), stored) == Presence::Unknown);
+  queue.apply(restored(stored));
+  CHECK(presence_of(view_of(queue.disk, stored.message.id), stored) == Presence::Same);
 
   StoredMessage other = stored;
   other.message.sender = "somebody@else.example";
-  CHECK(presence_of(view_of(disk, stored.message.id), other) == Presence::Other);
+  CHECK(presence_of(view_of(queue.disk, stored.message.id), other) == Presence::Other);
   other = stored;
   other.message.body_octets += 1;
-  CHECK(presence_of(view_of(disk, stored.message.id), other) == Presence::Other);
+  CHECK(presence_of(view_of(queue.disk, stored.message.id), other) == Presence::Other);
 
-  apply(ledger, ended(stored.message, stored.deliveries, Outcome::Bounced,
-                      sample_attempt(stored.message.accepted)));
-  CHECK(presence_of(view_of(disk, stored.message.id), stored) == Presence::Same);
+  queue.apply(ended(stored.message, stored.deliveries, Outcome::Bounced,
+                    sample_attempt(stored.message.accepted)));
+  CHECK(presence_of(view_of(queue.disk, stored.message.id), stored) == Presence::Same);
   other = stored;
   other.deliveries[0].recipient = "carol@example.net";
   other.deliveries[1].recipient = "dave@example.net";
-  CHECK(presence_of(view_of(disk, stored.message.id), other) == Presence::Other);
+  CHECK(presence_of(view_of(queue.disk, stored.message.id), other) == Presence::Other);
 }
 
 TEST_CASE("of a message with very many recipients the queue knows that it has had it") {
-  MemoryDisk disk;
-  MemoryRows rows(disk);
-  Ledger ledger(rows);
-  REQUIRE(ledger.open());
-  StoredMessage stored;
-  stored.message = sample_message(1, 1500);
-  stored.deliveries = sample_deliveries(stored.message);
-  stored.header_octets = stored.message.header_block.size();
-  apply(ledger, restored(stored));
-  apply(ledger, ended(stored.message, stored.deliveries, Outcome::Delivered,
-                      sample_attempt(stored.message.accepted)));
+  SmallQueue queue;
+  StoredMessage stored = whole_stored(1500);
+  queue.apply(restored(stored));
+  queue.apply(ended(stored.message, stored.deliveries, Outcome::Delivered,
+                    sample_attempt(stored.message.accepted)));
   // Its history is longer than what a view tells of it.
   stored.deliveries.erase(stored.deliveries.begin(), stored.deliveries.end() - 1);
-  CHECK(presence_of(view_of(disk, stored.message.id), stored) == Presence::Same);
+  CHECK(presence_of(view_of(queue.disk, stored.message.id), stored) == Presence::Same);
 }
 
 TEST_CASE("a message is deleted when a person has deleted all of it that is to come in") {
-  MemoryDisk disk;
-  MemoryRows rows(disk);
-  Ledger ledger(rows);
-  REQUIRE(ledger.open());
-  StoredMessage stored;
-  stored.message = sample_message(1, 2);
-  stored.deliveries = sample_deliveries(stored.message);
-  stored.header_octets = stored.message.header_block.size();
-  apply(ledger, restored(stored));
+  SmallQueue queue;
+  StoredMessage stored = whole_stored(2);
+  queue.apply(restored(stored));
   const auto remove = [&](std::size_t index) {
     const Delivery before = stored.deliveries[index];
     Delivery after = before;
     after.state = DeliveryState::Deleted;
-    apply(ledger, moved(stored.message, before, after, std::nullopt));
+    queue.apply(moved(stored.message, before, after, std::nullopt));
     return after;
   };
   const auto end = [&](const Delivery& delivery, Outcome how) {
-    apply(ledger, ended(stored.message, std::vector{delivery}, how,
-                        sample_attempt(stored.message.accepted)));
+    queue.apply(
+        ended(stored.message, std::vector{delivery}, how, sample_attempt(stored.message.accepted)));
   };
-  const auto presence = [&] { return presence_of(view_of(disk, stored.message.id), stored); };
+  const auto presence = [&] { return presence_of(view_of(queue.disk, stored.message.id), stored); };
 
   const Delivery first = remove(0);
   CHECK(presence() == Presence::Same);  // the other one waits
