@@ -1,5 +1,7 @@
 #include "mta/crypto/digest.h"
 
+#include <cstring>
+
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -8,6 +10,34 @@
 #include "mta/base/assert.h"
 
 namespace rockdove::crypto {
+
+Sha256::Sha256() {
+  static_assert(sizeof(SHA256_CTX) == sizeof(state_) && alignof(SHA256_CTX) <= 8);
+  SHA256_CTX state;
+  MTA_ASSERT(SHA256_Init(&state) == 1);
+  std::memcpy(state_.data(), &state, sizeof state);
+}
+
+void Sha256::update(std::string_view octets) {
+  SHA256_CTX state;
+  std::memcpy(&state, state_.data(), sizeof state);
+  MTA_ASSERT(SHA256_Update(&state, octets.data(), octets.size()) == 1);
+  std::memcpy(state_.data(), &state, sizeof state);
+}
+
+Digest Sha256::digest() const {
+  SHA256_CTX state;
+  std::memcpy(&state, state_.data(), sizeof state);
+  Digest digest{};
+  MTA_ASSERT(SHA256_Final(digest.data(), &state) == 1);
+  return digest;
+}
+
+Digest sha256(std::string_view octets) {
+  Sha256 hash;
+  hash.update(octets);
+  return hash.digest();
+}
 
 Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message) {
   Digest digest{};
@@ -19,24 +49,32 @@ Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message) 
   return digest;
 }
 
-struct Sha256::State {
-  SHA256_CTX context{};
-};
-
-Sha256::Sha256() : state_(std::make_unique<State>()) {
-  MTA_ASSERT(SHA256_Init(&state_->context) == 1);
+Sha256::Sha256() {
+  static_assert(sizeof(SHA256_CTX) == sizeof(state_) && alignof(SHA256_CTX) <= 8);
+  SHA256_CTX state;
+  MTA_ASSERT(SHA256_Init(&state) == 1);
+  std::memcpy(state_.data(), &state, sizeof state);
 }
-
-Sha256::~Sha256() = default;
 
 void Sha256::add(std::string_view octets) {
-  MTA_ASSERT(SHA256_Update(&state_->context, octets.data(), octets.size()) == 1);
+  SHA256_CTX state;
+  std::memcpy(&state, state_.data(), sizeof state);
+  MTA_ASSERT(SHA256_Update(&state, octets.data(), octets.size()) == 1);
+  std::memcpy(state_.data(), &state, sizeof state);
 }
 
-Digest Sha256::finish() {
+Digest Sha256::finish() const {
+  SHA256_CTX state;
+  std::memcpy(&state, state_.data(), sizeof state);
   Digest digest{};
-  MTA_ASSERT(SHA256_Final(digest.data(), &state_->context) == 1);
+  MTA_ASSERT(SHA256_Final(digest.data(), &state) == 1);
   return digest;
+}
+
+Digest sha256(std::string_view octets) {
+  Sha256 sum;
+  sum.add(octets);
+  return sum.finish();
 }
 
 std::string format_digest(const Digest& digest) {

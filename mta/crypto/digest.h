@@ -3,8 +3,8 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,22 +16,26 @@ using Digest = std::array<std::uint8_t, 32>;
 // HMAC with SHA-256 (RFC 2104, RFC 6234).
 [[nodiscard]] Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message);
 
-// SHA-256 (RFC 6234) of octets that come piece by piece.
+// SHA-256 (RFC 6234) of octets that come piece by piece. A copy goes on from where the original was.
 class Sha256 {
  public:
   Sha256();
-  ~Sha256();
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
 
   void add(std::string_view octets);
-  // Of all that was added; nothing may be added behind it.
-  [[nodiscard]] Digest finish();
+  // Of all that was added so far; more may be added behind it.
+  [[nodiscard]] Digest finish() const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  // BoringSSL's state, which has no pointers in it.
+  alignas(8) std::array<std::byte, 112> state_;
 };
+
+[[nodiscard]] Digest sha256(std::string_view octets);
+
+// The digest's octets as text; valid as long as it.
+[[nodiscard]] inline std::string_view as_text(const Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
 
 // In hexadecimal digits, lower case.
 [[nodiscard]] std::string format_digest(const Digest& digest);

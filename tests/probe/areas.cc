@@ -4,6 +4,9 @@ namespace rockdove::probe {
 
 std::span<const Area> areas() {
   static constexpr Area kAreas[] = {
+      {"arc-seal", answer_arc_seal},  // one on a line
+      {"arc-validate", answer_arc_validate},
+      {"dkim-canon", answer_dkim_canon},
       {"proxy", answer_proxy},
       {"rfc2047", answer_rfc2047},
       {"smtp-address", answer_smtp_address},

@@ -20,6 +20,14 @@ def judge_address(case, result):
     return "accept" in result
 
 
+def judge_arc(case, result):
+    return result.get("cv") == (case["cv"] or "none")
+
+
+def judge_canon(case, result):
+    return all(result.get(form) == case[form] for form in ("simple_hex", "relaxed_hex"))
+
+
 def judge_command(case, result):
     """null: a verb or a parameter that is not offered here."""
     return "ok" in result and result["ok"] in (None, case["ok"])
@@ -36,6 +44,8 @@ def judge_rfc2047(case, result):
 
 # area: (file below the folder, judge)
 AREAS = {
+    "arc-validate": ("arc/validate.jsonl", judge_arc),
+    "dkim-canon": ("dkim/canon.jsonl", judge_canon),
     "proxy": ("smtp/proxy.jsonl", judge_proxy),
     "rfc2047": ("mime/rfc2047.jsonl", judge_rfc2047),
     "smtp-address": ("smtp/address.jsonl", judge_address),

@@ -1,18 +1,9 @@
 // proxy: is this a good PROXY header? `hex`: its octets, or a list of them in the order they come.
 #include "mta/net/proxy_header.h"
 #include "tests/probe/area.h"
+#include "tests/probe/hex.h"
 
 namespace rockdove::probe {
-namespace {
-
-std::string from_hex(const std::string& hex) {
-  std::string octets;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-    octets += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
-  return octets;
-}
-
-}  // namespace
 
 nlohmann::json answer_proxy(const nlohmann::json& test_case, const Options& /*options*/) {
   const nlohmann::json& hex = test_case.at("hex");

@@ -1,0 +1,41 @@
+// The fields of a header that a signature is made over, as its h= names them: of fields with one
+// name the last comes first (RFC 6376 §5.4.2). Finds them without walking through the header for
+// each.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "mta/crypto/digest.h"
+#include "mta/mail/canonical.h"
+
+namespace rockdove::policy {
+
+// Views into the header block, which must outlive it.
+class HeaderIndex {
+ public:
+  explicit HeaderIndex(std::string_view header);
+
+  // How many fields of that name, in lower case, there are.
+  [[nodiscard]] std::size_t count(const std::string& name) const;
+
+  // Adds the named fields (lower case) in canonical form. One that is named more often than it is
+  // there adds nothing.
+  void add_fields(crypto::Sha256& hash, std::span<const std::string> names,
+                  mail::Canonicalization how) const;
+
+ private:
+  std::unordered_map<std::string, std::vector<std::string_view>> fields_;
+};
+
+// Adds one field in canonical form, with its CRLF if it has it.
+void add_field(crypto::Sha256& hash, std::string_view whole, mail::Canonicalization how);
+
+// The signature field `whole` as it was when it was signed: without the value of b=, which `region`
+// is (Tag::region, a view into `whole`), and without the last CRLF (RFC 6376 §3.7).
+[[nodiscard]] std::string unsigned_field(std::string_view whole, std::string_view region);
+
+}  // namespace rockdove::policy
