@@ -63,6 +63,8 @@ Result<DkimKey> parse_dkim_key(std::string_view record) {
 }
 
 Result<std::string> dkim_key_name(std::string_view selector, std::string_view domain) {
+  const Error no_name("its selector and domain are no name of the DNS");
+  if (selector.empty() || domain.empty() || domain.ends_with('.')) return no_name;
   std::string name(selector);
   name += "._domainkey.";
   if (base::is_ascii(domain)) {
@@ -73,7 +75,7 @@ Result<std::string> dkim_key_name(std::string_view selector, std::string_view do
     name += *labels;
   }
   std::optional<std::string> normalised = dns::normalised_name(name);
-  if (!normalised) return Error("its selector and domain are no name of the DNS");
+  if (!normalised) return no_name;
   return *std::move(normalised);
 }
 

@@ -11,34 +11,6 @@
 
 namespace rockdove::crypto {
 
-Sha256::Sha256() {
-  static_assert(sizeof(SHA256_CTX) == sizeof(state_) && alignof(SHA256_CTX) <= 8);
-  SHA256_CTX state;
-  MTA_ASSERT(SHA256_Init(&state) == 1);
-  std::memcpy(state_.data(), &state, sizeof state);
-}
-
-void Sha256::update(std::string_view octets) {
-  SHA256_CTX state;
-  std::memcpy(&state, state_.data(), sizeof state);
-  MTA_ASSERT(SHA256_Update(&state, octets.data(), octets.size()) == 1);
-  std::memcpy(state_.data(), &state, sizeof state);
-}
-
-Digest Sha256::digest() const {
-  SHA256_CTX state;
-  std::memcpy(&state, state_.data(), sizeof state);
-  Digest digest{};
-  MTA_ASSERT(SHA256_Final(digest.data(), &state) == 1);
-  return digest;
-}
-
-Digest sha256(std::string_view octets) {
-  Sha256 hash;
-  hash.update(octets);
-  return hash.digest();
-}
-
 Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message) {
   Digest digest{};
   unsigned octets = 0;

@@ -30,6 +30,17 @@ TEST_CASE("SHA-256 of octets that come in pieces gives what FIPS 180-4 says") {
   sum.add("c");
   CHECK(format_digest(sum.finish()) ==
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(sum.finish() == sha256("abc"));
+}
+
+TEST_CASE("a copy of a SHA-256 goes on alone") {
+  Sha256 sum;
+  sum.add("a");
+  Sha256 other = sum;
+  sum.add("bc");
+  other.add("x");
+  CHECK(sum.finish() == sha256("abc"));
+  CHECK(other.finish() == sha256("ax"));
 }
 
 TEST_CASE("random octets differ") {
