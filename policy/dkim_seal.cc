@@ -1,13 +1,17 @@
 #include "policy/dkim_seal.h"
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
@@ -138,7 +142,190 @@ struct OpensslAtUnload {
 
 const OpensslAtUnload kOpensslAtUnload;
 
+using Outcome = DkimSealResult::Outcome;
+
+// OpenDKIM holds x= and t= against time(), which the linker puts __wrap_time() in the place of.
+thread_local std::int64_t clock_of_message =
+    -1;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+class ClockOfMessage {
+ public:
+  explicit ClockOfMessage(std::int64_t now) { clock_of_message = now; }
+
+  ClockOfMessage(const ClockOfMessage&) = delete;
+  ClockOfMessage& operator=(const ClockOfMessage&) = delete;
+
+  ~ClockOfMessage() { clock_of_message = -1; }
+};
+
+// What a callback of OpenDKIM's has to know of its message.
+struct VerifierState {
+  explicit VerifierState(DKIM* handle) : dkim(handle) {}
+
+  Dkim dkim;
+  std::vector<bool> chosen;
+  std::vector<DkimKeyText> keys;
+  std::vector<DkimSealResult> results;
+  std::size_t current = 0;  // the signature that is being verified
+  std::string problem;      // of the whole message
+};
+
+VerifierState& state_of(DKIM* dkim) {
+  return *static_cast<VerifierState*>(dkim_get_user_context(dkim));
+}
+
+DKIM_CBSTAT choose_signatures(DKIM* dkim, DKIM_SIGINFO** signatures, int count) {
+  VerifierState& state = state_of(dkim);
+  const bool is_same = static_cast<std::size_t>(count) == state.chosen.size();
+  if (!is_same) state.problem = "OpenDKIM finds another number of signatures";
+  for (int i = 0; i < count; ++i) {
+    if (!is_same || !state.chosen[static_cast<std::size_t>(i)]) dkim_sig_ignore(signatures[i]);
+  }
+  return DKIM_CBSTAT_CONTINUE;
+}
+
+// Answers from the keys that the caller has given; OpenDKIM's buffer holds some 1,000 octets.
+DKIM_CBSTAT give_key(DKIM* dkim, DKIM_SIGINFO* /*signature*/, unsigned char* buffer,
+                     std::size_t buffer_octets) {
+  VerifierState& state = state_of(dkim);
+  const DkimKeyText& key = state.keys[state.current];
+  switch (key.kind) {
+    case DkimKeyText::Kind::NotFound:
+      return DKIM_CBSTAT_NOTFOUND;
+    case DkimKeyText::Kind::Unavailable:
+      return DKIM_CBSTAT_ERROR;
+    case DkimKeyText::Kind::Record:
+      break;
+  }
+  if (key.record.size() >= buffer_octets || key.record.find('\0') != std::string::npos) {
+    return DKIM_CBSTAT_NOTFOUND;
+  }
+  std::memcpy(buffer, key.record.c_str(), key.record.size() + 1);
+  return DKIM_CBSTAT_CONTINUE;
+}
+
+DkimSealResult result_of(DKIM_SIGINFO* signature, DKIM_STAT status) {
+  DkimSealResult result;
+  dkim_sig_getkeysize(signature, &result.key_bits);
+  result.is_testing = (dkim_sig_getflags(signature) & DKIM_SIGFLAG_TESTKEY) != 0;
+  const int error = dkim_sig_geterror(signature);
+  const bool has_passed = (dkim_sig_getflags(signature) & DKIM_SIGFLAG_PASSED) != 0;
+  if (status != DKIM_STAT_OK || error == DKIM_SIGERROR_KEYFAIL) {
+    result.outcome = Outcome::TemporaryError;
+    result.reason = "its key cannot be had now";
+  } else if (error == DKIM_SIGERROR_OK && has_passed &&
+             dkim_sig_getbh(signature) == DKIM_SIGBH_MATCH) {
+    result.outcome = Outcome::Pass;
+  } else if (error == DKIM_SIGERROR_BADSIG) {
+    const bool is_body = dkim_sig_getbh(signature) == DKIM_SIGBH_MISMATCH;
+    result.outcome = Outcome::Fail;
+    result.reason = is_body ? "the body is not the one that was signed" : "it does not verify";
+  } else {
+    const char* text = dkim_sig_geterrorstr(error);
+    result.reason = text == nullptr ? "OpenDKIM does not say why" : text;
+  }
+  return result;
+}
+
+// Each signature by itself: OpenDKIM's own verdict of the message would end at the first key that
+// cannot be had. Nothing is left to OpenDKIM after that.
+DKIM_CBSTAT verify_each(DKIM* dkim, DKIM_SIGINFO** signatures, int count) {
+  VerifierState& state = state_of(dkim);
+  for (int i = 0; i < count; ++i) {
+    state.current = static_cast<std::size_t>(i);
+    if (state.current >= state.chosen.size() || !state.chosen[state.current]) continue;
+    const DKIM_STAT status = dkim_sig_process(dkim, signatures[i]);
+    state.results[state.current] = result_of(signatures[i], status);
+  }
+  return DKIM_CBSTAT_REJECT;
+}
+
+Library make_verifying_library() {
+  Library library(dkim_init(nullptr, nullptr));
+  if (!library) return nullptr;
+  // Signatures are told apart by their place, so OpenDKIM must count bad ones, too. Keys are asked
+  // for at the end only. Clocks are the caller's, so that no time is too far from OpenDKIM's own.
+  unsigned flags = DKIM_LIBFLAGS_BADSIGHANDLES | DKIM_LIBFLAGS_DELAYSIGPROC;
+  dkim_options(library.get(), DKIM_OP_SETOPT, DKIM_OPTS_FLAGS, &flags, sizeof flags);
+  dkim_set_prescreen(library.get(), choose_signatures);
+  dkim_set_final(library.get(), verify_each);
+  dkim_set_key_lookup(library.get(), give_key);
+  return library;
+}
+
+// One for all threads, as OpenDKIM's own filter has it; it is not changed after it is made.
+DKIM_LIB* verifying_library() {
+  static const Library kLibrary = make_verifying_library();
+  return kLibrary.get();
+}
+
 }  // namespace
+
+extern "C" std::time_t __wrap_time(std::time_t* out);  // NOLINT(bugprone-reserved-identifier)
+
+extern "C" std::time_t __wrap_time(std::time_t* out) {  // NOLINT(bugprone-reserved-identifier)
+  std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  if (clock_of_message >= 0) now = clock_of_message;
+  if (out != nullptr) *out = now;
+  return now;
+}
+
+struct DkimSealVerifier::State : VerifierState {
+  using VerifierState::VerifierState;
+};
+
+DkimSealVerifier::DkimSealVerifier() {
+  DKIM_STAT status = DKIM_STAT_OK;
+  DKIM_LIB* library = verifying_library();
+  DKIM* dkim =
+      library == nullptr ? nullptr : dkim_verify(library, octets("verify"), nullptr, &status);
+  state_ = std::make_unique<State>(dkim);
+  if (dkim == nullptr) {
+    state_->problem = "OpenDKIM does not start";
+    return;
+  }
+  dkim_set_user_context(dkim, static_cast<VerifierState*>(state_.get()));
+  // OpenDKIM 2.11 writes one place behind its list of signed fields when all fields of the header
+  // are signed and h= goes on. No h= can name this one, because of the blank in its name.
+  add_field("never signed: x");
+}
+
+DkimSealVerifier::~DkimSealVerifier() = default;
+
+void DkimSealVerifier::add_field(std::string_view field) {
+  // What it calls a syntax error it says again of the signature.
+  if (state_->dkim && !field.empty()) {
+    static_cast<void>(dkim_header(state_->dkim.get(), octets(field), field.size()));
+  }
+}
+
+void DkimSealVerifier::end_header(std::vector<bool> chosen, std::int64_t now) {
+  state_->chosen = std::move(chosen);
+  if (!state_->dkim) return;
+  const ClockOfMessage clock(now);
+  const DKIM_STAT status = dkim_eoh(state_->dkim.get());
+  if (status == DKIM_STAT_OK || status == DKIM_STAT_NOSIG || !state_->problem.empty()) return;
+  const char* text = dkim_geterror(state_->dkim.get());
+  state_->problem = text == nullptr ? "OpenDKIM does not take the header" : text;
+}
+
+void DkimSealVerifier::add_body(std::string_view text) {
+  if (!state_->problem.empty() || text.empty()) return;
+  if (dkim_body(state_->dkim.get(), octets(text), text.size()) != DKIM_STAT_OK) {
+    state_->problem = "OpenDKIM does not take the body";
+  }
+}
+
+std::vector<DkimSealResult> DkimSealVerifier::finish(std::vector<DkimKeyText> keys) {
+  State& state = *state_;
+  state.keys = std::move(keys);
+  state.keys.resize(state.chosen.size());
+  DkimSealResult untold;
+  untold.reason = state.problem.empty() ? "it was not verified" : state.problem;
+  state.results.assign(state.chosen.size(), untold);
+  if (state.problem.empty()) static_cast<void>(dkim_eom(state.dkim.get(), nullptr));
+  return std::move(state.results);
+}
 
 DkimSelfTest run_dkim_self_test() {
   DkimSelfTest result;

@@ -6,7 +6,11 @@
 // macro, no memory that one side allocates and the other frees.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace rockdove::policy {
 
@@ -26,5 +30,49 @@ struct DkimSelfTest {
 // OpenDKIM and the OpenSSL within the library. Takes about a tenth of a second, nearly all for the
 // key. Any thread may call it.
 [[nodiscard, gnu::visibility("default")]] DkimSelfTest run_dkim_self_test();
+
+// What the DNS has at a signature's key name.
+struct DkimKeyText {
+  enum class Kind : std::uint8_t { Record, NotFound, Unavailable };
+
+  Kind kind = Kind::NotFound;
+  std::string record;
+};
+
+// What OpenDKIM says of one signature. It takes SHA-1 and short keys: whoever asks judges those.
+struct DkimSealResult {
+  enum class Outcome : std::uint8_t { Pass, Fail, PermanentError, TemporaryError };
+
+  Outcome outcome = Outcome::PermanentError;
+  std::string reason;       // for a person; with Pass empty
+  unsigned key_bits = 0;    // 0: no key was looked at; of Ed25519 nothing useful
+  bool is_testing = false;  // the key has t=y
+};
+
+// The signatures of one message, in OpenDKIM's hands. Give it the fields of the header, end the
+// header, give it the body, finish. The caller has read the signatures before, and chooses which of
+// them may be verified (policy/dkim_verifier.h); OpenDKIM asks nobody for keys and looks at no
+// clock. One thread at a time.
+class [[gnu::visibility("default")]] DkimSealVerifier {
+ public:
+  DkimSealVerifier();
+  DkimSealVerifier(const DkimSealVerifier&) = delete;
+  DkimSealVerifier& operator=(const DkimSealVerifier&) = delete;
+  ~DkimSealVerifier();
+
+  // A field without its last CRLF.
+  void add_field(std::string_view field);
+  // One for each DKIM-Signature field, in their order: whether to verify it. The time is in seconds
+  // since 1970.
+  void end_header(std::vector<bool> chosen, std::int64_t now);
+  void add_body(std::string_view octets);
+  // A key for each DKIM-Signature field, in their order; those of the unchosen are not looked at.
+  // The results likewise.
+  [[nodiscard]] std::vector<DkimSealResult> finish(std::vector<DkimKeyText> keys);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace rockdove::policy

@@ -32,6 +32,7 @@ struct Area {
 nlohmann::json answer_arc_seal(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_arc_validate(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_dkim_canon(const nlohmann::json& test_case, const Options& options);
+nlohmann::json answer_dkim_verify(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_proxy(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_rfc2047(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_smtp_address(const nlohmann::json& test_case, const Options& options);

@@ -28,6 +28,14 @@ def judge_canon(case, result):
     return all(result.get(form) == case[form] for form in ("simple_hex", "relaxed_hex"))
 
 
+def judge_dkim(case, result):
+    """What counts is the expectation under RFC 8301. nopass is anything but pass; fail and permerror are both what
+    RFC 6376 calls PERMFAIL, and which of them it is depends on what is looked at first."""
+    classes = {"nopass": {"fail", "permerror", "temperror"}, "fail": {"fail", "permerror"}, "permerror": {"fail", "permerror"}}
+    expected = case["expect_rfc8301"]
+    return result.get("verdict") in classes.get(expected, {expected})
+
+
 def judge_command(case, result):
     """null: a verb or a parameter that is not offered here."""
     return "ok" in result and result["ok"] in (None, case["ok"])
@@ -46,6 +54,7 @@ def judge_rfc2047(case, result):
 AREAS = {
     "arc-validate": ("arc/validate.jsonl", judge_arc),
     "dkim-canon": ("dkim/canon.jsonl", judge_canon),
+    "dkim-verify": ("dkim/verify.jsonl", judge_dkim),
     "proxy": ("smtp/proxy.jsonl", judge_proxy),
     "rfc2047": ("mime/rfc2047.jsonl", judge_rfc2047),
     "smtp-address": ("smtp/address.jsonl", judge_address),
