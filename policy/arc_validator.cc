@@ -20,7 +20,9 @@ constexpr std::string_view kSeal = "ARC-Seal";
 }  // namespace
 
 ArcValidator::ArcValidator(std::string_view header, base::WallTime now)
-    : now_(now), fields_(collect_arc_fields(header)), index_(header) {
+    : now_(now),
+      fields_(collect_arc_fields(header)),
+      index_(fields_.is_empty() ? std::string_view() : header) {
   if (fields_.is_empty()) {
     verdict_.emplace();
     verdict_->reason = "the message has no ARC sets";

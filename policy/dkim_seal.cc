@@ -320,10 +320,13 @@ std::vector<DkimSealResult> DkimSealVerifier::finish(std::vector<DkimKeyText> ke
   State& state = *state_;
   state.keys = std::move(keys);
   state.keys.resize(state.chosen.size());
-  DkimSealResult untold;
-  untold.reason = state.problem.empty() ? "it was not verified" : state.problem;
-  state.results.assign(state.chosen.size(), untold);
-  if (state.problem.empty()) static_cast<void>(dkim_eom(state.dkim.get(), nullptr));
+  state.results.resize(state.chosen.size());
+  if (state.problem.empty() && dkim_eom(state.dkim.get(), nullptr) != DKIM_STAT_CBREJECT) {
+    state.problem = "OpenDKIM does not take the end of the body";
+  }
+  for (DkimSealResult& result : state.results) {
+    if (!state.problem.empty()) result.reason = state.problem;
+  }
   return std::move(state.results);
 }
 

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "mta/base/base64.h"
 #include "mta/base/text.h"
 #include "mta/crypto/signing_key.h"
 #include "policy/dkim_key.h"
@@ -91,6 +92,24 @@ const std::string& choose_record(const std::vector<std::string>& texts, bool is_
   return texts.front();
 }
 
+// The record as OpenDKIM can read it: short, because its buffer is, and RSA keys as
+// SubjectPublicKeyInfo, where RFC 6376 §3.6.1 has them bare, too. What cannot be read is left for
+// OpenDKIM to refuse.
+std::string readable_record(const std::string& record) {
+  const Result<TagList> tags = TagList::parse(record);
+  const Tag* data = tags ? tags->find("p") : nullptr;
+  const auto octets = data == nullptr ? std::nullopt : decode_tag_base64(data->value);
+  if (!octets) return record;
+  std::string text;
+  for (const std::string_view name : {"v", "h", "k", "s", "t"}) {
+    const Tag* tag = tags->find(name);
+    if (tag != nullptr)
+      text.append(name).append("=").append(without_blanks(tag->value)).append(";");
+  }
+  const Result<crypto::PublicKey> key = crypto::PublicKey::from_rsa(*octets);
+  return text + "p=" + base::encode_base64(key ? key->octets() : *octets);
+}
+
 }  // namespace
 
 std::string_view name_of(DkimResult result) {
@@ -121,23 +140,34 @@ DkimResult verdict_of(const std::vector<DkimSignature>& signatures) {
 }
 
 DkimVerifier::DkimVerifier(std::string_view header, base::WallTime now) : now_(now) {
-  const HeaderIndex index(header);
   const mail::HeaderFields all(header);
+  if (!mail::find_field(header, kFieldName)) return;
   fields_ = static_cast<std::size_t>(std::distance(all.begin(), all.end()));
+  const HeaderIndex index(header);
   for (const mail::HeaderField& field : all) {
-    const bool is_signature = field.is(kFieldName);
-    if (is_signature && candidates_.size() == kDkimSignaturesMax) continue;
-    if (is_signature) read_signature(field, index);
+    if (field.is(kFieldName) && candidates_.size() < kDkimSignaturesMax) {
+      read_signature(field, index);
+    }
+  }
+  if (!wants_body()) return;
+  seal_.emplace();
+  show_header(all);
+}
+
+void DkimVerifier::show_header(const mail::HeaderFields& all) {
+  std::size_t signatures = 0;
+  for (const mail::HeaderField& field : all) {
+    if (field.is(kFieldName) && ++signatures > kDkimSignaturesMax) continue;
     std::string_view whole = field.whole;
     if (whole.ends_with("\r\n")) whole.remove_suffix(2);
-    seal_.add_field(whole);
+    seal_->add_field(whole);
   }
   std::vector<bool> chosen;
-  for (const Candidate& candidate : candidates_) chosen.push_back(!candidate.key_name.empty());
-  seal_.end_header(std::move(chosen), seconds_of(now_));
   for (const Candidate& candidate : candidates_) {
+    chosen.push_back(!candidate.key_name.empty());
     if (candidate.body_octets_max) counter_of(candidate.body_form).is_wanted = true;
   }
+  seal_->end_header(std::move(chosen), seconds_of(now_));
 }
 
 void DkimVerifier::read_signature(const mail::HeaderField& field, const HeaderIndex& index) {
@@ -221,7 +251,7 @@ bool DkimVerifier::wants_body() const {
 
 void DkimVerifier::take_body(std::string_view octets) {
   if (!wants_body()) return;
-  seal_.add_body(octets);
+  seal_->add_body(octets);
   for (Counter* counter : {&simple_, &relaxed_}) {
     if (counter->is_wanted) counter->canonicalizer.write(octets, *counter);
   }
@@ -243,7 +273,8 @@ std::optional<std::vector<DkimKeyText>> DkimVerifier::find_keys(RecordedDns& dns
     if (answer == nullptr) {
       is_complete = false;
     } else if (answer->status == dns::Status::Ok && !answer->texts.empty()) {
-      keys[i] = {DkimKeyText::Kind::Record, choose_record(answer->texts, candidate.is_ed25519)};
+      keys[i] = {DkimKeyText::Kind::Record,
+                 readable_record(choose_record(answer->texts, candidate.is_ed25519))};
     } else if (dns::is_temporary(answer->status)) {
       keys[i].kind = DkimKeyText::Kind::Unavailable;
     }
@@ -256,7 +287,8 @@ std::optional<std::vector<DkimSignature>> DkimVerifier::judge(RecordedDns& dns) 
   if (results_) return results_;
   std::optional<std::vector<DkimKeyText>> keys = find_keys(dns);
   if (!keys) return std::nullopt;
-  const std::vector<DkimSealResult> sealed = seal_.finish(*std::move(keys));
+  std::vector<DkimSealResult> sealed;
+  if (seal_) sealed = seal_->finish(*std::move(keys));
   results_.emplace();
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     if (!candidates_[i].key_name.empty()) settle(candidates_[i], sealed[i]);

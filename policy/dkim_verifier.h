@@ -89,6 +89,7 @@ class DkimVerifier {
     bool is_wanted = false;
   };
 
+  void show_header(const mail::HeaderFields& all);
   void read_signature(const mail::HeaderField& field, const HeaderIndex& index);
   [[nodiscard]] std::optional<std::string> fault_in(const TagList& tags, const HeaderIndex& index,
                                                     Candidate& candidate) const;
@@ -100,7 +101,7 @@ class DkimVerifier {
   base::WallTime now_;
   std::size_t fields_ = 0;  // in the header
   std::vector<Candidate> candidates_;
-  DkimSealVerifier seal_;
+  std::optional<DkimSealVerifier> seal_;  // only when there is something to verify
   Counter simple_{mail::Canonicalization::Simple};
   Counter relaxed_{mail::Canonicalization::Relaxed};
   std::optional<std::vector<DkimSignature>> results_;

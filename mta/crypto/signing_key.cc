@@ -89,6 +89,24 @@ KeyPointer make_ed25519_key() {
   return key;
 }
 
+// As DKIM publishes it.
+std::string shown_octets(KeyKind kind, const EVP_PKEY* key) {
+  if (kind == KeyKind::Ed25519) {
+    std::string octets(ED25519_PUBLIC_KEY_LEN, '\0');
+    std::size_t size = octets.size();
+    MTA_ASSERT(EVP_PKEY_get_raw_public_key(key, reinterpret_cast<std::uint8_t*>(octets.data()),
+                                           &size) == 1);
+    return octets;
+  }
+  bssl::ScopedCBB der;
+  std::uint8_t* octets = nullptr;
+  std::size_t size = 0;
+  MTA_ASSERT(CBB_init(der.get(), 0) == 1 && EVP_marshal_public_key(der.get(), key) == 1 &&
+             CBB_finish(der.get(), &octets, &size) == 1);
+  const bssl::UniquePtr<std::uint8_t> owned(octets);
+  return {reinterpret_cast<const char*>(octets), size};
+}
+
 }  // namespace
 
 void FreeKey::operator()(evp_pkey_st* key) const {
@@ -118,6 +136,10 @@ Result<PublicKey> PublicKey::from_ed25519(std::string_view octets) {
 
 std::size_t PublicKey::bits() const {
   return static_cast<std::size_t>(EVP_PKEY_bits(key_.get()));
+}
+
+std::string PublicKey::octets() const {
+  return shown_octets(kind_, key_.get());
 }
 
 bool PublicKey::has_signed(const Digest& digest, std::string_view signature) const {
@@ -181,20 +203,7 @@ std::string PrivateKey::to_pem() const {
 }
 
 std::string PrivateKey::public_octets() const {
-  if (kind_ == KeyKind::Ed25519) {
-    std::string octets(ED25519_PUBLIC_KEY_LEN, '\0');
-    std::size_t size = octets.size();
-    MTA_ASSERT(EVP_PKEY_get_raw_public_key(
-                   key_.get(), reinterpret_cast<std::uint8_t*>(octets.data()), &size) == 1);
-    return octets;
-  }
-  bssl::ScopedCBB der;
-  std::uint8_t* octets = nullptr;
-  std::size_t size = 0;
-  MTA_ASSERT(CBB_init(der.get(), 0) == 1 && EVP_marshal_public_key(der.get(), key_.get()) == 1 &&
-             CBB_finish(der.get(), &octets, &size) == 1);
-  const bssl::UniquePtr<std::uint8_t> owned(octets);
-  return {reinterpret_cast<const char*>(octets), size};
+  return shown_octets(kind_, key_.get());
 }
 
 std::string PrivateKey::sign(const Digest& digest) const {

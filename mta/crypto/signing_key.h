@@ -40,6 +40,8 @@ class PublicKey {
   [[nodiscard]] KeyKind kind() const { return kind_; }
 
   [[nodiscard]] std::size_t bits() const;
+  // A SubjectPublicKeyInfo, or Ed25519's 32 octets.
+  [[nodiscard]] std::string octets() const;
   [[nodiscard]] bool has_signed(const Digest& digest, std::string_view signature) const;
 
  private:

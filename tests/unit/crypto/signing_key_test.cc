@@ -72,6 +72,7 @@ TEST_CASE("an RSA signature of OpenSSL's verifies, and ours is the same") {
     const auto shown = PublicKey::from_rsa(octets(form));
     REQUIRE(shown);
     CHECK(shown->bits() == 1024);
+    CHECK(base::encode_base64(shown->octets()) == kRsa1024Info);
     CHECK(shown->has_signed(digest, octets(kAbcSignature)));
     CHECK_FALSE(shown->has_signed(sha256("abd"), octets(kAbcSignature)));
     CHECK_FALSE(shown->has_signed(digest, octets(kAbcSignature).substr(1)));
