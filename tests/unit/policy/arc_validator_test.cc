@@ -56,7 +56,7 @@ TestMessage with_tags(std::string_view from, std::string_view to) {
   for (const std::string& field : {results, signature, seal}) {
     add_field(chain, field, mail::Canonicalization::Relaxed);
   }
-  seal += base::encode_base64(key.sign(chain.digest())) + "\r\n";
+  seal += base::encode_base64(key.sign(chain.finish())) + "\r\n";
   message.header = seal + signature + results + message.header;
   return message;
 }
