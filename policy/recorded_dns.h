@@ -1,8 +1,10 @@
-// Answers of the DNS for checks that never wait: what is known already, and a note of what is missing.
+// Answers of the DNS for checks that never wait: what is known already, and a note of what is
+// missing.
 //
-// A check is written as if every answer were there. Where one is not, it notes the question, gives up,
-// and is run again from the start once the answers have come; the same answers give the same verdict.
-// Whoever runs it bounds rounds, questions and time; see RFC 7208 §4.6.4 for why they must be bounded.
+// A check is written as if every answer were there. Where one is not, it notes the question, gives
+// up, and is run again from the start once the answers have come; the same answers give the same
+// verdict. Whoever runs it bounds rounds, questions and time; see RFC 7208 §4.6.4 for why they must
+// be bounded.
 #pragma once
 
 #include <compare>

@@ -16,7 +16,8 @@ using Digest = std::array<std::uint8_t, 32>;
 // HMAC with SHA-256 (RFC 2104, RFC 6234).
 [[nodiscard]] Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message);
 
-// SHA-256 (RFC 6234) of octets that come piece by piece. A copy goes on from where the original was.
+// SHA-256 (RFC 6234) of octets that come piece by piece. A copy goes on from where the original
+// was.
 class Sha256 {
  public:
   Sha256();
