@@ -9,8 +9,30 @@ namespace {
 
 constexpr std::size_t kLabelOctetsMax = 63;  // RFC 1035 §2.3.4
 
-bool is_label_character(char c) {
+bool is_host_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+bool is_question_character(char c) {
+  return c >= ' ' && c <= '~' && c != '\\';
+}
+
+template <typename IsLabelCharacter>
+std::optional<std::string> normalised(std::string_view name, IsLabelCharacter is_label_character) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (name.empty() || name.size() > kNameOctetsMax) return std::nullopt;
+  std::string normal = base::lower_case(name);
+  std::size_t label_octets = 0;
+  for (const char c : normal) {
+    if (c == '.') {
+      if (label_octets == 0) return std::nullopt;
+      label_octets = 0;
+      continue;
+    }
+    if (!is_label_character(c) || ++label_octets > kLabelOctetsMax) return std::nullopt;
+  }
+  if (label_octets == 0) return std::nullopt;
+  return normal;
 }
 
 }  // namespace
@@ -64,20 +86,11 @@ std::size_t Answer::memory() const {
 }
 
 std::optional<std::string> normalised_name(std::string_view name) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  if (name.empty() || name.size() > kNameOctetsMax) return std::nullopt;
-  std::string normal = base::lower_case(name);
-  std::size_t label_octets = 0;
-  for (const char c : normal) {
-    if (c == '.') {
-      if (label_octets == 0) return std::nullopt;
-      label_octets = 0;
-      continue;
-    }
-    if (!is_label_character(c) || ++label_octets > kLabelOctetsMax) return std::nullopt;
-  }
-  if (label_octets == 0) return std::nullopt;
-  return normal;
+  return normalised(name, is_host_character);
+}
+
+std::optional<std::string> question_name(std::string_view name) {
+  return normalised(name, is_question_character);
 }
 
 std::string reverse_name(const base::IpAddress& address) {

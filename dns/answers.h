@@ -73,6 +73,11 @@ using AnswerPointer = std::shared_ptr<const Answer>;
 // 63, or anything but letters, digits, hyphen and underscore (which DKIM and DMARC names have).
 [[nodiscard]] std::optional<std::string> normalised_name(std::string_view name);
 
+// The same for whatever may be asked for, which need not be a host (RFC 2181 §11; SPF's macros make
+// such names): labels of printable ASCII and spaces, but no backslash. Resolver takes all of these;
+// who looks for hosts uses the stricter one above.
+[[nodiscard]] std::optional<std::string> question_name(std::string_view name);
+
 // "4.3.2.1.in-addr.arpa", or nibbles below ip6.arpa (RFC 1035 §3.5, RFC 3596 §2.5).
 [[nodiscard]] std::string reverse_name(const base::IpAddress& address);
 

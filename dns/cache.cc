@@ -22,7 +22,7 @@ CachingResolver::CachingResolver(base::Loop& loop, Resolver& upstream, const Cac
 CachingResolver::~CachingResolver() = default;
 
 void CachingResolver::query(std::string name, RecordType type, Done done) {
-  std::optional<std::string> normal = normalised_name(name);
+  std::optional<std::string> normal = question_name(name);
   if (!normal) {
     call_later(std::move(done), std::make_shared<const Answer>(failure(Status::BadName, name, type,
                                                                        name_of(Status::BadName))));

@@ -65,7 +65,7 @@ class CaresResolver final : public Resolver {
   }
 
   void query(std::string name, RecordType type, Done done) override {
-    std::optional<std::string> normal = normalised_name(name);
+    std::optional<std::string> normal = question_name(name);
     if (!normal) {
       finish(std::move(done), failure(Status::BadName, name, type, name_of(Status::BadName)));
       return;

@@ -208,6 +208,7 @@ class Lookup : public std::enable_shared_from_this<Lookup> {
 
   void ask_for_addresses() {
     for (std::size_t i = 0; i < candidates_.size(); ++i) {
+      if (!normalised_name(candidates_[i].name)) continue;  // no host is called that
       if (options_.families != Families::V4Only) questions_.emplace_back(i, RecordType::AAAA);
       if (options_.families != Families::V6Only) questions_.emplace_back(i, RecordType::A);
     }

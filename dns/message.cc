@@ -59,8 +59,8 @@ class Reader {
     at_ += octets;
   }
 
-  // Lower-cased, without the final dot. Octets that no host name has become '?', so that such a
-  // name equals no name that anyone asks for.
+  // Lower-cased, without the final dot. Octets that question_name() does not take become '\\', so
+  // that such a name equals no name that anyone asks for.
   std::string name() {
     std::string name;
     std::size_t lowest = at_;  // pointers must lead before this: no loops (RFC 1035 §4.1.4)
@@ -90,7 +90,7 @@ class Reader {
  private:
   static char printable_octet(std::uint8_t octet) {
     const char c = base::to_lower(static_cast<char>(octet));
-    return octet <= ' ' || octet > '~' || c == '.' || c == '\\' ? '?' : c;
+    return octet < ' ' || octet > '~' || c == '.' ? '\\' : c;
   }
 
   std::string_view reply_;

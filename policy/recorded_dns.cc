@@ -8,7 +8,7 @@
 namespace rockdove::policy {
 
 const dns::Answer* RecordedDns::find(std::string_view name, dns::RecordType type) {
-  std::optional<std::string> normalised = dns::normalised_name(name);
+  std::optional<std::string> normalised = dns::question_name(name);
   if (!normalised) {
     const auto [known, is_new] = answers_.try_emplace({std::string(name), type});
     if (is_new) {

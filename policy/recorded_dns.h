@@ -18,7 +18,7 @@
 namespace rockdove::policy {
 
 struct Question {
-  std::string name;  // lower-cased, without a final dot (dns::normalised_name); or what is no name
+  std::string name;  // lower-cased, without a final dot (dns::question_name); or what is no name
   dns::RecordType type = dns::RecordType::TXT;
 
   auto operator<=>(const Question&) const = default;

@@ -37,5 +37,6 @@ nlohmann::json answer_proxy(const nlohmann::json& test_case, const Options& opti
 nlohmann::json answer_rfc2047(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_smtp_address(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_smtp_command(const nlohmann::json& test_case, const Options& options);
+nlohmann::json answer_spf(const nlohmann::json& test_case, const Options& options);
 
 }  // namespace rockdove::probe

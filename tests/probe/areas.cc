@@ -9,6 +9,7 @@ std::span<const Area> areas() {
       {"dkim-verify", answer_dkim_verify},   {"proxy", answer_proxy},
       {"rfc2047", answer_rfc2047},           {"smtp-address", answer_smtp_address},
       {"smtp-command", answer_smtp_command},
+      {"spf", answer_spf},
   };
   return kAreas;
 }

@@ -50,6 +50,15 @@ def judge_rfc2047(case, result):
     return result.get("decoded") == case["decoded"]
 
 
+def judge_spf(case, result):
+    """An explanation is compared where the case has one; only a sender that fails gets any."""
+    if result.get("result") not in case["accept"] or result.get("questions") is None:
+        return False
+    if result["result"] != "fail":
+        return result.get("explanation") is None
+    return case.get("explanation") in (None, result.get("explanation"))
+
+
 # area: (file below the folder, judge)
 AREAS = {
     "arc-validate": ("arc/validate.jsonl", judge_arc),
@@ -59,6 +68,7 @@ AREAS = {
     "rfc2047": ("mime/rfc2047.jsonl", judge_rfc2047),
     "smtp-address": ("smtp/address.jsonl", judge_address),
     "smtp-command": ("smtp/command.jsonl", judge_command),
+    "spf": ("spf/rfc7208.jsonl", judge_spf),
 }
 
 

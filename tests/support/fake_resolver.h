@@ -59,7 +59,7 @@ class FakeResolver final : public dns::Resolver {
 
   void query(std::string name, dns::RecordType type, Done done) override {
     asked_.emplace_back(name, type);
-    const std::optional<std::string> normal = dns::normalised_name(name);
+    const std::optional<std::string> normal = dns::question_name(name);
     auto answer = std::make_shared<dns::Answer>(
         normal ? look_up(*normal, type)
                : dns::failure(dns::Status::BadName, name, type, "no name"));

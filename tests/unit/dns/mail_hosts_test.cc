@@ -238,6 +238,15 @@ TEST_CASE("mail hosts: hostile names are refused without a question") {
   CHECK(bench.dns.asked().empty());
 }
 
+TEST_CASE("mail hosts: an MX whose name no host has is not asked for") {
+  Bench bench;
+  bench.dns.mx("example.net", 1, "a?b.example.net");
+  bench.dns.mx("example.net", 2, "a b.example.net");
+  bench.dns.address("a?b.example.net", "192.0.2.1");
+  CHECK(bench.look_up("example.net").status == Found::NoUsableHost);
+  CHECK(bench.dns.asked().size() == 1);
+}
+
 TEST_CASE("mail hosts: too many hosts and addresses are cut, questions are limited at once") {
   Bench bench;
   for (std::uint16_t i = 0; i < 100; ++i) {

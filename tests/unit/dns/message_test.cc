@@ -136,11 +136,12 @@ TEST_CASE("message: error codes are server failures that name the question") {
   CHECK(read_reply(reply.wire(), "q.example", RecordType::MX).status == Status::ServerFailure);
 }
 
-TEST_CASE("message: octets that no host name has match no name") {
+TEST_CASE("message: octets that no question has match no name") {
   const Answer answer =
       read_reply(Reply().add(kQuestion, kMx, 9, number16(1) + "\3a.b\1 " + '\0').wire(),
                  "q.example", RecordType::MX);
-  CHECK(answer.exchanges == std::vector<MailExchange>{{1, "a?b.?"}});
+  CHECK(answer.exchanges == std::vector<MailExchange>{{1, "a\\b. "}});
+  CHECK_FALSE(question_name(answer.exchanges.front().exchange).has_value());
 }
 
 TEST_CASE("message: records and texts are bounded") {
@@ -201,6 +202,11 @@ TEST_CASE("names: normalised, reversed") {
   for (int i = 0; i < 126; ++i) longest += "a.";
   CHECK(normalised_name(longest + "b").has_value());
   CHECK_FALSE(normalised_name(longest + "bc").has_value());
+  CHECK(question_name("A%20b c:d/E.Example.") == "a%20b c:d/e.example");
+  for (const std::string_view name : {"a\\.b", "a\tb", "b\xc3\xbc.example", "a\x7f", "a..b", ""})
+    CHECK_FALSE(question_name(name).has_value());
+  CHECK_FALSE(question_name(std::string(64, 'a')).has_value());
+  CHECK_FALSE(question_name(longest + "bc").has_value());
   CHECK(reverse_name(*base::parse_ip_address("192.0.2.1")) == "1.2.0.192.in-addr.arpa");
   CHECK(reverse_name(*base::parse_ip_address("2001:db8::1")) ==
         "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
