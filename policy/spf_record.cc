@@ -142,7 +142,6 @@ std::string no_mechanism(std::string_view name) {
   if (lower == "ipv4" || lower == "ip") return said + "; ip4 is one";
   if (lower == "ipv6") return said + "; ip6 is one";
   if (lower == "redirect" || lower == "exp") return said + ", but a modifier: write " + lower + "=";
-  if (lower == "v=spf1") return said + "; two records seem to have become one";
   return said;
 }
 

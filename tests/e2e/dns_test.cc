@@ -139,6 +139,12 @@ TEST_CASE("dns: PTR") {
   CHECK(name->names == std::vector<std::string>{"host.example"});
 }
 
+TEST_CASE("dns: names that no host has are asked for as they are") {
+  const AnswerPointer strange = ask("A b%c:d/e.example", RecordType::TXT);
+  CHECK(strange->texts == std::vector<std::string>{"strange"});
+  CHECK(ask("a  b%c:d/e.example", RecordType::TXT)->status == Status::NxDomain);
+}
+
 TEST_CASE("dns: hostile names are answered without a question") {
   for (const std::string& name :
        {std::string("a..b"), std::string(64, 'a') + ".example", std::string("a\0.example", 10),
