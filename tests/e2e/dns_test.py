@@ -24,7 +24,7 @@ ZONES = {
         *('big TXT "%02d%s" "%s"' % (i, "x" * 198, "y" * 200) for i in range(30)),
         "1.2.0.192.in-addr PTR Host.Example.",
         "odd MX 10 we\\.ird.example.",
-        'a\\032b%c\\:d/e TXT "strange"',
+        r'a\032b\037c\058d\047e TXT "strange"',
     ],
     "broken": None,
 }
