@@ -62,9 +62,12 @@ struct SpfOutcome {
   std::string term;         // of the domain's record (or the one it redirects to) that decided
   unsigned terms = 0;       // that caused look-ups
   unsigned void_terms = 0;  // whose look-ups found nothing
+
+  bool operator==(const SpfOutcome&) const = default;
 };
 
-// nullopt: answers are missing; `dns` has noted which.
+// nullopt: answers are missing; `dns` has noted which. Begins anew each time; SpfEvaluation goes
+// on.
 [[nodiscard]] std::optional<SpfOutcome> check_spf(const SpfRequest& request, RecordedDns& dns);
 
 }  // namespace rockdove::policy

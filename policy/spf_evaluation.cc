@@ -14,7 +14,7 @@ using dns::RecordType;
 
 constexpr std::size_t kShownOctetsMax = 80;  // of a name or a term, in what is said about it
 // RFC 5321 §4.5.3.1 allows 64 and 255. What is longer is cut before macros can multiply it.
-constexpr std::size_t kIdentityOctetsMax = 512;
+constexpr std::size_t kIdentityOctetsMax = 256;
 
 std::string shown(std::string_view text) {
   return base::printable(text, kShownOctetsMax);
@@ -60,6 +60,10 @@ bool is_mail_domain(const std::string& domain) {
                       [](char c) { return c >= '0' && c <= '9'; });
 }
 
+std::string redirect_of(const SpfRecordModifiers& modifiers) {
+  return "redirect=" + std::string(modifiers.redirect);
+}
+
 bool is_void(const dns::Answer& answer) {
   return answer.status == dns::Status::NoData || answer.status == dns::Status::NxDomain;
 }
@@ -77,26 +81,30 @@ SpfEvaluation::SpfEvaluation(const SpfRequest& request, RecordedDns& dns)
       dns_(dns),
       address_type_(request.client.is_v4() ? RecordType::A : RecordType::AAAA),
       client_(base::format_ip_address(request.client)) {
-  frames_.reserve(kSpfTermsMax + 1);
+  frames_.reserve(kSpfTermsMax + 1);  // so that a frame stays where it is
+  find_identity();
 }
 
 std::optional<SpfOutcome> SpfEvaluation::run() {
-  if (find_identity()) {
-    Frame first;
-    first.domain = domain_;
-    std::string absence;
-    const Opened opened = open(first, absence);
-    if (opened == Opened::Absent) end(SpfResult::None, shown(domain_) + " " + absence);
-    if (opened == Opened::Yes) frames_.push_back(std::move(first));
-  }
+  is_missing_ = false;
+  if (frames_.empty() && !is_over_) begin();
   while (!is_missing_ && !is_over_) read_on();
   if (!is_missing_ && outcome_.result == SpfResult::Fail) explain();
   if (is_missing_) return std::nullopt;
-  return std::move(outcome_);
+  return outcome_;
+}
+
+void SpfEvaluation::begin() {
+  Frame first;
+  first.domain = domain_;
+  std::string absence;
+  const Opened opened = open(first, absence);
+  if (opened == Opened::Absent) end(SpfResult::None, shown(domain_) + " " + absence);
+  if (opened == Opened::Yes) frames_.push_back(std::move(first));
 }
 
 // Which domain is asked, and what the macros of the sender mean (RFC 7208 §2.4, §4.3).
-bool SpfEvaluation::find_identity() {
+void SpfEvaluation::find_identity() {
   const std::string_view sender = request_.sender;
   if (request_.identity == SpfIdentity::Helo || sender.empty()) {
     domain_ = request_.helo;
@@ -113,9 +121,8 @@ bool SpfEvaluation::find_identity() {
     if (base::Result<std::string> ascii = mail::to_ascii_domain(domain_)) domain_ = *ascii;
   }
   sender_ = sender_local_ + "@" + domain_;
-  if (is_mail_domain(domain_)) return true;
+  if (is_mail_domain(domain_)) return;
   end(SpfResult::None, "\"" + shown(domain_) + "\" is no domain that could have an SPF record");
-  return false;
 }
 
 // Finds the record of frame.domain (RFC 7208 §4.4, §4.5) and sets the frame to its beginning.
@@ -155,7 +162,7 @@ SpfEvaluation::Opened SpfEvaluation::open(Frame& frame, std::string& absence) {
 
 // Goes on in a record that `what`, a term of the last frame, names. Where there is none, that is an
 // error (RFC 7208 §5.2, §6.1).
-void SpfEvaluation::open_other(Frame frame, std::string_view what) {
+void SpfEvaluation::open_other(Frame frame, const std::string& what) {
   std::string absence;
   const Opened opened = open(frame, absence);
   const Frame& last = frames_.back();
@@ -168,52 +175,60 @@ void SpfEvaluation::open_other(Frame frame, std::string_view what) {
   frames_.push_back(std::move(frame));
 }
 
+// Looks at one term of the last record; again, if an answer was missing for it.
 void SpfEvaluation::read_on() {
   Frame& frame = frames_.back();
-  const auto next = frame.reader.next();
-  if (const auto* term = std::get_if<SpfTerm>(&next)) {
-    frame.term = *term;
-    return on_term(frame);
-  }
-  on_end(frame);
-}
-
-void SpfEvaluation::on_term(Frame& frame) {
-  const SpfTermKind kind = frame.term.kind;
-  if (kind == SpfTermKind::Redirect || kind == SpfTermKind::Explanation ||
-      kind == SpfTermKind::UnknownModifier) {
-    return;
-  }
-  if (causes_lookup(kind) && !count_term(frame, frame.term.text)) return;
-  if (kind == SpfTermKind::Include) {
-    std::optional<std::string> target = expand(frame, frame.term.domain);
-    if (!target) return;
-    Frame included;
-    included.domain = *std::move(target);
-    return open_other(std::move(included), frame.term.text);
-  }
-  if (match(frame) != Match::Yes) return;
+  if (!frame.is_pending && !read_term(frame)) return;
+  if (frame.is_at_end) return on_end(frame);
+  if (frame.term.kind == SpfTermKind::Include) return on_include(frame);
+  const Match matched = match(frame);
+  if (matched == Match::No) frame.is_pending = false;
+  if (matched != Match::Yes) return;
   chain_ = client_ + " matches " + shown(frame.term.text) + " of " + shown(frame.domain);
   if (!frame.redirected_from.empty())
     chain_ += " (" + shown(frame.redirected_from) + " redirects there)";
   decide(result_of(frame.term.qualifier));
 }
 
+// False: the term asks for nothing, or is one too many.
+bool SpfEvaluation::read_term(Frame& frame) {
+  const auto next = frame.reader.next();
+  const auto* term = std::get_if<SpfTerm>(&next);
+  frame.is_at_end = term == nullptr;
+  frame.term = term == nullptr ? SpfTerm() : *term;
+  const SpfTermKind kind = frame.term.kind;
+  if (frame.is_at_end) {
+    if (!frame.modifiers.redirect.empty() && !count_term(frame, redirect_of(frame.modifiers)))
+      return false;
+  } else if (kind == SpfTermKind::Redirect || kind == SpfTermKind::Explanation ||
+             kind == SpfTermKind::UnknownModifier ||
+             (causes_lookup(kind) && !count_term(frame, frame.term.text))) {
+    return false;
+  }
+  frame.is_pending = true;
+  return true;
+}
+
+void SpfEvaluation::on_include(const Frame& frame) {
+  std::optional<std::string> target = expand(frame, frame.term.domain);
+  if (!target) return;
+  Frame included;
+  included.domain = *std::move(target);
+  open_other(std::move(included), std::string(frame.term.text));
+}
+
 // Nothing has matched: the redirect decides, else nothing does (RFC 7208 §4.7, §6.1).
-void SpfEvaluation::on_end(Frame& frame) {
+void SpfEvaluation::on_end(const Frame& frame) {
   if (frame.modifiers.redirect.empty()) {
     chain_ = "nothing in the SPF record of " + shown(frame.domain) + " matches " + client_;
-    frame.term = {};
     return decide(SpfResult::Neutral);
   }
-  const std::string text = "redirect=" + std::string(frame.modifiers.redirect);
-  if (!count_term(frame, text)) return;
   std::optional<std::string> target = expand(frame, frame.modifiers.redirect);
   if (!target) return;
   Frame other;
   other.domain = *std::move(target);
   other.redirected_from = frame.domain;
-  open_other(std::move(other), text);
+  open_other(std::move(other), redirect_of(frame.modifiers));
 }
 
 // The last record comes to `result`. An include matches if that is a pass, and then its own
@@ -221,8 +236,9 @@ void SpfEvaluation::on_end(Frame& frame) {
 void SpfEvaluation::decide(SpfResult result) {
   while (frames_.size() > 1) {
     frames_.pop_back();
+    Frame& frame = frames_.back();
+    frame.is_pending = false;
     if (result != SpfResult::Pass) return;
-    const Frame& frame = frames_.back();
     result = result_of(frame.term.qualifier);
     chain_ += ", and so " + shown(frame.term.text) + " of " + shown(frame.domain);
   }
@@ -433,8 +449,7 @@ std::optional<SpfMacroValues> SpfEvaluation::macro_values(const Frame& frame, st
   values.now = request_.now;
   if (!uses_spf_macro(text, 'p')) return values;
   // RFC 7208 §4.6.4 counts its PTR question among the ten; it is asked once.
-  if (!std::exchange(has_counted_pointer_, true) && !count_term(frame, frame.term.text))
-    return std::nullopt;
+  if (!std::exchange(has_counted_pointer_, true) && !count_term(frame, text)) return std::nullopt;
   std::optional<std::string> name = validated_name(frame.domain);
   if (!name) return std::nullopt;
   validated = *std::move(name);

@@ -1,4 +1,5 @@
-// The inside of check_spf(): one run over what is known from the DNS (RFC 7208 §4 to §6).
+// The inside of check_spf() (RFC 7208 §4 to §6), for who asks in rounds and does not want to read
+// the records again each time: with ten records of 64 kB that is 11 ms, where going on takes 1.
 //
 // An include opens a record within a record, and a redirect puts one in the place of another, so
 // the open records are a stack: the last one is read term by term, and what it comes to is told to
@@ -20,8 +21,11 @@ class SpfEvaluation {
  public:
   // Both outlive this object.
   SpfEvaluation(const SpfRequest& request, RecordedDns& dns);
+  SpfEvaluation(const SpfEvaluation&) = delete;
+  SpfEvaluation& operator=(const SpfEvaluation&) = delete;
 
-  // Once. nullopt: answers are missing.
+  // nullopt: answers are missing, which `dns` has noted; run it again when they have come, and it
+  // goes on where it was.
   [[nodiscard]] std::optional<SpfOutcome> run();
 
  private:
@@ -31,19 +35,23 @@ class SpfEvaluation {
     std::string redirected_from;  // empty: no redirect led here
     SpfRecordModifiers modifiers;
     SpfRecordReader reader{std::string_view()};
-    SpfTerm term;  // the last that was read
+    SpfTerm term;             // the last that was read
+    bool is_at_end = false;   // there was no further term
+    bool is_pending = false;  // that is counted, but not decided
   };
 
   // Stop: an answer is missing, or an error has ended the check.
   enum class Match : std::uint8_t { No, Yes, Stop };
   enum class Opened : std::uint8_t { Yes, Absent, Stop };
 
-  [[nodiscard]] bool find_identity();
-  Opened open(Frame& frame, std::string& absence);
-  void open_other(Frame frame, std::string_view what);
+  void find_identity();
+  void begin();
+  [[nodiscard]] Opened open(Frame& frame, std::string& absence);
+  void open_other(Frame frame, const std::string& what);
   void read_on();
-  void on_term(Frame& frame);
-  void on_end(Frame& frame);
+  [[nodiscard]] bool read_term(Frame& frame);
+  void on_include(const Frame& frame);
+  void on_end(const Frame& frame);
   void decide(SpfResult result);
   void explain();
 

@@ -16,7 +16,7 @@
 
 namespace rockdove::policy {
 
-inline constexpr std::size_t kSpfMacrosMax = 128;              // in one text; a name has 127 labels
+inline constexpr std::size_t kSpfMacrosMax = 64;               // in one text; more are a mistake
 inline constexpr std::size_t kSpfExplanationOctetsMax = 1024;  // longer ones are cut
 
 // c, r and t, and spaces, are for explanations only (RFC 7208 §7.1, §7.2).

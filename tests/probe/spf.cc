@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "mta/base/text.h"
+#include "policy/spf_evaluation.h"
 #include "tests/probe/area.h"
 
 namespace rockdove::probe {
@@ -130,9 +131,10 @@ json answer_spf(const json& test_case, const Options& options) {
   request.explaining = policy::SpfExplaining::Yes;
 
   policy::RecordedDns dns;
+  policy::SpfEvaluation evaluation(request, dns);
   std::size_t questions = 0;
   for (unsigned round = 1; round <= kRoundsMax; ++round) {
-    if (const auto outcome = policy::check_spf(request, dns)) {
+    if (const auto outcome = evaluation.run()) {
       json answer = {{"result", policy::name_of(outcome->result)},
                      {"explanation", nullptr},
                      {"questions", questions},

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "policy/spf.h"
+#include "policy/spf_evaluation.h"
 
 namespace rockdove::policy {
 
@@ -48,16 +49,23 @@ class SpfZone {
     return answer;
   }
 
-  // The check's verdict; what it asked is in `asked`, and how often it was run in `rounds`.
+  // The check's verdict; what it asked is in `asked`, and how often it was run in `rounds`. Going
+  // on where it was and beginning anew must come to the same, round by round.
   SpfOutcome check(const SpfRequest& request) {
     RecordedDns known;
+    SpfEvaluation evaluation(request, known);
     asked.clear();
     for (rounds = 1;; ++rounds) {
-      if (std::optional<SpfOutcome> outcome = check_spf(request, known)) {
+      const std::optional<SpfOutcome> anew = check_spf(request, known);
+      const std::vector<Question> missing_anew = known.take_missing();
+      const std::optional<SpfOutcome> outcome = evaluation.run();
+      if (anew != outcome) throw std::runtime_error("going on comes to something else");
+      if (outcome) {
         left_over = known.take_missing().size();
-        return *std::move(outcome);
+        return *outcome;
       }
       std::vector<Question> missing = known.take_missing();
+      if (missing != missing_anew) throw std::runtime_error("going on asks something else");
       if (missing.empty() || rounds == 1000) throw std::runtime_error("the check does not end");
       for (Question& question : missing) {
         asked.push_back(question.name);
