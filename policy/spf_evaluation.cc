@@ -6,19 +6,15 @@
 #include "mta/base/text.h"
 #include "mta/base/utf8.h"
 #include "mta/mail/idna.h"
+#include "policy/shown_text.h"
 
 namespace rockdove::policy {
 namespace {
 
 using dns::RecordType;
 
-constexpr std::size_t kShownOctetsMax = 80;  // of a name or a term, in what is said about it
 // RFC 5321 §4.5.3.1 allows 64 and 255. What is longer is cut before macros can multiply it.
 constexpr std::size_t kIdentityOctetsMax = 256;
-
-std::string shown(std::string_view text) {
-  return base::printable(text, kShownOctetsMax);
-}
 
 SpfResult result_of(SpfQualifier qualifier) {
   switch (qualifier) {
@@ -99,7 +95,7 @@ void SpfEvaluation::begin() {
   first.domain = domain_;
   std::string absence;
   const Opened opened = open(first, absence);
-  if (opened == Opened::Absent) end(SpfResult::None, shown(domain_) + " " + absence);
+  if (opened == Opened::Absent) end(SpfResult::None, shown_text(domain_) + " " + absence);
   if (opened == Opened::Yes) frames_.push_back(std::move(first));
 }
 
@@ -122,7 +118,8 @@ void SpfEvaluation::find_identity() {
   }
   sender_ = sender_local_ + "@" + domain_;
   if (is_mail_domain(domain_)) return;
-  end(SpfResult::None, "\"" + shown(domain_) + "\" is no domain that could have an SPF record");
+  end(SpfResult::None,
+      "\"" + shown_text(domain_) + "\" is no domain that could have an SPF record");
 }
 
 // Finds the record of frame.domain (RFC 7208 §4.4, §4.5) and sets the frame to its beginning.
@@ -141,7 +138,8 @@ SpfEvaluation::Opened SpfEvaluation::open(Frame& frame, std::string& absence) {
   for (const std::string& text : answer->texts) {
     if (!is_spf_record(text)) continue;
     if (record) {
-      end(SpfResult::PermError, shown(frame.domain) + " has several SPF records; one is allowed");
+      end(SpfResult::PermError,
+          shown_text(frame.domain) + " has several SPF records; one is allowed");
       return Opened::Stop;
     }
     record = text;
@@ -149,10 +147,10 @@ SpfEvaluation::Opened SpfEvaluation::open(Frame& frame, std::string& absence) {
   if (!record) return Opened::Absent;
   auto checked = check_spf_record(*record);
   if (const auto* problem = std::get_if<SpfProblem>(&checked)) {
-    outcome_.term = shown(problem->term);
-    end(SpfResult::PermError, "the SPF record of " + shown(frame.domain) + " is wrong at octet " +
-                                  std::to_string(problem->position + 1) + ", in \"" +
-                                  shown(problem->term) + "\": " + problem->what);
+    outcome_.term = shown_text(problem->term);
+    end(SpfResult::PermError, "the SPF record of " + shown_text(frame.domain) +
+                                  " is wrong at octet " + std::to_string(problem->position + 1) +
+                                  ", in \"" + shown_text(problem->term) + "\": " + problem->what);
     return Opened::Stop;
   }
   frame.modifiers = std::get<SpfRecordModifiers>(checked);
@@ -167,8 +165,8 @@ void SpfEvaluation::open_other(Frame frame, const std::string& what) {
   const Opened opened = open(frame, absence);
   const Frame& last = frames_.back();
   if (opened == Opened::Absent) {
-    end(SpfResult::PermError, shown(what) + " of " + shown(last.domain) + " names \"" +
-                                  shown(frame.domain) + "\", which " + absence);
+    end(SpfResult::PermError, shown_text(what) + " of " + shown_text(last.domain) + " names \"" +
+                                  shown_text(frame.domain) + "\", which " + absence);
   }
   if (opened != Opened::Yes) return;
   if (!frame.redirected_from.empty()) frames_.pop_back();
@@ -184,9 +182,9 @@ void SpfEvaluation::read_on() {
   const Match matched = match(frame);
   if (matched == Match::No) frame.is_pending = false;
   if (matched != Match::Yes) return;
-  chain_ = client_ + " matches " + shown(frame.term.text) + " of " + shown(frame.domain);
+  chain_ = client_ + " matches " + shown_text(frame.term.text) + " of " + shown_text(frame.domain);
   if (!frame.redirected_from.empty())
-    chain_ += " (" + shown(frame.redirected_from) + " redirects there)";
+    chain_ += " (" + shown_text(frame.redirected_from) + " redirects there)";
   decide(result_of(frame.term.qualifier));
 }
 
@@ -220,7 +218,7 @@ void SpfEvaluation::on_include(const Frame& frame) {
 // Nothing has matched: the redirect decides, else nothing does (RFC 7208 §4.7, §6.1).
 void SpfEvaluation::on_end(const Frame& frame) {
   if (frame.modifiers.redirect.empty()) {
-    chain_ = "nothing in the SPF record of " + shown(frame.domain) + " matches " + client_;
+    chain_ = "nothing in the SPF record of " + shown_text(frame.domain) + " matches " + client_;
     return decide(SpfResult::Neutral);
   }
   std::optional<std::string> target = expand(frame, frame.modifiers.redirect);
@@ -240,10 +238,10 @@ void SpfEvaluation::decide(SpfResult result) {
     frame.is_pending = false;
     if (result != SpfResult::Pass) return;
     result = result_of(frame.term.qualifier);
-    chain_ += ", and so " + shown(frame.term.text) + " of " + shown(frame.domain);
+    chain_ += ", and so " + shown_text(frame.term.text) + " of " + shown_text(frame.domain);
   }
-  outcome_.term = shown(frames_.back().term.text);
-  end(result, chain_ + ": " + meaning_of(result, shown(domain_)));
+  outcome_.term = shown_text(frames_.back().term.text);
+  end(result, chain_ + ": " + meaning_of(result, shown_text(domain_)));
 }
 
 // RFC 7208 §6.2. Whatever goes wrong here, there is just no explanation.
@@ -314,8 +312,8 @@ SpfEvaluation::Match SpfEvaluation::match_mx(const Frame& frame) {
     return fail_for_now(frame, *target, RecordType::MX, *answer);
   if (is_void(*answer)) return void_term(frame);
   if (answer->exchanges.size() > kSpfNamesMax) {  // RFC 7208 §4.6.4
-    end(SpfResult::PermError, shown(frame.term.text) + " of " + shown(frame.domain) + ": " +
-                                  shown(*target) + " has more than " +
+    end(SpfResult::PermError, shown_text(frame.term.text) + " of " + shown_text(frame.domain) +
+                                  ": " + shown_text(*target) + " has more than " +
                                   std::to_string(kSpfNamesMax) + " mail hosts");
     return Match::Stop;
   }
@@ -369,7 +367,7 @@ SpfEvaluation::Match SpfEvaluation::void_term(const Frame& frame) {
   if (++outcome_.void_terms <= kSpfVoidTermsMax) return Match::No;
   end(SpfResult::PermError, "more than " + std::to_string(kSpfVoidTermsMax) +
                                 " terms lead to nothing in the DNS; one more is " +
-                                shown(frame.term.text) + " of " + shown(frame.domain));
+                                shown_text(frame.term.text) + " of " + shown_text(frame.domain));
   return Match::Stop;
 }
 
@@ -463,13 +461,14 @@ bool SpfEvaluation::count_term(const Frame& frame, std::string_view text) {
     return true;
   }
   end(SpfResult::PermError, "more than " + std::to_string(kSpfTermsMax) +
-                                " terms cause look-ups; one more is " + shown(text) + " of " +
-                                shown(frame.domain));
+                                " terms cause look-ups; one more is " + shown_text(text) + " of " +
+                                shown_text(frame.domain));
   return false;
 }
 
 void SpfEvaluation::end(SpfResult result, std::string reason) {
-  if (!frames_.empty() && outcome_.term.empty()) outcome_.term = shown(frames_.back().term.text);
+  if (!frames_.empty() && outcome_.term.empty())
+    outcome_.term = shown_text(frames_.back().term.text);
   outcome_.result = result;
   outcome_.reason = std::move(reason);
   is_over_ = true;
@@ -480,12 +479,12 @@ SpfEvaluation::Match SpfEvaluation::fail_for_now(const Frame& frame, std::string
                                                  RecordType type, const dns::Answer& answer) {
   std::string reason = answer.detail;
   if (reason.empty()) {
-    reason.append("asking for ").append(dns::name_of(type)).append(" of ").append(shown(name));
+    reason.append("asking for ").append(dns::name_of(type)).append(" of ").append(shown_text(name));
     reason.append(": ").append(dns::name_of(answer.status));
   }
   if (!frame.term.text.empty())
-    reason += ", for " + shown(frame.term.text) + " of " + shown(frame.domain);
-  end(SpfResult::TempError, base::printable(reason, 3 * kShownOctetsMax));
+    reason += ", for " + shown_text(frame.term.text) + " of " + shown_text(frame.domain);
+  end(SpfResult::TempError, shown_text(reason, 3 * kShownOctetsMax));
   return Match::Stop;
 }
 

@@ -5,6 +5,7 @@
 
 #include "dns/answers.h"
 #include "mta/base/text.h"
+#include "policy/shown_text.h"
 
 namespace rockdove::policy {
 namespace {
@@ -57,8 +58,8 @@ class PieceReader {
     const char least = place_ == SpfMacroPlace::Explanation ? ' ' : '!';
     for (std::size_t i = at_; i < end; ++i) {
       if (text_[i] < least || text_[i] > '~') {
-        return fail(i, "the octet \"" + base::printable(text_.substr(i, 1)) +
-                           "\" may not stand in a record");
+        return fail(
+            i, "the octet \"" + shown_text(text_.substr(i, 1)) + "\" may not stand in a record");
       }
     }
     Piece piece;
@@ -90,7 +91,7 @@ class PieceReader {
     piece.letter = base::to_lower(letter);
     piece.is_url_escaped = letter != piece.letter;
     if (kExplanationLetters.find(piece.letter) == std::string_view::npos || letter == 0) {
-      return fail(start, "\"" + base::printable(text_.substr(start, 3)) + "\" begins no macro");
+      return fail(start, "\"" + shown_text(text_.substr(start, 3)) + "\" begins no macro");
     }
     if (place_ == SpfMacroPlace::Term &&
         kTermLetters.find(piece.letter) == std::string_view::npos) {
@@ -249,7 +250,7 @@ std::optional<SpfTextProblem> check_domain_spec(std::string_view text) {
   const std::size_t dot = end.rfind('.');
   if (dot != std::string_view::npos && is_top_label(end.substr(dot + 1))) return std::nullopt;
   return SpfTextProblem{text.size() - last.literal.size(),
-                        "\"" + base::printable(end, 80) + "\" ends in no top-level domain"};
+                        "\"" + shown_text(end) + "\" ends in no top-level domain"};
 }
 
 bool uses_spf_macro(std::string_view text, char letter) {

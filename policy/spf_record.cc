@@ -4,13 +4,13 @@
 #include <utility>
 
 #include "mta/base/text.h"
+#include "policy/shown_text.h"
 #include "policy/spf_macro.h"
 
 namespace rockdove::policy {
 namespace {
 
 constexpr std::string_view kVersion = "v=spf1";
-constexpr std::size_t kShownOctetsMax = 80;  // of a term, in what is said about it
 
 // What may follow a mechanism's name (RFC 7208 §5).
 enum class Argument : std::uint8_t { None, Domain, MayDomain, MayDomainAndMask, Network };
@@ -44,7 +44,7 @@ bool is_letter(char c) {
 using Mistake = std::optional<SpfTextProblem>;
 
 std::string quoted(std::string_view text) {
-  return "\"" + base::printable(text, kShownOctetsMax) + "\"";
+  return "\"" + shown_text(text) + "\"";
 }
 
 // A number as RFC 7208 §12 writes masks: no leading zero, at most `most`.

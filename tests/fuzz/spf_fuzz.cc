@@ -142,7 +142,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FUZZ_CHECK(outcome->terms <= policy::kSpfTermsMax);
   FUZZ_CHECK(outcome->void_terms <= policy::kSpfVoidTermsMax + 1);
   FUZZ_CHECK(!outcome->reason.empty() && outcome->reason.size() < 4000);
-  FUZZ_CHECK(outcome->reason.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos);
+  FUZZ_CHECK(is_printable(outcome->reason) && is_printable(outcome->term));
   if (outcome->explanation) {
     FUZZ_CHECK(outcome->result == policy::SpfResult::Fail);
     FUZZ_CHECK(is_printable(*outcome->explanation));

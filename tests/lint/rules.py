@@ -37,6 +37,7 @@ HOMES = {
     "prometheus/": ["mta/admin/metrics."],
     "crypt.h": ["mta/crypto/password."],
     "opendkim/": ["policy/dkim_seal.cc"],
+    "spf2/": ["policy/spf_second.cc"],
     "ares.h": ["dns/cares_resolver."],
     "ares_nameser.h": ["dns/cares_resolver."],
     "rocksdb/": ["queue/rocks_", "tests/e2e/power_cut/rocks_writer.cc"],

@@ -46,9 +46,7 @@ TEST_CASE("spf: whatever is in a record, a reason is printable and short") {
   SpfZone zone;
   zone.text("example.com", "v=spf1 " + std::string(60'000, '\x01'));
   const std::string reason = zone.check(SpfZone::request("192.0.2.1")).reason;
-  CHECK(std::all_of(reason.begin(), reason.end(), [](char c) { return c >= ' ' && c <= '~'; }) ==
-        false);  // "…" marks what was cut
-  CHECK(reason.find('\x01') == std::string::npos);
+  CHECK(std::all_of(reason.begin(), reason.end(), [](char c) { return c >= ' ' && c <= '~'; }));
   CHECK(reason.size() < 1000);
 }
 
