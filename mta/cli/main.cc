@@ -24,6 +24,7 @@ constexpr std::array kCommands = {
     Command{"trace", "Tell all that happened to messages, waiting or gone", add_trace},
     Command{"stats", "Count what came of mail, by time or by name", add_stats},
     Command{"top", "What the relay is doing, live", add_top},
+    Command{"spf", "Check SPF records and what they let pass", add_spf},
     Command{"user", "Accounts that clients log in with", add_user},
     Command{"mailq", "The queue, as Postfix's command of this name shows it", add_mailq},
     Command{"postqueue", "The queue, with the options of Postfix's postqueue", add_postqueue},

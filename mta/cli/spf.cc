@@ -1,0 +1,176 @@
+// `rockdove spf check`: what an SPF record means, what is wrong with it, and whom it lets pass.
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include "mta/base/text.h"
+#include "mta/cli/commands.h"
+#include "mta/cli/live_dns.h"
+#include "mta/cli/spf_report.h"
+#include "mta/mail/idna.h"
+
+namespace rockdove::cli {
+namespace {
+
+using policy::RecordedDns;
+
+// Nobody has this address (RFC 5737), so that it stands for whoever a record does not name.
+constexpr std::string_view kStranger = "192.0.2.1";
+
+struct Options {
+  std::string config;
+  std::string subject;  // a domain or a record
+  std::string client;
+  std::string sender;
+  std::string helo;
+  std::vector<std::string> servers;
+  bool json = false;
+};
+
+int complain(int status, const std::string& text) {
+  std::fprintf(stderr, "rockdove: spf check: %s\n", text.c_str());
+  return status;
+}
+
+// The steps of one check; go_on() until it is true.
+class SpfCheck {
+ public:
+  SpfCheck(SpfFindings& findings, std::optional<std::string> record)
+      : findings_(findings), record_(std::move(record)) {}
+
+  bool go_on(RecordedDns& dns) {
+    if (record_ && !findings_.domain.empty()) publish(dns);
+    if (!survey_) {
+      survey_ = policy::survey_spf(
+          findings_.domain, record_ ? std::optional<std::string_view>(*record_) : std::nullopt,
+          dns);
+    }
+    if (findings_.request && !verdict_) verdict_ = policy::check_spf(*findings_.request, dns);
+    if (!survey_ || (findings_.request && !verdict_)) return false;
+    findings_.survey = *survey_;
+    if (!findings_.request) return true;
+    findings_.verdict = *verdict_;
+    return ask_second(dns);
+  }
+
+ private:
+  // As if the record that was given stood in the DNS.
+  void publish(RecordedDns& dns) const {
+    dns::Answer answer;
+    answer.status = dns::Status::Ok;
+    answer.texts.push_back(*record_);
+    dns.add({findings_.domain, dns::RecordType::TXT},
+            std::make_shared<const dns::Answer>(std::move(answer)));
+  }
+
+  bool ask_second(RecordedDns& dns) {
+    findings_.second = policy::ask_libspf2(*findings_.request, dns);
+    if (findings_.second.missing.empty() || ++second_rounds_ >= policy::kSecondRoundsMax)
+      return true;
+    second_questions_ += findings_.second.missing.size();
+    if (second_questions_ > policy::kSecondQuestionsMax) return true;
+    bool is_waiting = false;
+    for (const policy::Question& question : findings_.second.missing)
+      is_waiting = dns.find(question.name, question.type) == nullptr || is_waiting;
+    return !is_waiting;
+  }
+
+  SpfFindings& findings_;
+  std::optional<std::string> record_;
+  std::optional<policy::SpfSurvey> survey_;
+  std::optional<policy::SpfOutcome> verdict_;
+  unsigned second_rounds_ = 0;
+  std::size_t second_questions_ = 0;
+};
+
+std::string machine_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+base::Result<policy::SpfRequest> make_request(const Options& options, const std::string& domain) {
+  policy::SpfRequest request;
+  const std::string client(options.client.empty() ? kStranger : options.client);
+  const std::optional<base::IpAddress> address = base::parse_ip_address(client);
+  if (!address) return base::Error("\"" + client + "\" is no address");
+  request.client = *address;
+  request.helo = options.helo.empty() ? domain : options.helo;
+  request.sender = options.sender.empty() ? "postmaster@" + domain : options.sender;
+  request.receiver = machine_name();
+  request.now = base::read_clocks().wall;
+  request.explaining = policy::SpfExplaining::Yes;
+  return request;
+}
+
+int check(const Options& options) {
+  SpfFindings findings;
+  std::optional<std::string> record;
+  std::string domain = options.subject;
+  if (base::starts_with_ignoring_case(options.subject, "v=spf1")) {
+    record = options.subject;
+    domain = options.sender.substr(options.sender.rfind('@') + 1);
+  }
+  if (!domain.empty()) {
+    const base::Result<std::string> ascii = mail::to_ascii_domain(domain);
+    if (!ascii) return complain(kUsage, ascii.error().text());
+    findings.domain = *ascii;
+    const auto request = make_request(options, findings.domain);
+    if (!request) return complain(kUsage, request.error().text());
+    findings.request = *request;
+  } else if (!options.client.empty()) {
+    return complain(kUsage, "say with --from for which domain " + options.client + " would send");
+  }
+  const auto servers = choose_servers(options.servers, options.config);
+  if (!servers) return complain(kFailed, servers.error().text());
+  SpfCheck spf_check(findings, std::move(record));
+  const base::Result<void> ran =
+      run_with_dns(*servers, [&](RecordedDns& dns) { return spf_check.go_on(dns); });
+  if (!ran) return complain(kFailed, ran.error().text());
+  if (options.json) {
+    const std::string line = findings_as_json(findings).dump(
+        -1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
+    std::printf("%s\n", line.c_str());
+  } else {
+    std::fputs(format_findings(findings).c_str(), stdout);
+  }
+  return is_in_order(findings) ? kDone : kFailed;
+}
+
+}  // namespace
+
+Action add_spf(CLI::App& app) {
+  app.require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  CLI::App* const command = app.add_subcommand(
+      "check", "What a record means term by term, what is wrong with it, and whom it lets pass");
+  command
+      ->add_option("subject", options->subject,
+                   "A domain, or a record that is to be published: \"v=spf1 …\"")
+      ->type_name("DOMAIN|RECORD")
+      ->required();
+  command->add_option("--ip", options->client, "Judge mail from this client; default: a stranger")
+      ->type_name("ADDRESS");
+  command
+      ->add_option("--from", options->sender,
+                   "Judge mail of this sender; default: postmaster of the domain")
+      ->type_name("ADDRESS");
+  command->add_option("--helo", options->helo, "Said by this client; default: the domain")
+      ->type_name("NAME");
+  command
+      ->add_option("--server", options->servers,
+                   "Ask this DNS server; default: those of the configuration, else of "
+                   "/etc/resolv.conf")
+      ->type_name("ADDRESS[:PORT]");
+  command->add_flag("--json", options->json, "One JSON object");
+  add_config_option(*command, options->config);
+  command->footer(
+      "Besides our own verdict it prints that of libspf2, where that differs.\n"
+      "Exit status: 0 there is a record and nothing is wrong with it, 1 not so, 2 usage.");
+  return [options] { return check(*options); };
+}
+
+}  // namespace rockdove::cli
