@@ -3,6 +3,7 @@
 // areas.cc.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,9 +23,15 @@ struct Options {
 // member that is missing or of the wrong type: the driver makes an error line of it and goes on.
 using AnswerFunction = nlohmann::json (*)(const nlohmann::json& test_case, const Options& options);
 
+enum class CaseForm : std::uint8_t {
+  Json,  // a line is a JSON value
+  Text,  // a line is a text, handed on as a string; empty lines and those with // in front are none
+};
+
 struct Area {
   std::string_view name;
   AnswerFunction answer;
+  CaseForm form = CaseForm::Json;
 };
 
 [[nodiscard]] std::span<const Area> areas();
@@ -33,7 +40,10 @@ nlohmann::json answer_arc_seal(const nlohmann::json& test_case, const Options& o
 nlohmann::json answer_arc_validate(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_dkim_canon(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_dkim_verify(const nlohmann::json& test_case, const Options& options);
+nlohmann::json answer_dmarc(const nlohmann::json& test_case, const Options& options);
+nlohmann::json answer_dmarc_record(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_proxy(const nlohmann::json& test_case, const Options& options);
+nlohmann::json answer_psl(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_rfc2047(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_smtp_address(const nlohmann::json& test_case, const Options& options);
 nlohmann::json answer_smtp_command(const nlohmann::json& test_case, const Options& options);

@@ -41,6 +41,19 @@ def judge_command(case, result):
     return "ok" in result and result["ok"] in (None, case["ok"])
 
 
+def judge_expect(case, result):
+    """Only what `expect` names is compared."""
+    return all(key in result and result[key] == value for key, value in case["expect"].items())
+
+
+def judge_dmarc_record(case, result):
+    return result.get("valid") is case["valid"]
+
+
+def judge_psl(case, result):
+    return "domain" in result and result["domain"] == case["domain"]
+
+
 def judge_proxy(case, result):
     """Where the case does not say, a header is a string of hex; a list of parts is a piece of one."""
     return "ok" in result and ("ok" not in case or result["ok"] is case["ok"])
@@ -59,12 +72,25 @@ def judge_spf(case, result):
     return case.get("explanation") in (None, result.get("explanation"))
 
 
+def read_psl(text):
+    """A name and its registrable domain, or null, a line."""
+    cases = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line and not line.startswith("//"):
+            domain = line.split()[1]
+            cases.append({"id": number, "line": line, "domain": None if domain == "null" else domain})
+    return cases
+
+
 # area: (file below the folder, judge)
 AREAS = {
     "arc-validate": ("arc/validate.jsonl", judge_arc),
     "dkim-canon": ("dkim/canon.jsonl", judge_canon),
     "dkim-verify": ("dkim/verify.jsonl", judge_dkim),
+    "dmarc": ("dmarc/evaluate.jsonl", judge_expect),
+    "dmarc-record": ("dmarc/record.jsonl", judge_dmarc_record),
     "proxy": ("smtp/proxy.jsonl", judge_proxy),
+    "psl": ("dmarc/psl/tests.txt", judge_psl),
     "rfc2047": ("mime/rfc2047.jsonl", judge_rfc2047),
     "smtp-address": ("smtp/address.jsonl", judge_address),
     "smtp-command": ("smtp/command.jsonl", judge_command),
@@ -79,10 +105,14 @@ def main():
     if not path.exists():
         print(f"skipped: {area}: there is no {path}")
         return 77
-    cases = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    text = path.read_text(encoding="utf-8")
+    cases = read_psl(text) if area == "psl" else [json.loads(line) for line in text.split("\n") if line]
+    command = [probe, area, "--root", str(path.parent)]
+    suffixes = pathlib.Path(folder) / "dmarc" / "psl" / "public_suffix_list.dat"
+    if suffixes.exists():
+        command += ["--psl", str(suffixes)]
     with path.open("rb") as stream:
-        run = subprocess.run([probe, area, "--root", str(path.parent)], stdin=stream,
-                             stdout=subprocess.PIPE, check=True)
+        run = subprocess.run(command, stdin=stream, stdout=subprocess.PIPE, check=True)
     results = [json.loads(line) for line in run.stdout.decode().split("\n") if line]
     if [case.get("id", number) for number, case in enumerate(cases, 1)] != [result["id"] for result in results]:
         print(f"{area}: the answers are not those of the cases, in their order")

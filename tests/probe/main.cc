@@ -46,7 +46,8 @@ bool set_option(Options& options, std::string_view name, std::string_view value)
 json answer(const Area& area, const std::string& line, json id, const Options& options) {
   json result = json::object();
   try {
-    const json test_case = json::parse(line);
+    const bool is_text = area.form == rockdove::probe::CaseForm::Text;
+    const json test_case = is_text ? json(line) : json::parse(line);
     if (test_case.contains("id")) id = test_case.at("id");
     result = area.answer(test_case, options);
   } catch (const std::exception& problem) {
@@ -68,6 +69,7 @@ int main(int argc, char** argv) {
   std::string line;
   for (std::uint64_t number = 1; std::getline(std::cin, line); ++number) {
     if (line.empty()) continue;
+    if (area->form == rockdove::probe::CaseForm::Text && line.starts_with("//")) continue;
     const json result = answer(*area, line, number, options);
     std::cout << result.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
   }
