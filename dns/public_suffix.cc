@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstdio>
-
 #include <libpsl.h>
 
 #include "mta/base/text.h"

@@ -11,9 +11,9 @@ namespace rockdove::policy {
 namespace {
 
 constexpr std::string_view kFieldName = "Authentication-Results";
-constexpr std::size_t kLineOctets = 78;           // RFC 5322 §2.1.1, where it can be
+constexpr std::size_t kLineOctets = 78;  // RFC 5322 §2.1.1, where it can be
 constexpr std::size_t kCommentOctetsMax = 200;
-constexpr unsigned kVersion = 1;                  // RFC 8601 §2.2
+constexpr unsigned kVersion = 1;  // RFC 8601 §2.2
 
 bool is_letter_or_digit(char c) {
   const char lowered = base::to_lower(c);
@@ -72,7 +72,8 @@ std::string format_value(std::string_view raw, FieldText text) {
   const std::string value = harmless(raw, kResultValueOctetsMax, text);
   if (is_all(value, is_token_character)) return value;
   const std::size_t at = value.find('@');
-  if (at != std::string::npos && is_all(std::string_view(value).substr(at + 1), is_domain_character)) {
+  if (at != std::string::npos &&
+      is_all(std::string_view(value).substr(at + 1), is_domain_character)) {
     const std::string_view local = std::string_view(value).substr(0, at);
     if (local.empty() || is_all(local, is_atom_character)) return value;
   }
@@ -161,7 +162,9 @@ class FieldReader {
   std::optional<std::string> take_value(Predicate is_part);
 
   [[nodiscard]] bool is_at_end() const { return rest_.empty(); }
+
   [[nodiscard]] bool has_next(char c) const { return !rest_.empty() && rest_.front() == c; }
+
   [[nodiscard]] std::string_view rest() const { return rest_; }
 
  private:

@@ -2,10 +2,10 @@
 // message behind it. Here it is written, read, and taken out where somebody else wrote it in our
 // name (§5).
 //
-// Written: every value may be a stranger's (a domain, a sender, a selector), so it is quoted where it
-// must be, cut where it is long, and cannot begin another line. Read: as leniently as the most
-// lenient reader behind us might, with comments, quotes, folds and any case, since a field that such
-// a reader takes for ours must not get past us.
+// Written: every value may be a stranger's (a domain, a sender, a selector), so it is quoted where
+// it must be, cut where it is long, and cannot begin another line. Read: as leniently as the most
+// lenient reader behind us might, with comments, quotes, folds and any case, since a field that
+// such a reader takes for ours must not get past us.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,8 @@ enum class FieldText : std::uint8_t {
   Utf8,   // they stay where they are UTF-8: for messages with SMTPUTF8 (RFC 6532)
 };
 
-// The whole field with its CRLF, folded so that lines are short where that can be; "none" when there
-// is no result. Names of methods, results and properties are the caller's own words.
+// The whole field with its CRLF, folded so that lines are short where that can be; "none" when
+// there is no result. Names of methods, results and properties are the caller's own words.
 [[nodiscard]] std::string format_authentication_results(std::string_view authserv_id,
                                                         std::span<const MethodResult> results,
                                                         FieldText text = FieldText::Ascii);
@@ -66,9 +66,9 @@ struct AuthenticationResults {
     std::string_view value);
 
 // Why a field that came with a message from outside must not stay in it: it bears one of `own_ids`,
-// or an id that cannot be read, or it is of a version that nobody here understands (§5). nullopt: it
-// is somebody else's, and may stay. Ids are compared without regard to case, and as A-labels where
-// they are names.
+// or an id that cannot be read, or it is of a version that nobody here understands (§5). nullopt:
+// it is somebody else's, and may stay. Ids are compared without regard to case, and as A-labels
+// where they are names.
 [[nodiscard]] std::optional<std::string_view> reason_to_remove(
     std::string_view value, std::span<const std::string> own_ids);
 

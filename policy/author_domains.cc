@@ -111,8 +111,8 @@ Authors AuthorReader::finish() {
     return is(Form::SeveralFields, "the message has " + std::to_string(fields_) + " From fields");
   }
   if (!unreadable_.empty()) {
-    return is(Form::Unreadable, "From is not a list of addresses: " +
-                                    base::printable(unreadable_, 2 * kShownOctets));
+    return is(Form::Unreadable,
+              "From is not a list of addresses: " + base::printable(unreadable_, 2 * kShownOctets));
   }
   if (addresses_ == 0) return is(Form::NoAddress, "From has no address in it");
   if (authors_.domains.empty()) return is(Form::NoDomain, "no address in From has a domain");

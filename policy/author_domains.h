@@ -2,9 +2,9 @@
 // addresses of its From field (RFC 5322 §3.6.2). Names and encoded words (RFC 2047) are not looked
 // at: an address in a name is no address, whatever a reader's program shows.
 //
-// A message should have one From field with one domain. Those that do not are an old way to get past
-// DMARC (RFC 9989 §11.5), so all domains that a reader might be shown are found here, and what is
-// odd about the field is said; what to do about it is for others to decide.
+// A message should have one From field with one domain. Those that do not are an old way to get
+// past DMARC (RFC 9989 §11.5), so all domains that a reader might be shown are found here, and what
+// is odd about the field is said; what to do about it is for others to decide.
 #pragma once
 
 #include <cstdint>

@@ -250,8 +250,11 @@ std::string Evaluation::explain_failure() const {
               base::printable(normalised(identifier.domain), kShownOctets);
   }
   if (passed.empty()) return "neither SPF nor DKIM passed";
-  return "what passed (" + passed + ") is not aligned with " + author_ +
-         (are_left_out_ ? ", and not all of it was looked at" : "");
+  const DmarcRecord& record = lookup_.record;
+  const bool is_strict = record.dkim_alignment == DmarcAlignment::Strict ||
+                         record.spf_alignment == DmarcAlignment::Strict;
+  return "what passed (" + passed + ") is not " + (is_strict ? "strictly " : "") + "aligned with " +
+         author_ + (are_left_out_ ? ", and not all of it was looked at" : "");
 }
 
 std::string Evaluation::explain_policy() const {

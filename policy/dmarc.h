@@ -2,8 +2,8 @@
 // the domains that SPF and DKIM vouch for belongs to the domain that the message claims to be from,
 // and what that domain's owner asks for where none does.
 //
-// It decides nothing about the message: what a failure costs is the caller's policy. It never waits:
-// see recorded_dns.h.
+// It decides nothing about the message: what a failure costs is the caller's policy. It never
+// waits: see recorded_dns.h.
 #pragma once
 
 #include <cstdint>
@@ -56,14 +56,14 @@ struct DmarcVerdict {
   std::string author_domain;  // in A-labels
   std::string policy_domain;  // where the record stands; empty: there is none
   std::string record;         // as published
-  // What its owner asks for when mail of this author fails, after t=y; nullopt without a record that
-  // applies. It is there for mail that passes, too.
+  // What its owner asks for when mail of this author fails, after t=y; nullopt without a record
+  // that applies. It is there for mail that passes, too.
   std::optional<DmarcPolicy> policy;
   // What remains of it for this message, by pct of RFC 7489; None unless the result is Fail.
   DmarcPolicy disposition = DmarcPolicy::None;
   std::vector<ReportUri> aggregate_reports;  // of the record
-  std::vector<std::string> aligned;          // domains that are vouched for and belong to the author
-  std::string why;                           // a plain sentence without a full stop
+  std::vector<std::string> aligned;  // domains that are vouched for and belong to the author
+  std::string why;                   // a plain sentence without a full stop
 };
 
 struct DmarcQuestion {

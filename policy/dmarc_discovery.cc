@@ -60,7 +60,8 @@ PolicyDiscovery none(std::string why) {
 // The author's domain has no record of its own (RFC 9989 §4.10.1).
 PolicyDiscovery discover_above(std::string_view author_domain, RecordedDns& dns) {
   const TreeWalk walk = walk_dns_tree(author_domain, dns);
-  if (walk.state == TreeWalk::State::Unfinished) return {PolicyDiscovery::State::Unfinished, {}, {}};
+  if (walk.state == TreeWalk::State::Unfinished)
+    return {PolicyDiscovery::State::Unfinished, {}, {}};
   if (walk.state == TreeWalk::State::Failed) return failed(walk.steps.back().detail);
   const std::string author(author_domain);
   if (const DmarcLookup* record = walk.record_at(walk.organisation)) {
@@ -68,7 +69,8 @@ PolicyDiscovery discover_above(std::string_view author_domain, RecordedDns& dns)
                               walk.organisation + " applies");
   }
   if (const DmarcLookup* record = walk.record_at(walk.public_suffix)) {
-    return found(*record, "neither " + author + " nor its organisation has a DMARC record, so that " +
+    return found(*record, "neither " + author +
+                              " nor its organisation has a DMARC record, so that " +
                               "of the public suffix " + walk.public_suffix + " applies");
   }
   const auto several = std::find_if(walk.steps.begin(), walk.steps.end(), [](const auto& step) {
@@ -81,8 +83,8 @@ PolicyDiscovery discover_above(std::string_view author_domain, RecordedDns& dns)
 }
 
 // RFC 7489 §6.6.3: the domain itself, then its organisation.
-PolicyDiscovery discover_by_list(std::string_view author_domain, const dns::PublicSuffixes& suffixes,
-                                 RecordedDns& dns) {
+PolicyDiscovery discover_by_list(std::string_view author_domain,
+                                 const dns::PublicSuffixes& suffixes, RecordedDns& dns) {
   const std::string author(author_domain);
   const std::string organisation = suffixes.registrable_domain(author).value_or(author);
   std::string domain = author;

@@ -1,8 +1,8 @@
 // Which DMARC record applies to a domain, and which domains are one organisation: by walking up the
 // DNS tree (RFC 9989 §4.10), or in the older way by the public suffix list (RFC 7489 §3.2, §6.6.3).
 //
-// Nothing here waits: what the DNS has not said yet is noted in a RecordedDns, all that can be asked
-// at once together, and the same call is made again when the answers are there.
+// Nothing here waits: what the DNS has not said yet is noted in a RecordedDns, all that can be
+// asked at once together, and the same call is made again when the answers are there.
 #pragma once
 
 #include <cstdint>
@@ -22,24 +22,25 @@ inline constexpr std::size_t kTreeWalkQuestionsMax = 8;  // RFC 9989 §4.10
 // What stands at _dmarc.DOMAIN.
 struct DmarcLookup {
   enum class State : std::uint8_t {
-    Unasked,   // the question is noted as missing
-    None,      // there is no DMARC record
-    Found,     // there is one
-    Several,   // there is more than one, which counts as none
-    Failed,    // the DNS failed for now
+    Unasked,  // the question is noted as missing
+    None,     // there is no DMARC record
+    Found,    // there is one
+    Several,  // there is more than one, which counts as none
+    Failed,   // the DNS failed for now
   };
 
   State state = State::None;
-  std::string domain;   // without "_dmarc."
-  DmarcRecord record;   // only when Found
-  std::string text;     // of the record, as published
-  std::string detail;   // only when Failed: why, for a person
+  std::string domain;  // without "_dmarc."
+  DmarcRecord record;  // only when Found
+  std::string text;    // of the record, as published
+  std::string detail;  // only when Failed: why, for a person
 };
 
 [[nodiscard]] DmarcLookup look_up_dmarc(std::string_view domain, RecordedDns& dns);
 
 // The domains that a walk from `domain` looks at, which is the first of them; at most
-// kTreeWalkQuestionsMax. One of eight labels and more is followed by what is left of its last seven.
+// kTreeWalkQuestionsMax. One of eight labels and more is followed by what is left of its last
+// seven.
 [[nodiscard]] std::vector<std::string> tree_walk_domains(std::string_view domain);
 
 struct TreeWalk {

@@ -79,9 +79,9 @@ class RecordReader {
   void bad_value(const Tag& tag, Against against, std::string_view expected);
 
   DmarcRecord record_;
-  std::vector<std::string> names_;     // of the tags so far
-  std::size_t policy_number_ = 0;      // where p stands; 0: nowhere
-  std::string_view bad_policy_;        // what p says, where that is no policy
+  std::vector<std::string> names_;              // of the tags so far
+  std::size_t policy_number_ = 0;               // where p stands; 0: nowhere
+  std::optional<std::string_view> bad_policy_;  // what p says, where that is no policy
 };
 
 void RecordReader::add(Against against, std::string text) {
@@ -210,8 +210,8 @@ void RecordReader::read_test(const Tag& tag) {
 void RecordReader::read_percent(const Tag& tag) {
   unsigned number = 0;
   const std::string_view digits = tag.value;
-  const bool is_number = !digits.empty() && digits.size() <= 3 &&
-                         std::all_of(digits.begin(), digits.end(), is_digit);
+  const bool is_number =
+      !digits.empty() && digits.size() <= 3 && std::all_of(digits.begin(), digits.end(), is_digit);
   if (is_number) {
     for (const char c : digits) number = number * 10 + static_cast<unsigned>(c - '0');
   }
@@ -236,10 +236,10 @@ void RecordReader::read_formats(const Tag& tag) {
   do {
     const std::string_view keyword = take_part(rest, ':');
     // Keyword is Ldh-str of RFC 5321 §4.1.2.
-    const bool is_keyword =
-        !keyword.empty() && keyword.back() != '-' &&
-        std::all_of(keyword.begin(), keyword.end(),
-                    [](char c) { return is_letter(c) || is_digit(c) || c == '-'; });
+    const bool is_keyword = !keyword.empty() && keyword.back() != '-' &&
+                            std::all_of(keyword.begin(), keyword.end(), [](char c) {
+                              return is_letter(c) || is_digit(c) || c == '-';
+                            });
     if (!is_keyword) {
       bad_value(tag, Against::Rfc7489, "it is a list of keywords, mostly afrf");
       return;
@@ -334,8 +334,8 @@ void RecordReader::judge_policies() {
   if (policy_number_ == 0) {
     judge(Against::Both, is_saved ? "there is no p=…"
                                   : "there is no p=…, nor a valid address for reports (rua=…)");
-  } else if (!record_.policy) {
-    const std::string shown = base::printable(bad_policy_, kShownOctets);
+  } else if (bad_policy_) {
+    const std::string shown = base::printable(*bad_policy_, kShownOctets);
     judge(Against::Both, "p=" + shown + std::string(kPolicies));
   }
   if (record_.has_bad_subdomain_policy) judge(Against::Both, "sp" + std::string(kPolicies));
@@ -374,8 +374,7 @@ std::optional<DmarcRecord> parse_dmarc_record(std::string_view text) {
 }
 
 bool is_valid(const DmarcRecord& record, DmarcEdition edition) {
-  const Against other =
-      edition == DmarcEdition::Rfc7489 ? Against::Rfc9989 : Against::Rfc7489;
+  const Against other = edition == DmarcEdition::Rfc7489 ? Against::Rfc9989 : Against::Rfc7489;
   return std::all_of(record.problems.begin(), record.problems.end(),
                      [&](const DmarcProblem& problem) {
                        return problem.against == other || problem.against == Against::Nobody;

@@ -1,5 +1,5 @@
-// DMARC policy records: the TXT record at _dmarc.DOMAIN (RFC 9989 §4.7, §4.8), and as its forerunner
-// had it (RFC 7489 §6.3, §6.4), which knew pct, rf and ri but not np, psd and t.
+// DMARC policy records: the TXT record at _dmarc.DOMAIN (RFC 9989 §4.7, §4.8), and as its
+// forerunner had it (RFC 7489 §6.3, §6.4), which knew pct, rf and ri but not np, psd and t.
 //
 // A record is read once, leniently, and everything that is wrong with it is noted in words, with
 // the edition that it offends; a reader then asks as one of the two would understand it. The text
@@ -42,19 +42,19 @@ enum class PublicSuffixFlag : std::uint8_t {
 };
 
 struct ReportUri {
-  std::string uri;                            // as written, but for the limit
-  std::optional<mail::Address> mailbox;       // of a mailto: URI that names one
-  std::string host;                           // that takes the reports, in A-labels; may be empty
-  std::optional<std::uint64_t> octets_max;    // of "!10m"; RFC 9989 §4.8 has it ignored
-  bool has_absurd_limit = false;              // over 64 bits, which RFC 7489 §6.4 forbids
+  std::string uri;                          // as written, but for the limit
+  std::optional<mail::Address> mailbox;     // of a mailto: URI that names one
+  std::string host;                         // that takes the reports, in A-labels; may be empty
+  std::optional<std::uint64_t> octets_max;  // of "!10m"; RFC 9989 §4.8 has it ignored
+  bool has_absurd_limit = false;            // over 64 bits, which RFC 7489 §6.4 forbids
 };
 
 // When the owner wants a report about one message (fo).
 struct FailureReporting {
-  bool when_all_fail = true;   // 0
+  bool when_all_fail = true;    // 0
   bool when_any_fails = false;  // 1
-  bool of_dkim = false;        // d
-  bool of_spf = false;         // s
+  bool of_dkim = false;         // d
+  bool of_spf = false;          // s
 };
 
 struct DmarcProblem {
@@ -88,8 +88,8 @@ struct DmarcRecord {
   DmarcAlignment dkim_alignment = DmarcAlignment::Relaxed;
   DmarcAlignment spf_alignment = DmarcAlignment::Relaxed;
   PublicSuffixFlag public_suffix = PublicSuffixFlag::Unsaid;
-  bool is_test = false;    // t=y
-  unsigned percent = 100;  // pct, 0 to 100: of RFC 7489
+  bool is_test = false;                      // t=y
+  unsigned percent = 100;                    // pct, 0 to 100: of RFC 7489
   std::vector<ReportUri> aggregate_reports;  // rua, the valid ones
   std::vector<ReportUri> failure_reports;    // ruf, likewise
   FailureReporting failure_reporting;

@@ -32,7 +32,6 @@ struct ReportAuthorisation {
 // `policy_domain` is where the record was found, `host` what takes the reports (ReportUri::host).
 [[nodiscard]] ReportAuthorisation authorise_reports(std::string_view policy_domain,
                                                     std::string_view host,
-                                                    const OrganisationRule& rule,
-                                                    RecordedDns& dns);
+                                                    const OrganisationRule& rule, RecordedDns& dns);
 
 }  // namespace rockdove::policy

@@ -1,10 +1,11 @@
 // dmarc: what DMARC says about a message, or whether reports about a domain are wanted. `reject` is
 // what the record asks for, before the percentage of RFC 7489 picks a part of the messages.
+#include "policy/dmarc.h"
+
 #include <optional>
 #include <stdexcept>
 
 #include "policy/author_domains.h"
-#include "policy/dmarc.h"
 #include "policy/report_authorisation.h"
 #include "tests/probe/lists.h"
 #include "tests/probe/zone.h"
@@ -39,9 +40,9 @@ json answer_authorisation(const json& test_case, const policy::OrganisationRule&
   using State = policy::ReportAuthorisation::State;
   policy::RecordedDns dns;
   for (int round = 0; round < kRoundsMax; ++round) {
-    const auto found = policy::authorise_reports(test_case.at("report_for").get<std::string>(),
-                                                 test_case.at("report_to").get<std::string>(),
-                                                 rule, dns);
+    const auto found =
+        policy::authorise_reports(test_case.at("report_for").get<std::string>(),
+                                  test_case.at("report_to").get<std::string>(), rule, dns);
     if (found.state != State::Unfinished) {
       return {{"accepts", found.state == State::Wanted}, {"why", found.why}};
     }
@@ -62,9 +63,12 @@ policy::Authors authors_of(const std::string& from) {
 json described(const policy::DmarcVerdict& verdict, std::size_t questions) {
   const bool rejects = verdict.result == policy::DmarcResult::Fail && verdict.policy &&
                        *verdict.policy == policy::DmarcPolicy::Reject;
-  json result = {{"result", policy::name_of(verdict.result)}, {"policy", nullptr},
-                 {"policy_domain", nullptr},                  {"reject", rejects},
-                 {"questions", questions},                    {"why", verdict.why}};
+  json result = {{"result", policy::name_of(verdict.result)},
+                 {"policy", nullptr},
+                 {"policy_domain", nullptr},
+                 {"reject", rejects},
+                 {"questions", questions},
+                 {"why", verdict.why}};
   if (verdict.policy) result["policy"] = policy::name_of(*verdict.policy);
   if (!verdict.policy_domain.empty()) result["policy_domain"] = verdict.policy_domain;
   return result;

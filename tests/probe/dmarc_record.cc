@@ -1,6 +1,7 @@
 // dmarc-record: whether a record is one that RFC 7489 §6.4 allows, which is the stricter edition; a
 // case may name the other ("edition": "rfc9989").
 #include "policy/dmarc_record.h"
+
 #include "tests/probe/area.h"
 
 namespace rockdove::probe {
