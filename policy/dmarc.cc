@@ -313,6 +313,19 @@ std::string_view name_of(DmarcResult result) {
   return "";
 }
 
+MethodResult as_method_result(const DmarcVerdict& verdict) {
+  MethodResult result{"dmarc", std::string(name_of(verdict.result)), "", verdict.why, {}};
+  if (!verdict.author_domain.empty()) {
+    result.properties.push_back({"header", "from", verdict.author_domain});
+  }
+  if (verdict.policy) {
+    const bool has_failed = verdict.result == DmarcResult::Fail;
+    const DmarcPolicy policy = has_failed ? verdict.disposition : *verdict.policy;
+    result.properties.push_back({"policy", "dmarc", std::string(name_of(policy))});
+  }
+  return result;
+}
+
 std::optional<DmarcVerdict> evaluate_dmarc(std::string_view author_domain,
                                            const DmarcQuestion& question, RecordedDns& dns) {
   std::string author = normalised(author_domain);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/authentication_results.h"
 #include "policy/author_domains.h"
 #include "policy/dmarc_discovery.h"
 #include "policy/dmarc_record.h"
@@ -83,5 +84,9 @@ struct DmarcQuestion {
 [[nodiscard]] std::optional<DmarcVerdict> evaluate_dmarc(const Authors& authors,
                                                          const DmarcQuestion& question,
                                                          RecordedDns& dns);
+
+// For the Authentication-Results field: the author's domain, the policy that counts for the message
+// (RFC 9989 §9.1), and why as a comment.
+[[nodiscard]] MethodResult as_method_result(const DmarcVerdict& verdict);
 
 }  // namespace rockdove::policy

@@ -44,6 +44,7 @@ void add_config_option(CLI::App& app, std::string& path);
 
 // Each in the file of its name; those of Postfix's names in postfix_names.cc.
 Action add_check(CLI::App& app);
+Action add_dmarc(CLI::App& app);
 Action add_mailq(CLI::App& app);
 Action add_pause(CLI::App& app);
 Action add_postcat(CLI::App& app);

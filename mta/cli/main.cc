@@ -25,6 +25,7 @@ constexpr std::array kCommands = {
     Command{"stats", "Count what came of mail, by time or by name", add_stats},
     Command{"top", "What the relay is doing, live", add_top},
     Command{"spf", "Check SPF records and what they let pass", add_spf},
+    Command{"dmarc", "Look at a domain's DMARC record", add_dmarc},
     Command{"user", "Accounts that clients log in with", add_user},
     Command{"mailq", "The queue, as Postfix's command of this name shows it", add_mailq},
     Command{"postqueue", "The queue, with the options of Postfix's postqueue", add_postqueue},

@@ -346,3 +346,17 @@ TEST_CASE("dmarc: the same answers give the same verdict, whatever was known bef
   CHECK_FALSE(evaluate_dmarc("example.com", question, dns));
   CHECK(dns.take_missing().size() == 1);
 }
+
+TEST_CASE("dmarc: a verdict is a result for whoever reads the message behind us") {
+  FakeDns dns = FakeDns::of({{"_dmarc.example.com", {"v=DMARC1; p=reject; t=y"}}});
+  const std::vector<MethodResult> results = {as_method_result(evaluate(dns, "example.com")),
+                                             as_method_result(DmarcVerdict())};
+  CHECK(
+      format_authentication_results("mx.example.net", results) ==
+      "Authentication-Results: mx.example.net;\r\n"
+      "\tdmarc=fail\r\n"
+      "\t(neither SPF nor DKIM passed; example.com has a DMARC record and asks for quarantine, one "
+      "level below what it says, because it is being tested \\(t=y\\))\r\n"
+      "\theader.from=example.com policy.dmarc=quarantine;\r\n"
+      "\tdmarc=none\r\n");
+}

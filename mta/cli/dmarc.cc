@@ -1,0 +1,86 @@
+// `rockdove dmarc check`: which DMARC record applies to a domain, what it means, what is wrong.
+#include <cstdio>
+#include <optional>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "mta/cli/commands.h"
+#include "mta/cli/dmarc_survey.h"
+#include "mta/cli/live_dns.h"
+#include "mta/mail/idna.h"
+
+namespace rockdove::cli {
+namespace {
+
+struct Options {
+  std::string config;
+  std::string domain;
+  std::vector<std::string> servers;
+  std::string suffixes;  // a file; empty: the tree walk
+  bool by_list = false;
+  bool json = false;
+};
+
+int fail(const base::Error& error) {
+  std::fprintf(stderr, "rockdove: %s\n", error.text().c_str());
+  return kFailed;
+}
+
+int check(const Options& options) {
+  const base::Result<std::string> domain = mail::to_ascii_domain(options.domain);
+  if (!domain) {
+    std::fprintf(stderr, "rockdove: dmarc check: %s\n", domain.error().text().c_str());
+    return kUsage;
+  }
+  const auto servers = choose_servers(options.servers, options.config);
+  if (!servers) return fail(servers.error());
+  policy::OrganisationRule rule;
+  std::shared_ptr<const dns::PublicSuffixes> suffixes;
+  if (options.by_list) {
+    auto loaded = dns::PublicSuffixes::load(options.suffixes.empty() ? dns::kPublicSuffixFile
+                                                                     : options.suffixes);
+    if (!loaded) return fail(loaded.error());
+    suffixes = *std::move(loaded);
+    rule.suffixes = suffixes.get();
+  }
+  std::optional<DmarcSurvey> survey;
+  const base::Result<void> ran = run_with_dns(*servers, [&](policy::RecordedDns& dns) {
+    survey = survey_dmarc(*domain, rule, dns);
+    return survey.has_value();
+  });
+  if (!ran) return fail(ran.error());
+  if (options.json) {
+    const std::string line = survey_as_json(*survey).dump(
+        -1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
+    std::printf("%s\n", line.c_str());
+  } else {
+    std::fputs(format_survey(*survey).c_str(), stdout);
+  }
+  return is_in_order(*survey) ? kDone : kFailed;
+}
+
+}  // namespace
+
+Action add_dmarc(CLI::App& app) {
+  app.require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  CLI::App* const command = app.add_subcommand(
+      "check", "Which record applies to a domain and why, what it means, what is wrong with it");
+  command->add_option("domain", options->domain, "The domain that mail is from")->required();
+  command
+      ->add_option("--server", options->servers,
+                   "Ask this DNS server; default: those of the configuration, else of "
+                   "/etc/resolv.conf")
+      ->type_name("ADDRESS[:PORT]");
+  command->add_flag("--psl", options->by_list,
+                    "As receivers judge that follow RFC 7489: by the public suffix list");
+  command->add_option("--psl-file", options->suffixes, "That list, with --psl; default: Debian's")
+      ->type_name("FILE");
+  command->add_flag("--json", options->json, "One JSON object");
+  add_config_option(*command, options->config);
+  command->footer("Exit status: 0 a record applies and is in order, 1 not so, 2 usage.");
+  return [options] { return check(*options); };
+}
+
+}  // namespace rockdove::cli
