@@ -72,7 +72,8 @@ Action add_dmarc(CLI::App& app) {
       ->add_option("--server", options->servers,
                    "Ask this DNS server; default: those of the configuration, else of "
                    "/etc/resolv.conf")
-      ->type_name("ADDRESS[:PORT]");
+      ->type_name("ADDRESS[:PORT]")
+      ->allow_extra_args(false);  // the domain may stand behind it
   command->add_flag("--psl", options->by_list,
                     "As receivers judge that follow RFC 7489: by the public suffix list");
   command->add_option("--psl-file", options->suffixes, "That list, with --psl; default: Debian's")

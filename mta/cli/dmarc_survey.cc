@@ -105,7 +105,7 @@ std::vector<std::string> meaning(const DmarcSurvey& survey) {
   }
   std::vector<std::string> lines;
   const auto say = [&](const std::string& whose, DmarcPolicy policy) {
-    lines.push_back("Mail from " + whose + " that fails " + std::string(treatment(policy)) + " (" +
+    lines.push_back("From " + whose + ", mail that fails " + std::string(treatment(policy)) + " (" +
                     std::string(policy::name_of(policy)) + ").");
   };
   say(lookup.domain, policies->domain);

@@ -29,7 +29,7 @@ class DmarcCheck(unittest.TestCase):
         cls.addClassCleanup(cls.knot.__exit__, None, None, None)
 
     def check(self, domain, *options, expect):
-        command = [ROCKDOVE, "dmarc", "check", domain, "--server", self.knot.address, *options]
+        command = [ROCKDOVE, "dmarc", "check", "--server", self.knot.address, domain, *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100)
         self.assertEqual(done.returncode, expect, (domain, done.stdout, done.stderr))
         return done.stdout

@@ -39,8 +39,8 @@ TEST_CASE("dmarc check: a record that is in order is explained") {
         "  _dmarc.com               no DMARC record\n"
         "\n"
         "the record of example.com means\n"
-        "  Mail from example.com that fails is to be rejected (reject).\n"
-        "  Mail from names below it that fails is suspicious, and to be kept apart (quarantine).\n"
+        "  From example.com, mail that fails is to be rejected (reject).\n"
+        "  From names below it, mail that fails is suspicious, and to be kept apart (quarantine).\n"
         "  A DKIM signature counts when its domain is the domain in From itself.\n"
         "  SPF counts when the domain of MAIL FROM is of the same organisation as the domain in "
         "From.\n"
@@ -98,8 +98,9 @@ TEST_CASE("dmarc check: two records, a silent DNS and a text that wants to be a 
   const DmarcSurvey silent = survey("example.com", FakeDns({}, {"_dmarc.example.com"}));
   CHECK(advise(silent).wrong[0] == "the DNS did not answer: _dmarc.example.com: timed out");
   CHECK(advise(silent).publish.empty());
-  const std::string text = format_survey(survey(
-      "example.com", FakeDns::of({{"_dmarc.example.com", {"v=DMARC1; p=none; x=\x1b[2J\r\nwrong"}}})));
+  const std::string text = format_survey(
+      survey("example.com",
+             FakeDns::of({{"_dmarc.example.com", {"v=DMARC1; p=none; x=\x1b[2J\r\nwrong"}}})));
   CHECK(text.find('\x1b') == std::string::npos);
   CHECK(text.find("?[2J??wrong") != std::string::npos);
 }
