@@ -4,24 +4,25 @@
 // is kept.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "mta/base/result.h"
 #include "mta/base/time.h"
-#include "mta/crypto/signing_key.h"
 #include "policy/arc_validator.h"
 #include "policy/body_digest.h"
+#include "policy/signing_key.h"
 
 namespace rockdove::policy {
 
 inline constexpr std::size_t kArcResultsOctetsMax = 32 * 1024;
 
-// Whose seal it is. The key outlives the sealer.
+// Whose seal it is.
 struct ArcIdentity {
-  std::string domain;    // in A-labels
-  std::string selector;  // SELECTOR._domainkey.DOMAIN publishes the key
-  const crypto::PrivateKey* key = nullptr;
+  std::string domain;                     // in A-labels
+  std::string selector;                   // SELECTOR._domainkey.DOMAIN publishes the key
+  std::shared_ptr<const SigningKey> key;  // never null
 };
 
 class ArcSealer {
@@ -43,7 +44,6 @@ class ArcSealer {
  private:
   [[nodiscard]] std::string message_signature(std::string_view header, std::size_t instance,
                                               base::WallTime now) const;
-  [[nodiscard]] std::string signed_text(std::string field, const crypto::Sha256& before) const;
 
   ArcIdentity identity_;
   BodyDigests body_;

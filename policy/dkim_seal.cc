@@ -15,6 +15,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -38,6 +39,10 @@ struct KeyFree {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 };
 
+struct KeyContextFree {
+  void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
+};
+
 struct BioFree {
   void operator()(BIO* bio) const { BIO_free(bio); }
 };
@@ -51,6 +56,7 @@ struct DkimFree {
 };
 
 using Key = std::unique_ptr<EVP_PKEY, KeyFree>;
+using KeyContext = std::unique_ptr<EVP_PKEY_CTX, KeyContextFree>;
 using Bio = std::unique_ptr<BIO, BioFree>;
 using Library = std::unique_ptr<DKIM_LIB, LibraryFree>;
 using Dkim = std::unique_ptr<DKIM, DkimFree>;
@@ -268,6 +274,40 @@ extern "C" std::time_t __wrap_time(std::time_t* out) {  // NOLINT(bugprone-reser
   if (clock_of_message >= 0) now = clock_of_message;
   if (out != nullptr) *out = now;
   return now;
+}
+
+struct SealedRsaKey::State {
+  Key key;
+};
+
+SealedRsaKey::SealedRsaKey(std::string_view pem) : state_(std::make_unique<State>()) {
+  const Bio in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  // Nobody is asked for the password of an encrypted key.
+  const auto no_password = [](char*, int, int, void*) { return 0; };
+  if (in) state_->key.reset(PEM_read_bio_PrivateKey(in.get(), nullptr, no_password, nullptr));
+  if (state_->key && EVP_PKEY_get_base_id(state_->key.get()) != EVP_PKEY_RSA) state_->key.reset();
+  ERR_clear_error();
+}
+
+SealedRsaKey::~SealedRsaKey() = default;
+
+std::string SealedRsaKey::sign_rsa_sha256(const std::array<std::uint8_t, 32>& digest) const {
+  if (!state_->key) return {};
+  const KeyContext context(EVP_PKEY_CTX_new(state_->key.get(), nullptr));
+  if (!context || EVP_PKEY_sign_init(context.get()) <= 0 ||
+      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) <= 0 ||
+      EVP_PKEY_CTX_set_signature_md(context.get(), EVP_sha256()) <= 0) {
+    ERR_clear_error();
+    return {};
+  }
+  std::string signature(static_cast<std::size_t>(EVP_PKEY_get_size(state_->key.get())), '\0');
+  std::size_t size = signature.size();
+  if (EVP_PKEY_sign(context.get(), octets(signature), &size, digest.data(), digest.size()) <= 0) {
+    ERR_clear_error();
+    return {};
+  }
+  signature.resize(size);
+  return signature;
 }
 
 struct DkimSealVerifier::State : VerifierState {

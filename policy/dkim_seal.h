@@ -6,6 +6,7 @@
 // macro, no memory that one side allocates and the other frees.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -30,6 +31,23 @@ struct DkimSelfTest {
 // OpenDKIM and the OpenSSL within the library. Takes about a tenth of a second, nearly all for the
 // key. Any thread may call it.
 [[nodiscard, gnu::visibility("default")]] DkimSelfTest run_dkim_self_test();
+
+// An RSA key in OpenSSL's hands, parsed once. Any number of threads may sign with it at once.
+class [[gnu::visibility("default")]] SealedRsaKey {
+ public:
+  // PKCS #8 or PKCS #1, not encrypted. What cannot be read makes a key that signs nothing.
+  explicit SealedRsaKey(std::string_view pem);
+  SealedRsaKey(const SealedRsaKey&) = delete;
+  SealedRsaKey& operator=(const SealedRsaKey&) = delete;
+  ~SealedRsaKey();
+
+  // PKCS #1 v1.5 over a SHA-256 digest (RFC 8017 §8.2); empty: OpenSSL does not sign.
+  [[nodiscard]] std::string sign_rsa_sha256(const std::array<std::uint8_t, 32>& digest) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // What the DNS has at a signature's key name.
 struct DkimKeyText {

@@ -19,7 +19,6 @@ constexpr std::size_t kSurveyShownOctetsMax = 200;
 constexpr std::size_t kRecordShownOctetsMax = 4096;
 constexpr std::size_t kShownAddressesMax = 4;
 constexpr std::size_t kGoodOctetsMax = 450;  // so that the answer fits 512 octets (RFC 7208 §3.4)
-constexpr std::size_t kStringOctetsMax = 255;
 
 std::string shown(std::string_view text) {
   return shown_text(text, kSurveyShownOctetsMax);
@@ -477,20 +476,6 @@ std::string repaired_spf_record(std::string_view record) {
   if (once.contains(SpfTermKind::All) || once.contains(SpfTermKind::Redirect))
     return has_changed ? repaired : std::string(record);
   return repaired + " ~all";
-}
-
-std::string format_txt_strings(std::string_view text) {
-  std::string strings;
-  for (std::size_t at = 0; at == 0 || at < text.size(); at += kStringOctetsMax) {
-    if (at > 0) strings += ' ';
-    strings += '"';
-    for (const char c : text.substr(at, kStringOctetsMax)) {
-      if (c == '"' || c == '\\') strings += '\\';
-      strings += c;
-    }
-    strings += '"';
-  }
-  return strings;
 }
 
 }  // namespace rockdove::policy

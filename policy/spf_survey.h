@@ -46,7 +46,4 @@ struct SpfSurvey {
 // done.
 [[nodiscard]] std::string repaired_spf_record(std::string_view record);
 
-// As it stands in a zone file: strings of at most 255 octets (RFC 7208 §3.3), quoted.
-[[nodiscard]] std::string format_txt_strings(std::string_view text);
-
 }  // namespace rockdove::policy

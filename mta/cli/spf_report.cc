@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mta/cli/safe_text.h"
+#include "policy/txt_strings.h"
 
 namespace rockdove::cli {
 namespace {

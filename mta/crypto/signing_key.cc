@@ -71,13 +71,14 @@ int refuse_password(char* /*buffer*/, int /*size*/, int /*is_writing*/, void* /*
   return 0;
 }
 
-KeyPointer make_rsa_key() {
+KeyPointer make_rsa_key(std::size_t bits) {
   KeyPointer key(EVP_PKEY_new());
   const bssl::UniquePtr<RSA> rsa(RSA_new());
   const bssl::UniquePtr<BIGNUM> exponent(BN_new());
-  const bool is_made = key && rsa && exponent && BN_set_word(exponent.get(), RSA_F4) == 1 &&
-                       RSA_generate_key_ex(rsa.get(), 2048, exponent.get(), nullptr) == 1 &&
-                       EVP_PKEY_set1_RSA(key.get(), rsa.get()) == 1;
+  const bool is_made =
+      key && rsa && exponent && BN_set_word(exponent.get(), RSA_F4) == 1 &&
+      RSA_generate_key_ex(rsa.get(), static_cast<int>(bits), exponent.get(), nullptr) == 1 &&
+      EVP_PKEY_set1_RSA(key.get(), rsa.get()) == 1;
   return is_made ? std::move(key) : nullptr;
 }
 
@@ -174,11 +175,12 @@ Result<PrivateKey> PrivateKey::from_pem(std::string_view pem) {
   return PrivateKey(*kind, std::move(key));
 }
 
-PrivateKey PrivateKey::make(KeyKind kind) {
+PrivateKey PrivateKey::make(KeyKind kind, std::size_t rsa_bits) {
   KeyPointer key;
   switch (kind) {
     case KeyKind::Rsa:
-      key = make_rsa_key();
+      MTA_ASSERT(rsa_bits >= kRsaBitsMin && rsa_bits <= kRsaBitsMax);
+      key = make_rsa_key(rsa_bits);
       break;
     case KeyKind::Ed25519:
       key = make_ed25519_key();

@@ -19,6 +19,7 @@ namespace rockdove::crypto {
 
 inline constexpr std::size_t kRsaBitsMin = 1024;
 inline constexpr std::size_t kRsaBitsMax = 8192;
+inline constexpr std::size_t kRsaBitsNew = 2048;                // RFC 8301 §3.2
 inline constexpr std::size_t kPrivateKeyOctetsMax = 64 * 1024;  // of PEM
 
 enum class KeyKind : std::uint8_t { Rsa, Ed25519 };
@@ -56,8 +57,9 @@ class PrivateKey {
   // PKCS #8 or PKCS #1, not encrypted (RFC 7468). Errors: anything else, or a size that is not
   // taken.
   [[nodiscard]] static base::Result<PrivateKey> from_pem(std::string_view pem);
-  // A new key: RSA with 2,048 bits, which takes some tenths of a second, or Ed25519.
-  [[nodiscard]] static PrivateKey make(KeyKind kind);
+  // A new key: RSA with so many bits, kRsaBitsMin to kRsaBitsMax, which takes some tenths of a
+  // second, or many seconds of the longest; or Ed25519.
+  [[nodiscard]] static PrivateKey make(KeyKind kind, std::size_t rsa_bits = kRsaBitsNew);
 
   [[nodiscard]] KeyKind kind() const { return kind_; }
 

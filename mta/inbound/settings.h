@@ -16,6 +16,10 @@
 #include "mta/net/tls.h"
 #include "mta/smtp/body_reader.h"
 
+namespace rockdove::policy {
+class SigningTable;
+}
+
 namespace rockdove::inbound {
 
 using base::Rate;
@@ -89,6 +93,7 @@ struct InboundSettings {
   std::uint32_t hops_max = 50;
   std::uint32_t connections_in = 2000;                 // all listeners
   std::shared_ptr<const net::TlsServerContext> tls{};  // null only if no listener wants it
+  std::shared_ptr<const policy::SigningTable> signing{};  // [[dkim]]; null: there is none
 };
 
 }  // namespace rockdove::inbound

@@ -21,9 +21,9 @@ using policy::ArcVerdict;
 constexpr base::WallTime kNow = base::from_unix_milliseconds(1'795'000'000'000);
 
 // The key of RFC 8032 §7.1, test 1, so that the chains of the corpus are good ones.
-const crypto::PrivateKey& key() {
-  static const crypto::PrivateKey kKey =
-      crypto::PrivateKey::from_pem(
+const std::shared_ptr<const policy::SigningKey>& key() {
+  static const std::shared_ptr<const policy::SigningKey> kKey =
+      policy::SigningKey::from_pem(
           "-----BEGIN PRIVATE KEY-----\n"
           "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
           "-----END PRIVATE KEY-----\n")
@@ -37,7 +37,7 @@ dns::AnswerPointer answer(const policy::Question& question, std::string_view rec
   answer.status = dns::Status::Ok;
   answer.texts.push_back(question.name.starts_with("x")
                              ? std::string(record)
-                             : "k=ed25519; p=" + base::encode_base64(key().public_octets()));
+                             : "k=ed25519; p=" + base::encode_base64(key()->public_octets()));
   return std::make_shared<const dns::Answer>(std::move(answer));
 }
 
@@ -86,7 +86,7 @@ void check_verdict(const ArcVerdict& verdict) {
 }
 
 void check_sealing(std::string_view header, std::string_view body, const ArcVerdict& before) {
-  policy::ArcSealer sealer({"seal.example", "s", &key()});
+  policy::ArcSealer sealer({"seal.example", "s", key()});
   sealer.take_body(body);
   sealer.body_ended();
   const auto fields = sealer.seal(header, before, "seal.example; none", kNow);

@@ -34,12 +34,12 @@ json answer_arc_validate(const json& test_case, const Options& options) {
 }
 
 json answer_arc_seal(const json& test_case, const Options& options) {
-  const auto key = crypto::PrivateKey::from_pem(test_case.at("key").get<std::string>());
+  const auto key = policy::SigningKey::from_pem(test_case.at("key").get<std::string>());
   if (!key) return {{"error", key.error().text()}};
   const Message message = split_message(test_case.at("message").get<std::string>());
   const base::WallTime now = clock_of(test_case, options);
   policy::ArcSealer sealer(policy::ArcIdentity{test_case.at("domain").get<std::string>(),
-                                               test_case.at("selector").get<std::string>(), &*key});
+                                               test_case.at("selector").get<std::string>(), *key});
   sealer.take_body(message.body);
   sealer.body_ended();
   const auto fields = sealer.seal(message.header, judge(message, test_case.at("txt"), now),

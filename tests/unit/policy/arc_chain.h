@@ -17,9 +17,9 @@ namespace rockdove::policy {
 inline constexpr base::WallTime kSealedAt = base::from_unix_milliseconds(1'795'000'000'000);
 
 // One key a kind, made once: they take their time.
-inline const crypto::PrivateKey& test_key(crypto::KeyKind kind) {
-  static const crypto::PrivateKey kRsa = crypto::PrivateKey::make(crypto::KeyKind::Rsa);
-  static const crypto::PrivateKey kEd25519 = crypto::PrivateKey::make(crypto::KeyKind::Ed25519);
+inline const std::shared_ptr<const SigningKey>& test_key(crypto::KeyKind kind) {
+  static const auto kRsa = SigningKey::make(crypto::KeyKind::Rsa);
+  static const auto kEd25519 = SigningKey::make(crypto::KeyKind::Ed25519);
   return kind == crypto::KeyKind::Rsa ? kRsa : kEd25519;
 }
 
@@ -42,8 +42,7 @@ class TestZone {
     } else if (is_rsa || question.name.starts_with("ed.")) {
       const auto kind = is_rsa ? crypto::KeyKind::Rsa : crypto::KeyKind::Ed25519;
       answer.status = dns::Status::Ok;
-      answer.texts = {"v=DKIM1; k=" + std::string(is_rsa ? "rsa" : "ed25519") +
-                      "; p=" + base::encode_base64(test_key(kind).public_octets())};
+      answer.texts = {test_key(kind)->key_record()};
     }
     return std::make_shared<const dns::Answer>(std::move(answer));
   }
@@ -71,7 +70,7 @@ inline void seal_arc(TestMessage& message, const std::string& domain,
                      crypto::KeyKind kind = crypto::KeyKind::Rsa) {
   const std::string selector = kind == crypto::KeyKind::Rsa ? "rsa" : "ed";
   const ArcVerdict verdict = judge_arc(message);
-  ArcSealer sealer({domain, selector, &test_key(kind)});
+  ArcSealer sealer({domain, selector, test_key(kind)});
   sealer.take_body(message.body);
   sealer.body_ended();
   const auto fields = sealer.seal(message.header, verdict, domain + "; spf=pass", kSealedAt);

@@ -8,7 +8,7 @@ namespace rockdove::policy {
 namespace {
 
 base::Result<std::string> seal(const TestMessage& message, std::string_view results) {
-  ArcSealer sealer({"example.org", "ed", &test_key(crypto::KeyKind::Ed25519)});
+  ArcSealer sealer({"example.org", "ed", test_key(crypto::KeyKind::Ed25519)});
   sealer.take_body(message.body);
   sealer.body_ended();
   return sealer.seal(message.header, judge_arc(message), results, kSealedAt);
@@ -47,7 +47,7 @@ TEST_CASE(
   seal_arc(other, "two.example");
   const ArcVerdict as_it_came = judge_arc(other);
   other.body += "-- \r\nthe list\r\n";
-  ArcSealer list({"list.example", "rsa", &test_key(crypto::KeyKind::Rsa)});
+  ArcSealer list({"list.example", "rsa", test_key(crypto::KeyKind::Rsa)});
   list.take_body(other.body);
   list.body_ended();
   const auto fields = list.seal(other.header, as_it_came, "list.example; arc=pass", kSealedAt);
@@ -98,7 +98,7 @@ TEST_CASE("results that would break out of their field are refused") {
 TEST_CASE("a verdict of another message is noticed") {
   TestMessage message;
   seal_arc(message, "one.example");
-  ArcSealer sealer({"two.example", "rsa", &test_key(crypto::KeyKind::Rsa)});
+  ArcSealer sealer({"two.example", "rsa", test_key(crypto::KeyKind::Rsa)});
   sealer.body_ended();
   const auto fields = sealer.seal(message.header, judge_arc(TestMessage()), "x; none", kSealedAt);
   REQUIRE_FALSE(fields);
@@ -117,7 +117,7 @@ TEST_CASE("the fields of a seal are folded, and sign each field that is there") 
     start = end + 2;
   }
   CHECK(longest <= 100);
-  CHECK(fields->find("\r\n\th=From:To:Subject:DKIM-Signature:DKIM-Signature:From;") !=
+  CHECK(fields->find("\r\n\th=from:from:to:subject:dkim-signature:dkim-signature;") !=
         std::string::npos);
 }
 

@@ -27,7 +27,7 @@ std::string reason_for(const TestMessage& message, const TestZone& zone = {}) {
 // A sealed message whose sealer made its message signature with `to` in the place of `from`.
 TestMessage with_tags(std::string_view from, std::string_view to) {
   TestMessage message;
-  ArcSealer sealer({"example.org", "ed", &test_key(crypto::KeyKind::Ed25519)});
+  ArcSealer sealer({"example.org", "ed", test_key(crypto::KeyKind::Ed25519)});
   sealer.take_body(message.body);
   sealer.body_ended();
   const std::string fields =
@@ -48,7 +48,7 @@ TestMessage with_tags(std::string_view from, std::string_view to) {
   index.add_fields(hash, names, mail::Canonicalization::Relaxed);
   add_field(hash, signature, mail::Canonicalization::Relaxed);
   const auto& key = test_key(crypto::KeyKind::Ed25519);
-  signature += base::encode_base64(key.sign(hash.finish())) + "\r\n";
+  signature += base::encode_base64(key->sign(hash.finish())) + "\r\n";
   const std::string results = fields.substr(end);
   std::string seal = fields.substr(0, start);
   seal.resize(seal.rfind("b=") + 2);
@@ -56,7 +56,7 @@ TestMessage with_tags(std::string_view from, std::string_view to) {
   for (const std::string& field : {results, signature, seal}) {
     add_field(chain, field, mail::Canonicalization::Relaxed);
   }
-  seal += base::encode_base64(key.sign(chain.finish())) + "\r\n";
+  seal += base::encode_base64(key->sign(chain.finish())) + "\r\n";
   message.header = seal + signature + results + message.header;
   return message;
 }

@@ -38,7 +38,7 @@ void sign(TestMessage& message, const Signer& signer) {
   crypto::Sha256 hash;
   HeaderIndex(message.header).add_fields(hash, names, mail::Canonicalization::Relaxed);
   add_field(hash, field, mail::Canonicalization::Relaxed);
-  field += base::encode_base64(test_key(signer.kind).sign(hash.finish()));
+  field += base::encode_base64(test_key(signer.kind)->sign(hash.finish()));
   message.header = field + "\r\n" + message.header;
 }
 

@@ -127,13 +127,5 @@ TEST_CASE("spf survey: no record, a near one, several") {
   CHECK(survey(zone, "example.net").wrong.front() == "example.net does not exist");
 }
 
-TEST_CASE("spf survey: long records in strings of 255 octets") {
-  CHECK(format_txt_strings("v=spf1 \"x\\") == R"("v=spf1 \"x\\")");
-  const std::string long_text(300, 'a');
-  CHECK(format_txt_strings(long_text) ==
-        "\"" + std::string(255, 'a') + "\" \"" + std::string(45, 'a') + "\"");
-  CHECK(format_txt_strings("") == "\"\"");
-}
-
 }  // namespace
 }  // namespace rockdove::policy
