@@ -134,6 +134,14 @@ void Relay::use_authenticator(inbound::Authenticator& authenticator) {
   for (const auto& shard : shards_) shard->reception.authenticator = &authenticator;
 }
 
+void Relay::use_workers(base::Workers& workers) {
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    shard->reception.workers = &workers;
+    shard->reception.resolver = &shard->environment.resolver;
+    shard->reception.random = &shard->random;
+  }
+}
+
 void Relay::use_user_names(std::function<std::string(std::uint32_t user)> name_of_user) {
   for (const auto& shard : shards_) shard->reception.name_of_user = name_of_user;
 }

@@ -89,6 +89,10 @@ class Relay final : public admin::QueueActs,
   // Before the loops run: who checks the logins of clients. Without, AUTH is not offered.
   void use_authenticator(inbound::Authenticator& authenticator);
 
+  // Before the loops run: who does the work that mail is judged and signed with. Without, mail is
+  // neither.
+  void use_workers(base::Workers& workers);
+
   // Before the loops run: how the users of this machine are called, from any thread.
   void use_user_names(std::function<std::string(std::uint32_t user)> name_of_user);
 

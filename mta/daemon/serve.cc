@@ -50,6 +50,7 @@ using base::Result;
 constexpr base::Duration kDrainTime = std::chrono::seconds(30);
 constexpr base::Duration kCertificatesEach = std::chrono::hours(24);  // looked at
 constexpr std::size_t kWorkWaitingMax = 1024;
+constexpr std::size_t kMailWaitingMax = 65'536;  // one for each message that is coming in, at most
 constexpr std::uint64_t kDescriptorsForOurselves = 200;  // files of the queue, sockets that listen
 
 // Everything of one loop that touches the world.
@@ -142,6 +143,7 @@ class Server {
   std::atomic<bool> tells_removed_ = false;  // to the log
   std::unique_ptr<queue::ThreadedStore> store_;
   std::unique_ptr<base::WorkerPool> workers_;  // posts to loops and accounts, too
+  std::unique_ptr<base::WorkerPool> mail_workers_;  // likewise: no login holds up a signature
   sigset_t signals_{};
 };
 
@@ -322,6 +324,9 @@ void Server::make_accounts() {
   accounts_ = std::make_unique<inbound::Accounts>(
       inbound::Accounts::Parts{home.loop, *workers_, home.log}, configuration_.users, nullptr);
   relay_->use_authenticator(*accounts_);
+  mail_workers_ =
+      std::make_unique<base::WorkerPool>(base::default_worker_threads(), kMailWaitingMax);
+  relay_->use_workers(*mail_workers_);
   const bool is_wanted =
       std::any_of(configuration_.inbound.listeners.begin(), configuration_.inbound.listeners.end(),
                   [](const auto& listener) { return listener.auth != inbound::ListenerAuth::Off; });

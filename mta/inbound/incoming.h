@@ -21,7 +21,7 @@ namespace rockdove::inbound {
 class Incoming {
  public:
   // Octets that the header block leaves for the fields that we add.
-  static constexpr std::size_t kHeaderRoom = 8 * 1024;
+  static constexpr std::size_t kHeaderRoom = 32 * 1024;
 
   struct Recipient {
     std::string address;  // without <>

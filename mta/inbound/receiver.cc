@@ -302,7 +302,8 @@ base::Instant Receiver::deadline() const {
 }
 
 bool Receiver::wants_input() const {
-  return session_.wants_input() && chunks_ahead_ < kChunksAheadMax;
+  return session_.wants_input() && chunks_ahead_ < kChunksAheadMax &&
+         (inspection_ == nullptr || inspection_->has_room());
 }
 
 void Receiver::pump(base::Now now) {
@@ -350,6 +351,7 @@ void Receiver::on(const smtp::SenderOffered& event, base::Now now) {
   } else {
     incoming_ = std::make_unique<Incoming>(event, reception_.memory);
   }
+  inspection_ = make_inspection(now);
   session_.answer(smtp::make_reply(250, "2.1.0", "sender ok"), now.instant);
 }
 
@@ -363,6 +365,13 @@ RecipientDecision Receiver::decide(const smtp::RecipientOffered& offered) const 
 }
 
 void Receiver::on(const smtp::RecipientOffered& event, base::Now now) {
+  // Whoever is refused may ask the postmaster why (RFC 5321 §4.5.1).
+  const bool may_refuse = inspection_ != nullptr && inspection_->may_refuse_envelope();
+  if (may_refuse && !mail::is_postmaster(event.recipient)) return judge_recipient(event);
+  take_offered(event, now);
+}
+
+void Receiver::take_offered(const smtp::RecipientOffered& event, base::Now now) {
   RecipientDecision decision = decide(event);
   if (const auto* taken = std::get_if<Taken>(&decision))
     return take_recipient(event, taken->addresses, now);

@@ -12,6 +12,7 @@
 
 #include "mta/inbound/access.h"
 #include "mta/inbound/incoming.h"
+#include "mta/inbound/inspection.h"
 #include "mta/inbound/reception.h"
 #include "mta/net/protocol.h"
 #include "mta/smtp/server_session.h"
@@ -95,13 +96,28 @@ class Receiver final : public net::Protocol {
   [[nodiscard]] std::string_view mechanism() const;
   void refuse(const smtp::Reply& reply, std::string_view what, std::string_view recipient,
               base::Now now);
+  [[nodiscard]] std::unique_ptr<Inspection> make_inspection(base::Now now) const;
+  // Answers it once it is known whether the client or its names are refused.
+  void judge_recipient(const smtp::RecipientOffered& event);
+  void take_offered(const smtp::RecipientOffered& event, base::Now now);
+  void content_ended(base::Now now);
+  void judged(const Inspected& inspected);
+  // `quarantined`: why it is to wait on hold; "": it is not.
+  void signed_and_judged(const std::shared_ptr<queue::Message>& message,
+                         const base::Result<std::string>& fields, const std::string& quarantined);
+  void log_judgement(const Inspected& inspected) const;
   void write_full_chunks();
   void write_chunk(std::shared_ptr<const std::string> chunk);
   [[nodiscard]] std::optional<smtp::Reply> refuse_content(const mail::HeaderFacts& facts) const;
-  [[nodiscard]] std::shared_ptr<queue::Message> make_message(const mail::HeaderFacts& facts,
+  // Without the empty line behind its header. `results`: an Authentication-Results field, or "".
+  [[nodiscard]] std::shared_ptr<queue::Message> make_message(const std::string& results,
                                                              base::Now now);
+  [[nodiscard]] std::string make_header(const std::string& results,
+                                        const queue::Message& message, base::Now now) const;
+  // As it came, without results that somebody wrote in our name.
+  void append_received_header(std::string& header) const;
   [[nodiscard]] std::vector<queue::Delivery> make_deliveries(base::WallTime now) const;
-  void commit(base::Now now);
+  void commit(std::shared_ptr<queue::Message> message, std::vector<queue::Delivery> deliveries);
   void committed(base::Result<void> result, base::MessageId id);
   void drop_message();
 
@@ -123,6 +139,8 @@ class Receiver final : public net::Protocol {
   std::string helo_;
   std::string tls_;  // as net::describe(TlsInfo); "" in clear
   std::unique_ptr<Incoming> incoming_;
+  std::unique_ptr<Inspection> inspection_;  // of incoming_; null: it is neither judged nor signed
+  std::shared_ptr<const std::string> rest_;  // of its body, behind the chunks
   base::MessageId id_;
   std::uint32_t chunks_ = 0;  // handed to the store
   unsigned chunks_ahead_ = 0;

@@ -82,7 +82,7 @@ void Receiver::on(const smtp::DataWanted& event, base::Now now) {
   static_cast<void>(event);
   const bool is_whole = file_.name.empty() || incoming_->offered() == file_.recipients;
   if (is_incomplete_ || !is_whole) {
-    incoming_.reset();
+    drop_message();
     return session_.answer(smtp::make_reply(452, "4.5.3", "not all recipients can be taken now"),
                            now.instant);
   }
@@ -102,8 +102,10 @@ void Receiver::on(const smtp::BodyPart& event, base::Now now) {
 }
 
 void Receiver::write_full_chunks() {
-  while (std::shared_ptr<const std::string> chunk = incoming_->take_full_chunk())
+  while (std::shared_ptr<const std::string> chunk = incoming_->take_full_chunk()) {
+    if (inspection_ != nullptr) inspection_->take_body(incoming_->header(), chunk);
     write_chunk(std::move(chunk));
+  }
 }
 
 void Receiver::write_chunk(std::shared_ptr<const std::string> chunk) {
@@ -129,6 +131,9 @@ std::optional<smtp::Reply> Receiver::refuse_content(const mail::HeaderFacts& fac
   }
   if (incoming_->is_forgotten())
     return smtp::make_reply(452, "4.3.1", "too much mail at once; try again in a minute");
+  // Behind the limit there may be fields that a reader sees and no check does.
+  if (!client_may_relay() && incoming_->separator().empty())
+    return smtp::make_reply(552, "5.3.4", "the header is too large");
   if (!chunk_error_.empty())
     return smtp::make_reply(452, "4.3.1", "the message could not be stored; try again later");
   return std::nullopt;
@@ -157,10 +162,10 @@ void Receiver::on(const smtp::BodyEnded& event, base::Now now) {
         .field("count", event.fixed_line_endings);
   }
   incoming_->finish_content();
-  commit(now);
+  content_ended(now);
 }
 
-std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& facts,
+std::shared_ptr<queue::Message> Receiver::make_message(const std::string& results,
                                                        base::Now now) {
   const Incoming& incoming = *incoming_;
   auto message = std::make_shared<queue::Message>();
@@ -171,6 +176,17 @@ std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& 
   message->smtputf8 = incoming.needs_utf8();
   message->envelope_id = incoming.envelope_id();
   message->returned = incoming.returned();
+  message->header_block = make_header(results, *message, now);
+  message->body_octets = incoming.body_octets();
+  message->eight_bit = incoming.eight_bit();
+  message->recipients = static_cast<std::uint32_t>(
+      incoming.recipients().size() + incoming.expanded().size() + incoming.refused().size());
+  return message;
+}
+
+std::string Receiver::make_header(const std::string& results, const queue::Message& message,
+                                  base::Now now) const {
+  const Incoming& incoming = *incoming_;
   mail::ReceivedStamp stamp;
   stamp.helo = helo_;
   if (is_local_user()) {
@@ -186,15 +202,17 @@ std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& 
   stamp.id = id_;
   stamp.only_recipient = incoming.only_offered();
   // Our own field must not be what makes a message need SMTPUTF8: an alias may be ASCII behind.
-  if (stamp.only_recipient != nullptr && is_unicode(*stamp.only_recipient) && !message->smtputf8)
+  if (stamp.only_recipient != nullptr && is_unicode(*stamp.only_recipient) && !message.smtputf8)
     stamp.only_recipient = nullptr;
   stamp.now = now.wall;
-  std::string& header = message->header_block;
-  header.reserve(incoming.header().size() + 512);
-  header = mail::format_received(stamp);
-  header += incoming.header();
+  std::string header;
+  header.reserve(results.size() + incoming.header().size() + 512);
+  header = results;
+  header += mail::format_received(stamp);
+  append_received_header(header);
   // RFC 6409 §8.1 and §8.2: what devices forget is added for those whose mail we send; mail that
   // only passes through stays as it is.
+  const mail::HeaderFacts facts = mail::look_at_header(incoming.header(), settings_.hostname);
   if (client_may_relay() && !facts.has_date)
     header.append("Date: ").append(mail::format_date(now.wall)).append("\r\n");
   if (client_may_relay() && !facts.has_message_id) {
@@ -204,12 +222,7 @@ std::shared_ptr<queue::Message> Receiver::make_message(const mail::HeaderFacts& 
         .append(settings_.hostname)
         .append(">\r\n");
   }
-  header += incoming.separator();
-  message->body_octets = incoming.body_octets();
-  message->eight_bit = incoming.eight_bit();
-  message->recipients = static_cast<std::uint32_t>(
-      incoming.recipients().size() + incoming.expanded().size() + incoming.refused().size());
-  return message;
+  return header;
 }
 
 std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const {
@@ -256,15 +269,25 @@ std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const
   return deliveries;
 }
 
-void Receiver::commit(base::Now now) {
+void Receiver::content_ended(base::Now now) {
   const mail::HeaderFacts facts = mail::look_at_header(incoming_->header(), settings_.hostname);
   if (const std::optional<smtp::Reply> refusal = refuse_content(facts)) {
     refuse(*refusal, "content", "", now);
     return drop_message();
   }
-  std::shared_ptr<queue::Message> message = make_message(facts, now);
-  std::vector<queue::Delivery> deliveries = make_deliveries(now.wall);
-  std::shared_ptr<const std::string> rest = incoming_->take_rest();
+  rest_ = incoming_->take_rest();
+  if (inspection_ != nullptr) {
+    return inspection_->judge(incoming_->header(), rest_,
+                              [this](const Inspected& inspected) { judged(inspected); });
+  }
+  std::shared_ptr<queue::Message> message = make_message("", now);
+  message->header_block += incoming_->separator();
+  commit(std::move(message), make_deliveries(now.wall));
+}
+
+void Receiver::commit(std::shared_ptr<queue::Message> message,
+                      std::vector<queue::Delivery> deliveries) {
+  std::shared_ptr<const std::string> rest = std::exchange(rest_, nullptr);
   if (chunks_ > 0) {
     if (rest != nullptr) write_chunk(std::move(rest));
     // The store's from now on: a reset of the next transaction must not drop them.
@@ -273,6 +296,7 @@ void Receiver::commit(base::Now now) {
     message->body_chunks = rest != nullptr ? 1 : 0;
     message->body = std::move(rest);
   }
+  inspection_.reset();
   incoming_.reset();
   committing_ = true;
   const queue::MessagePointer shared = queue::counted(std::move(message), reception_.memory);
@@ -310,6 +334,8 @@ void Receiver::committed(base::Result<void> result, base::MessageId id) {
 
 void Receiver::drop_message() {
   if (incoming_ == nullptr) return;
+  inspection_.reset();
+  rest_.reset();
   incoming_.reset();
   if (chunks_ > 0) reception_.store.drop_chunks(id_, std::exchange(chunks_, 0));
 }

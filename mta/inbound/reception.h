@@ -13,16 +13,20 @@
 #include <unordered_set>
 #include <vector>
 
+#include "dns/resolver.h"
 #include "mta/base/client_table.h"
 #include "mta/base/ids.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
+#include "mta/base/random.h"
+#include "mta/base/workers.h"
 #include "mta/inbound/authenticator.h"
 #include "mta/inbound/settings.h"
 #include "mta/net/protocol.h"
 #include "mta/smtp/recipient_probe.h"
 #include "mta/smtp/server_session.h"
 #include "queue/budget.h"
+#include "policy/client_policy.h"
 #include "queue/store.h"
 
 namespace rockdove::inbound {
@@ -75,6 +79,11 @@ struct Reception {
   std::uint32_t sessions = 0;              // begun so far on this loop, for their numbers
   // The name of a user of this machine, "" if there is none; must not wait. Null: they have none.
   std::function<std::string(std::uint32_t user)> name_of_user = nullptr;
+  // What mail is judged and signed with (inspection.h). Null: it is neither.
+  base::Workers* workers = nullptr;
+  dns::Resolver* resolver = nullptr;
+  base::Random* random = nullptr;
+  policy::ClientPolicyPointer client_policy = nullptr;  // with its lists as they are now
 };
 
 // Of settings.listeners[number].

@@ -15,10 +15,9 @@
 #include "mta/base/time.h"
 #include "mta/net/tls.h"
 #include "mta/smtp/body_reader.h"
-
-namespace rockdove::policy {
-class SigningTable;
-}
+#include "policy/arc_sealer.h"
+#include "policy/checks.h"
+#include "policy/signing_table.h"
 
 namespace rockdove::inbound {
 
@@ -93,7 +92,9 @@ struct InboundSettings {
   std::uint32_t hops_max = 50;
   std::uint32_t connections_in = 2000;                 // all listeners
   std::shared_ptr<const net::TlsServerContext> tls{};  // null only if no listener wants it
-  std::shared_ptr<const policy::SigningTable> signing{};  // [[dkim]]; null: there is none
+  std::shared_ptr<const policy::SigningTable> signing{};     // [[dkim]]; null: there is none
+  std::shared_ptr<const policy::ArcIdentity> arc{};          // null: nothing is sealed
+  std::shared_ptr<const policy::JudgingSettings> judging{};  // null: nobody's mail is judged
 };
 
 }  // namespace rockdove::inbound

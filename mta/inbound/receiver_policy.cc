@@ -1,0 +1,163 @@
+// What a Receiver does with policy: whose mail is judged and whose is signed, and what comes of it.
+#include <algorithm>
+#include <utility>
+
+#include "mta/base/counters.h"
+#include "mta/base/text.h"
+#include "mta/inbound/receiver.h"
+#include "policy/authentication_results.h"
+#include "queue/quarantine.h"
+
+namespace rockdove::inbound {
+namespace {
+
+// The value of the field, as it was folded.
+std::string value_of(const std::string& field) {
+  std::string_view value(field);
+  value.remove_prefix(value.find(':') + 1);
+  return std::string(base::trimmed(value));
+}
+
+smtp::Reply reply_of(const policy::Refusal& refusal) {
+  return smtp::make_reply(refusal.code, refusal.enhanced, refusal.text);
+}
+
+}  // namespace
+
+std::unique_ptr<Inspection> Receiver::make_inspection(base::Now now) const {
+  if (reception_.workers == nullptr) return nullptr;
+  InspectionRules rules;
+  if (client_may_relay()) {
+    if (settings_.signing == nullptr) return nullptr;
+    rules.signing = settings_.signing;
+  } else {
+    if (settings_.judging == nullptr) return nullptr;
+    rules.judging = settings_.judging;
+    rules.clients = reception_.client_policy;
+    rules.checks =
+        policy::checks_for(*settings_.judging, listener_.settings->name, info_.peer.ip);
+    rules.arc = settings_.arc;
+  }
+  const InspectionServices services{reception_.loop, *reception_.workers, *reception_.resolver,
+                                    *reception_.random, reception_.memory};
+  auto inspection = std::make_unique<Inspection>(
+      services, std::move(rules),
+      InspectedEnvelope{info_.peer.ip, helo_, mail::format_address(incoming_->sender()), user(),
+                        listener_.settings->name, settings_.hostname},
+      now);
+  inspection->when_there_is_room([wire = wire_] { wire->want_turn(); });
+  return inspection;
+}
+
+void Receiver::judge_recipient(const smtp::RecipientOffered& event) {
+  inspection_->when_envelope_is_judged(
+      [this, event](const std::optional<policy::Refusal>& refusal) {
+        const base::Now now = reception_.loop.now();
+        if (refusal) {
+          refuse(reply_of(*refusal), "recipient", mail::format_address(event.recipient), now);
+        } else {
+          take_offered(event, now);
+        }
+        wire_->want_turn();
+      });
+}
+
+void Receiver::log_judgement(const Inspected& inspected) const {
+  base::LogLine line = reception_.log.line(base::Level::Info, "judged");
+  line.id(id_)
+      .path("from", mail::format_address(incoming_->sender()))
+      .field("client", client_text())
+      .field("helo", helo_);
+  for (const auto& [check, words] : inspected.verdicts) line.field(check, words);
+  line.field("disposition", name_of(inspected.judgement.disposition));
+  if (!inspected.judgement.why.empty()) line.field("reason", inspected.judgement.why);
+  if (inspected.is_exempt) line.field("exempt", "yes");
+  line.detail("session", number_).detail("questions", inspected.questions);
+}
+
+void Receiver::judged(const Inspected& inspected) {
+  const base::Now now = reception_.loop.now();
+  wire_->want_turn();
+  if (inspected.is_overloaded) {
+    refuse(smtp::make_reply(451, "4.3.2",
+                            "too much mail is being checked at once; try again in a minute"),
+           "content", "", now);
+    return drop_message();
+  }
+  if (!client_may_relay()) log_judgement(inspected);
+  const policy::Judgement& judgement = inspected.judgement;
+  const bool is_deferred = judgement.disposition == policy::Disposition::Defer;
+  if (is_deferred || judgement.disposition == policy::Disposition::Refuse) {
+    constexpr int kDeferred = 451;
+    constexpr int kRefused = 550;
+    const std::string contact =
+        reception_.client_policy == nullptr ? "" : reception_.client_policy->contact;
+    refuse(reply_of(policy::make_refusal(is_deferred ? kDeferred : kRefused,
+                                         judgement.enhanced_code, judgement.why, contact)),
+           "content", "", now);
+    return drop_message();
+  }
+  std::string results;
+  if (!inspected.results.empty()) {
+    results = policy::format_authentication_results(
+        settings_.hostname, inspected.results,
+        incoming_->needs_utf8() ? policy::FieldText::Utf8 : policy::FieldText::Ascii);
+  }
+  std::shared_ptr<queue::Message> message = make_message(results, now);
+  std::string header = message->header_block;
+  inspection_->sign(
+      std::move(header), value_of(results),
+      [this, message, quarantined = judgement.disposition == policy::Disposition::Quarantine,
+       why = judgement.why](const base::Result<std::string>& fields) {
+        signed_and_judged(message, fields, quarantined ? why : "");
+      });
+}
+
+void Receiver::signed_and_judged(const std::shared_ptr<queue::Message>& message,
+                                 const base::Result<std::string>& fields,
+                                 const std::string& quarantined) {
+  const base::Now now = reception_.loop.now();
+  wire_->want_turn();
+  if (!fields) {
+    refuse(smtp::make_reply(451, "4.3.2", fields.error().text() + "; try again in a minute"),
+           "content", "", now);
+    return drop_message();
+  }
+  std::string& header = message->header_block;
+  const std::string_view separator = incoming_->separator();
+  if (header.size() + fields->size() + separator.size() <= queue::kHeaderBlockOctetsMax) {
+    header.insert(0, *fields);
+  } else {
+    reception_.log.line(base::Level::Warning, "not signed")
+        .id(id_)
+        .field("reason", "its header is too large for signatures");
+  }
+  header += separator;
+  std::vector<queue::Delivery> deliveries = make_deliveries(now.wall);
+  if (!quarantined.empty()) {
+    queue::quarantine(deliveries, quarantined, now.wall, settings_.judging->quarantine);
+  }
+  commit(message, std::move(deliveries));
+}
+
+void Receiver::append_received_header(std::string& header) const {
+  // Only of those who are known by their address may the results be ours: a filter that mail has
+  // come to from here, and comes back from (RFC 8601 §5).
+  const bool may_be_ours = may_relay_ && !is_local_user() && session_.user().empty();
+  if (!may_be_ours) {
+    const std::string own[] = {settings_.hostname};
+    if (std::optional<policy::ScrubbedHeader> scrubbed =
+            policy::remove_forged_results(incoming_->header(), own)) {
+      reception_.log.line(base::Level::Info, "results removed")
+          .id(id_)
+          .field("client", client_text())
+          .field("count", scrubbed->removed)
+          .field("reason", scrubbed->why);
+      header += scrubbed->header;
+      return;
+    }
+  }
+  header += incoming_->header();
+}
+
+}  // namespace rockdove::inbound

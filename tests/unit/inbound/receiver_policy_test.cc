@@ -1,0 +1,282 @@
+// Policy as clients meet it: strangers' mail judged, ours signed, over a DNS that is a table and
+// workers that the test turns by hand.
+#include <catch2/catch.hpp>
+
+#include "tests/support/fake_resolver.h"
+#include "tests/support/hand_workers.h"
+#include "tests/unit/inbound/inbound_world.h"
+
+namespace rockdove::inbound {
+namespace {
+
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+using policy::CheckMode;
+
+const std::string kStranger = "198.51.100.7";
+const std::string kFromBank =
+    "From: Bank <office@bank.example>\r\nSubject: hello\r\n\r\nhello\r\n";
+
+struct PolicyWorld : World {
+  PolicyWorld() {
+    settings.judging = std::make_shared<const policy::JudgingSettings>(judging);
+    reception.workers = &workers;
+    reception.resolver = &resolver;
+    reception.random = &random;
+  }
+
+  void judge_by(const policy::JudgingSettings& how) {
+    settings.judging = std::make_shared<const policy::JudgingSettings>(how);
+  }
+
+  // Until nothing moves any more.
+  void settle(tests::HandConnection& client) {
+    for (unsigned idle = 0; idle < 2;) {
+      bool has_moved = false;
+      while (workers.run_one()) has_moved = true;
+      if (resolver.waiting() > 0) has_moved = true;
+      resolver.run();
+      loop.run();
+      client.settle();
+      idle = has_moved ? 0 : idle + 1;
+    }
+  }
+
+  // What the client hears behind its final dot, and what is left for it to be said.
+  std::string send(tests::HandConnection& client, const std::string& content,
+                   const std::string& sender = "a@thief.example") {
+    REQUIRE_THAT(command(client, "MAIL FROM:<" + sender + ">"), StartsWith("250"));
+    client.say("RCPT TO:<to@ours.example>\r\n");
+    settle(client);
+    if (!probe.questions.empty()) {
+      probe.questions.front().done(smtp::make_reply(250, "2.1.5", "yes"));
+      probe.questions.pop_front();
+    }
+    settle(client);
+    client.take_said();
+    REQUIRE_THAT(command(client, "DATA"), StartsWith("354"));
+    client.say(content + ".\r\n");
+    settle(client);
+    if (!store.commits.empty()) {
+      store.end_commit({});
+      settle(client);
+    }
+    return client.take_said();
+  }
+
+  const std::string& header() const { return handed_in.back().message->header_block; }
+
+  policy::JudgingSettings judging;
+  tests::FakeResolver resolver;
+  tests::HandWorkers workers;
+  base::Random random{1};
+};
+
+TEST_CASE("mail that fails DMARC under p=reject is refused, and nothing of it stays") {
+  PolicyWorld world;
+  world.resolver.text("_dmarc.bank.example", "v=DMARC1; p=reject");
+  auto client = world.client(kStranger);
+  const std::string reply = world.send(*client, kFromBank);
+  CHECK_THAT(reply, StartsWith("550 5.7.1 "));
+  CHECK_THAT(reply, Contains("DMARC policy of bank.example (p=reject)"));
+  CHECK(world.handed_in.empty());
+  CHECK(world.store.commits.empty());
+  // And the session goes on.
+  CHECK_THAT(command(*client, "MAIL FROM:<a@b.example>"), StartsWith("250"));
+  client.reset();
+  CHECK(world.memory.used() == 0);
+}
+
+TEST_CASE("mail that SPF vouches for passes, and says so above everything else") {
+  PolicyWorld world;
+  world.resolver.text("_dmarc.bank.example", "v=DMARC1; p=reject");
+  world.resolver.text("bank.example", "v=spf1 ip4:198.51.100.0/24 -all");
+  auto client = world.client(kStranger);
+  CHECK_THAT(world.send(*client, kFromBank, "office@bank.example"), StartsWith("250"));
+  CHECK_THAT(world.header(), StartsWith("Authentication-Results: relay.example;"));
+  CHECK_THAT(world.header(), Contains("spf=pass"));
+  CHECK_THAT(world.header(), Contains("smtp.mailfrom=office@bank.example"));
+  CHECK_THAT(world.header(), Contains("dkim=none"));
+  CHECK_THAT(world.header(), Contains("dmarc=pass"));
+  CHECK(world.header().ends_with("Subject: hello\r\n\r\n"));
+}
+
+TEST_CASE("what is checked only is never refused") {
+  PolicyWorld world;
+  world.judging.checks.dmarc = CheckMode::Check;
+  world.judge_by(world.judging);
+  world.resolver.text("_dmarc.bank.example", "v=DMARC1; p=reject");
+  auto client = world.client(kStranger);
+  CHECK_THAT(world.send(*client, kFromBank), StartsWith("250"));
+  CHECK_THAT(world.header(), Contains("dmarc=fail"));
+}
+
+TEST_CASE("results in our name are taken out of strangers' mail, and stay in a filter's") {
+  PolicyWorld world;
+  const std::string forged = "Authentication-Results: Relay.example; dmarc=pass\r\n" + kFromBank;
+  SECTION("a stranger") {
+    auto client = world.client(kStranger);
+    CHECK_THAT(world.send(*client, forged), StartsWith("250"));
+    CHECK_THAT(world.header(), !Contains("Relay.example;"));
+    CHECK_THAT(world.header(), Contains("dmarc=none"));
+  }
+  SECTION("one who may relay by his address") {
+    auto client = world.client("192.0.2.1");
+    CHECK_THAT(world.send(*client, forged), StartsWith("250"));
+    CHECK_THAT(world.header(), Contains("Relay.example; dmarc=pass"));
+  }
+}
+
+TEST_CASE("a recipient's answer waits for SPF where SPF refuses; the postmaster can be asked") {
+  PolicyWorld world;
+  world.judging.checks.spf = CheckMode::Enforce;
+  world.judge_by(world.judging);
+  world.resolver.text("thief.example", "v=spf1 -all");
+  auto client = world.client(kStranger);
+  REQUIRE_THAT(command(*client, "MAIL FROM:<a@thief.example>"), StartsWith("250"));
+  CHECK(command(*client, "RCPT TO:<to@ours.example>") == "");
+  world.settle(*client);
+  const std::string refused = client->take_said();
+  CHECK_THAT(refused, StartsWith("550 5.7.23 SPF: 198.51.100.7 matches -all of thief.example"));
+  CHECK_THAT(command(*client, "RCPT TO:<other@ours.example>"), StartsWith("550 5.7.23"));
+  CHECK_THAT(command(*client, "RCPT TO:<postmaster>"), StartsWith("250"));
+}
+
+TEST_CASE("a client that goes away while its mail is judged leaves nothing behind") {
+  PolicyWorld world;
+  world.resolver.text("_dmarc.bank.example", "v=DMARC1; p=none");
+  auto client = world.client(kStranger);
+  REQUIRE_THAT(command(*client, "MAIL FROM:<a@thief.example>"), StartsWith("250"));
+  client->say("RCPT TO:<to@ours.example>\r\n");
+  client->settle();
+  world.probe.questions.front().done(smtp::make_reply(250, "2.1.5", "yes"));
+  client->settle();
+  client->take_said();
+  REQUIRE_THAT(command(*client, "DATA"), StartsWith("354"));
+  client->say("DKIM-Signature: v=1; a=rsa-sha256; d=a.example; s=s; h=from; bh=YQ==; b=YQ==\r\n" +
+              kFromBank + ".\r\n");
+  client->settle();
+  CHECK(client->take_said() == "");
+  client.reset();
+  while (world.workers.run_one()) continue;
+  world.resolver.run();
+  world.loop.pass(1min);
+  CHECK(world.store.commits.empty());
+  CHECK(world.memory.used() == 0);
+}
+
+TEST_CASE("DNS that does not answer holds mail up for 20 s, and refuses nobody") {
+  PolicyWorld world;
+  auto client = world.client(kStranger);
+  REQUIRE_THAT(command(*client, "MAIL FROM:<a@thief.example>"), StartsWith("250"));
+  client->say("RCPT TO:<to@ours.example>\r\n");
+  client->settle();
+  world.probe.questions.front().done(smtp::make_reply(250, "2.1.5", "yes"));
+  client->settle();
+  client->take_said();
+  REQUIRE_THAT(command(*client, "DATA"), StartsWith("354"));
+  client->say(kFromBank + ".\r\n");
+  client->settle();
+  world.loop.pass(kLookupTimeMax - 1s);
+  CHECK(world.store.commits.empty());
+  world.loop.pass(2s);
+  client->settle();
+  REQUIRE(world.store.commits.size() == 1);
+  world.store.end_commit({});
+  client->settle();
+  CHECK_THAT(world.header(), Contains("spf=temperror"));
+  CHECK_THAT(world.header(), Contains("dmarc=temperror"));
+}
+
+TEST_CASE("when too much waits for the workers, signed mail is to come again later") {
+  PolicyWorld world;
+  world.workers.room = 0;
+  auto client = world.client(kStranger);
+  const std::string reply = world.send(
+      *client, "DKIM-Signature: v=1; a=rsa-sha256; d=a.example; s=s; h=from; bh=YQ==; b=YQ==\r\n" +
+                   kFromBank);
+  CHECK_THAT(reply, StartsWith("451 4.3.2 "));
+  CHECK(world.handed_in.empty());
+}
+
+struct SigningWorld : PolicyWorld {
+  SigningWorld() {
+    auto identity = std::make_shared<policy::DkimIdentity>();
+    identity->domain = "bank.example";
+    identity->selector = "s1";
+    identity->key = policy::SigningKey::make(crypto::KeyKind::Ed25519);
+    identity->headers = policy::default_signed_headers();
+    identity->oversign = policy::default_oversigned_headers();
+    key_record = identity->key->key_record();
+    policy::SigningRule rule;
+    rule.identity = identity;
+    rule.conditions.from = {"bank.example"};
+    settings.signing =
+        std::make_shared<const policy::SigningTable>(std::vector{std::move(rule)});
+  }
+
+  // What a verifier says of the message as it was handed in.
+  policy::DkimResult verified(const std::string& body) {
+    policy::RecordedDns dns;
+    auto answer = std::make_shared<dns::Answer>();
+    answer->status = dns::Status::Ok;
+    answer->texts = {key_record};
+    dns.add({"s1._domainkey.bank.example", dns::RecordType::TXT}, answer);
+    std::string_view block(header());
+    block.remove_suffix(2);
+    policy::DkimVerifier verifier(block, loop.now().wall);
+    verifier.take_body(body);
+    verifier.body_ended();
+    return policy::verdict_of(verifier.judge(dns).value());
+  }
+
+  std::string key_record;
+};
+
+TEST_CASE("mail of those who may relay is signed as it will be sent") {
+  SigningWorld world;
+  auto client = world.client("192.0.2.1");
+  CHECK_THAT(world.send(*client, kFromBank), StartsWith("250"));
+  CHECK_THAT(world.header(), StartsWith("DKIM-Signature: "));
+  CHECK_THAT(world.header(), Contains("\r\nDate: "));
+  CHECK(world.verified("hello\r\n") == policy::DkimResult::Pass);
+  CHECK(world.verified("changed\r\n") == policy::DkimResult::Fail);
+  CHECK(world.resolver.asked().empty());
+}
+
+TEST_CASE("strangers' mail is never signed") {
+  SigningWorld world;
+  auto client = world.client(kStranger);
+  CHECK_THAT(world.send(*client, kFromBank), StartsWith("250"));
+  CHECK_THAT(world.header(), !Contains("DKIM-Signature"));
+}
+
+TEST_CASE("a large body streams past the signer, who is at most a MiB behind") {
+  SigningWorld world;
+  auto client = world.client("192.0.2.1");
+  std::string body;
+  while (body.size() < 2'000'000) body += "a line of a large message, which is signed\r\n";
+  REQUIRE_THAT(command(*client, "MAIL FROM:<office@bank.example>"), StartsWith("250"));
+  REQUIRE_THAT(command(*client, "RCPT TO:<to@x.example>"), StartsWith("250"));
+  REQUIRE_THAT(command(*client, "DATA"), StartsWith("354"));
+  client->say(kFromBank.substr(0, kFromBank.find("\r\n\r\n") + 4) + body + ".\r\n");
+  for (unsigned i = 0; i < 100; ++i) {
+    client->settle();
+    while (!world.store.chunks.empty()) world.store.end_chunk({});
+    client->settle();
+  }
+  CHECK(world.store.commits.empty());
+  CHECK(client->take_said() == "");
+  for (unsigned i = 0; i < 100; ++i) {
+    world.workers.run_one();
+    world.settle(*client);
+    while (!world.store.chunks.empty()) world.store.end_chunk({});
+  }
+  REQUIRE(world.store.commits.size() == 1);
+  world.store.end_commit({});
+  world.settle(*client);
+  CHECK(world.verified(body) == policy::DkimResult::Pass);
+}
+
+}  // namespace
+}  // namespace rockdove::inbound
