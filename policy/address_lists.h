@@ -116,9 +116,8 @@ struct AddressLists {
   };
 
   struct Match {
-    std::string entry;  // in its normal form
-    std::string_view
-        source;  // "the configuration", or the file's path; valid as long as the lists
+    std::string entry;        // in its normal form
+    std::string_view source;  // "the configuration", or the file's path; valid as long as the lists
   };
 
   AddressListPointer own;  // null: no entries

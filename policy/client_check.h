@@ -23,8 +23,10 @@ namespace rockdove::policy {
 
 // Of names that reverse DNS gives, and of addresses of each (as RFC 7208 §4.6.4 has it for SPF).
 inline constexpr std::size_t kReverseNamesMax = 10;
-// HELO's A, AAAA and MX; a PTR and addresses of its names; an A and a TXT of each list.
-inline constexpr std::size_t kClientQuestionsMax = 3 + 1 + kReverseNamesMax + 2 * kDnsListsMax;
+inline constexpr std::size_t kListingsShownMax = 3;  // DNS lists that a refusal names
+// HELO's A, AAAA and MX; a PTR and addresses of its names; an A of each list, and some TXT.
+inline constexpr std::size_t kClientQuestionsMax =
+    3 + 1 + kReverseNamesMax + kDnsListsMax + kListingsShownMax;
 
 struct ClientFacts {
   base::IpAddress client;

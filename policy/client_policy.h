@@ -43,7 +43,7 @@ struct ClientModes {
 struct ClientPolicy {
   AddressLists allow;
   AddressLists block;
-  AddressLists dmarc_exempt;  // used where DMARC is judged
+  AddressLists dmarc_exempt;       // used where DMARC is judged
   std::vector<DnsList> dns_lists;  // at most kDnsListsMax, in the order of the file
   int refuse_at = 5;               // weights that add up to this refuse
   ClientModes modes;
