@@ -3,6 +3,7 @@
 #include "mta/base/assert.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
+#include "queue/quarantine.h"
 #include "queue/restore.h"
 
 namespace rockdove::queue {
@@ -62,6 +63,12 @@ void put_delivery(RowOperations& rows, MessageId id, const WaitingNote& note,
                    [&](std::string& block) { encode_delivery(delivery, block); });
   rows.put_written(Family::Waiting, waiting_key(id, delivery),
                    [&](std::string& block) { encode_note(note, block); });
+  if (is_quarantined(delivery)) rows.put(Family::Waiting, expiry_key(id, delivery), {});
+}
+
+void remove_from_waiting(RowOperations& rows, MessageId id, const Delivery& delivery) {
+  rows.remove_single(Family::Waiting, waiting_key(id, delivery));
+  if (is_quarantined(delivery)) rows.remove_single(Family::Waiting, expiry_key(id, delivery));
 }
 
 // The rows of a message that comes into the queue.
@@ -128,7 +135,7 @@ Change ended(const Message& message, std::span<const Delivery> deliveries, Outco
     MTA_ASSERT(delivery.number != 0);
     const DeliveryId id{message.id, delivery.number};
     rows.remove(Family::Deliveries, delivery_key(id));  // may have been put more than once
-    rows.remove_single(Family::Waiting, waiting_key(message.id, delivery));
+    remove_from_waiting(rows, message.id, delivery);
     if (!attempt.is_kept) continue;
     const bool has_last = attempt.is_last && delivery.last.at != WallTime{};
     rows.put_written(
@@ -155,7 +162,7 @@ Change moved(MessageId message, WaitingNote note, const Delivery& before, const 
   RowOperations& rows = builder.rows();
   rows.reserve(2 * kDeliveryRowsOctets);
   note.reason = reason_class(after);
-  rows.remove_single(Family::Waiting, waiting_key(message, before));
+  remove_from_waiting(rows, message, before);
   put_delivery(rows, message, note, after);
   if (attempt) put_step(rows, message, after, *attempt);
   return builder.take();

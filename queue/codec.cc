@@ -143,6 +143,8 @@ std::string_view deed_name(Deed deed) {
       return "succeeded";
     case Deed::DelayTold:
       return "delay-told";
+    case Deed::Quarantined:
+      return "quarantined";
   }
   return "";
 }
@@ -165,6 +167,8 @@ std::string_view outcome_name(Outcome outcome) {
       return "unreported";
     case Outcome::Expanded:
       return "expanded";
+    case Outcome::QuarantineExpired:
+      return "quarantine-expired";
   }
   return "unknown";
 }
@@ -273,6 +277,9 @@ void encode_delivery(const Delivery& delivery, std::string& octets) {
   record.set_is_expired(delivery.is_expired);
   record.set_last_took(stored_duration(delivery.last.took));
   record.set_alias(delivery.alias);
+  record.set_hold_detail(delivery.hold_detail);
+  record.set_expires(stored_time(delivery.expires));
+  record.set_lives_from(stored_time(delivery.lives_from));
   append_record(record, octets);
 }
 
@@ -318,6 +325,9 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   }
   delivery.route_to = std::move(*record.mutable_route_to());
   delivery.is_expired = record.is_expired();
+  delivery.hold_detail = std::move(*record.mutable_hold_detail());
+  delivery.expires = read_time(record.expires());
+  delivery.lives_from = read_time(record.lives_from());
   delivery.last.took = read_duration(record.last_took());
   delivery.alias = std::move(*record.mutable_alias());
   return delivery;
@@ -411,8 +421,9 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.at = key.at;
   const bool is_closing = key.kind == HistoryKind::Closing;
   const bool is_deed = !is_closing && record.what() >= static_cast<std::uint32_t>(Deed::Held) &&
-                       record.what() <= static_cast<std::uint32_t>(Deed::DelayTold);
-  const std::uint32_t what_max = is_closing ? static_cast<std::uint32_t>(Outcome::Expanded) : 3;
+                       record.what() <= static_cast<std::uint32_t>(Deed::Quarantined);
+  const std::uint32_t what_max =
+      is_closing ? static_cast<std::uint32_t>(Outcome::QuarantineExpired) : 3;
   if (!is_deed && (record.what() < 1 || record.what() > what_max)) {
     return damaged("history", base::format_id(key.delivery), "unknown step");
   }

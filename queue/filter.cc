@@ -83,7 +83,8 @@ bool is_match(const QueueFilter& filter, const Delivery& delivery) {
          is_wanted(filter.recipient, delivery.recipient) &&
          is_wanted(filter.site, delivery.last.host) && delivery.attempts >= filter.attempts_min &&
          (is_part_wanted(filter.reason, delivery.last.reply) ||
-          is_part_wanted(filter.reason, delivery.hold_reason));
+          is_part_wanted(filter.reason, delivery.hold_reason) ||
+          is_part_wanted(filter.reason, delivery.hold_detail));
 }
 
 bool needs_message(const QueueFilter& filter, const WaitingNote& note) {

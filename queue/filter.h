@@ -25,7 +25,7 @@ struct QueueFilter {
   std::string destination;
   std::string site;    // the host of the last attempt, as "*.mail.example[192.0.2.*"
   std::string user;    // that authenticated
-  std::string reason;  // the last reply or the reason of a hold
+  std::string reason;  // the last reply, the reason of a hold, or what a policy has against it
   std::string subject;
   std::string message_id;  // with or without its angle brackets
   std::optional<base::IpNetwork> client;

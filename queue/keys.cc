@@ -3,6 +3,7 @@
 namespace rockdove::queue {
 namespace {
 
+constexpr std::size_t kDeliveryOctets = 8 + 4;
 constexpr std::size_t kHistoryKeyOctets = 12 + 8 + 1;  // an act has one more
 
 template <typename Number>
@@ -99,6 +100,17 @@ Key waiting_key(MessageId id, const Delivery& delivery) {
   return key;
 }
 
+// The time stands first, so that one Seek finds what is due of all destinations.
+Key expiry_key(MessageId id, const Delivery& delivery) {
+  Key key(1, kExpiryRows);
+  append_time(key, delivery.expires);
+  append_string(key, delivery.destination);
+  append_string(key, delivery.tenant);
+  key.push_back(static_cast<char>(delivery.priority));
+  append_delivery(key, {id, delivery.number});
+  return key;
+}
+
 Key waiting_prefix(const QueueName& queue) {
   Key key;
   append_queue(key, DeliveryState::Waiting, queue.destination, queue.tenant, queue.priority);
@@ -174,6 +186,22 @@ std::optional<WaitingKey> parse_waiting_key(std::string_view key) {
       {std::string(parsed->destination), std::string(parsed->tenant), parsed->priority},
       parsed->due,
       parsed->delivery};
+}
+
+std::optional<WaitingKey> parse_expiry_key(std::string_view key) {
+  if (key.size() < 9 || key.front() != kExpiryRows) return std::nullopt;
+  WaitingKey parsed;
+  parsed.state = DeliveryState::Held;
+  parsed.due = read_time(key.substr(1));
+  key.remove_prefix(9);
+  const std::optional<std::string_view> destination = take_string(key);
+  if (!destination) return std::nullopt;
+  const std::optional<std::string_view> tenant = take_string(key);
+  if (!tenant || key.size() != 1 + kDeliveryOctets) return std::nullopt;
+  parsed.queue = {std::string(*destination), std::string(*tenant),
+                  static_cast<std::uint8_t>(key.front())};
+  parsed.delivery = read_delivery(key.substr(1));
+  return parsed;
 }
 
 std::optional<WaitingPlace> parse_waiting_place(std::string_view key) {

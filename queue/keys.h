@@ -5,6 +5,8 @@
 //   bodies              message id, chunk
 //   deliveries          message id, number; number 0 holds the message's ReportState
 //   waiting             state, destination, tenant, priority, due time, message id, number
+//                       and behind these, a second row for what is in quarantine: 4, the time when
+//                       it expires, destination, tenant, priority, message id, number
 //   sites               kind, name
 //   history             message id, number, time, what (attempts before the closing record)
 #pragma once
@@ -29,6 +31,10 @@ using Key = std::string;
 inline constexpr std::size_t kWaitingPlaceOctets = 8 + 8 + 4;
 // Zero octets in a string would end it early; what stands behind one is left out of the key.
 [[nodiscard]] Key waiting_key(MessageId id, const Delivery& delivery);
+// What in `waiting` all keys of the second rows of what is in quarantine start with.
+inline constexpr char kExpiryRows = 4;
+[[nodiscard]] Key expiry_key(MessageId id, const Delivery& delivery);
+
 // What all rows of a queue of waiting deliveries start with.
 [[nodiscard]] Key waiting_prefix(const QueueName& queue);
 // The place of a row within its queue.
@@ -66,6 +72,9 @@ struct WaitingKeyView {
 };
 
 [[nodiscard]] std::optional<WaitingKeyView> view_waiting_key(std::string_view key);
+
+// Of a row that expiry_key() names, in the same form: `due` is when it expires.
+[[nodiscard]] std::optional<WaitingKey> parse_expiry_key(std::string_view key);
 
 // What all rows of this state and destination start with.
 [[nodiscard]] Key destination_prefix(DeliveryState state, std::string_view destination);

@@ -41,7 +41,7 @@ class WaitingWalk {
     for (const Key& prefix : prefixes()) {
       Key start = prefix;
       if (after_.starts_with(prefix)) {
-        start = after_.empty() ? Key() : behind(after_);
+        start = behind(after_);
       } else if (after_ > prefix) {
         continue;
       }
@@ -60,19 +60,27 @@ class WaitingWalk {
   // In the order of their rows.
   [[nodiscard]] std::vector<Key> prefixes() const {
     if (!names_destination(filter_)) {
-      if (!filter_.state) return {Key()};
-      return {Key(1, static_cast<char>(*filter_.state))};
+      std::vector<Key> prefixes;
+      for (const DeliveryState state : kStates) {
+        if (is_state_meant(state)) prefixes.emplace_back(1, static_cast<char>(state));
+      }
+      return prefixes;
     }
     // Domains stand there in lower case, names of routes and targets as they were written.
     const std::string& given = filter_.destination;
     const std::string lower = base::lower_case(given);
     std::vector<Key> prefixes;
     for (const DeliveryState state : kStates) {
-      if (filter_.state && *filter_.state != state) continue;
+      if (!is_state_meant(state)) continue;
       if (given != lower) prefixes.push_back(destination_prefix(state, given));
       prefixes.push_back(destination_prefix(state, lower));
     }
     return prefixes;
+  }
+
+  // What is deleted is looked at only by who names it, as is_match() has it.
+  [[nodiscard]] bool is_state_meant(DeliveryState state) const {
+    return filter_.state ? *filter_.state == state : state != DeliveryState::Deleted;
   }
 
   template <typename Visit>
@@ -361,7 +369,8 @@ Result<QueueSummary> summarise(const Rows& rows, const SummaryRequest& request) 
   const std::unique_ptr<RowCursor> row = view->cursor(Family::Waiting, {});
   SummaryOfRows summary(request);
   WaitingNote note;
-  for (row->seek({}); row->is_valid(); row->next()) {
+  for (row->seek({}); row->is_valid() && row->key() < std::string_view(&kExpiryRows, 1);
+       row->next()) {
     const std::optional<WaitingKeyView> key = view_waiting_key(row->key());
     if (!key) continue;
     const bool is_read = decode_note(row->value(), note);

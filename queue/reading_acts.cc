@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/base/assert.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
 
@@ -90,20 +91,12 @@ std::string_view destination_of_key(std::string_view key) {
   return key.substr(0, key.find('\0', 1) + 1);
 }
 
-}  // namespace
-
-Result<ReadDeliveries> read_deliveries(const Rows& rows, const ReadRequest& request,
-                                       Damaged& damaged) {
-  const std::unique_ptr<RowView> view = rows.view();
-  return DeliveryReader(*view, request, damaged).run();
-}
-
-Result<DeletedPage> find_deleted(const Rows& rows, unsigned loop, unsigned loops,
-                                 const DeletedRequest& request) {
-  DeletedPage page;
-  const std::unique_ptr<RowView> view = rows.view();
+// Skips from queue to queue.
+Result<OverduePage> find_deleted(const RowView& view, unsigned loop, unsigned loops,
+                                 const OverdueRequest& request) {
+  OverduePage page;
   const Key state(1, static_cast<char>(DeliveryState::Deleted));
-  const std::unique_ptr<RowCursor> row = view->cursor(Family::Waiting, state);
+  const std::unique_ptr<RowCursor> row = view.cursor(Family::Waiting, state);
   for (row->seek(request.after.empty() ? state : request.after + '\0'); row->is_valid();) {
     const std::string_view octets = row->key();
     const std::optional<WaitingKey> key = parse_waiting_key(octets);
@@ -129,6 +122,51 @@ Result<DeletedPage> find_deleted(const Rows& rows, unsigned loop, unsigned loops
   }
   if (const Result<void> read = row->status(); !read) return read.error();
   return page;
+}
+
+// Reads what is due, whatever its home, and one row behind it.
+Result<OverduePage> find_quarantined(const RowView& view, unsigned loop, unsigned loops,
+                                     const OverdueRequest& request) {
+  OverduePage page;
+  const Key prefix(1, kExpiryRows);
+  const std::unique_ptr<RowCursor> row = view.cursor(Family::Waiting, prefix);
+  for (row->seek(request.after.empty() ? prefix : request.after + '\0'); row->is_valid();
+       row->next()) {
+    std::optional<WaitingKey> key = parse_expiry_key(row->key());
+    if (!key) continue;
+    if (key->due > request.due_until) {
+      page.next_due = key->due;
+      break;
+    }
+    if (home_loop(key->queue.destination, loops) != loop) continue;
+    page.deliveries.push_back({key->delivery, key->state, std::move(key->queue), key->due, {}});
+    if (page.deliveries.size() >= request.deliveries_max) {
+      page.more_after = row->key();
+      return page;
+    }
+  }
+  if (const Result<void> read = row->status(); !read) return read.error();
+  return page;
+}
+
+}  // namespace
+
+Result<ReadDeliveries> read_deliveries(const Rows& rows, const ReadRequest& request,
+                                       Damaged& damaged) {
+  const std::unique_ptr<RowView> view = rows.view();
+  return DeliveryReader(*view, request, damaged).run();
+}
+
+Result<OverduePage> find_overdue(const Rows& rows, unsigned loop, unsigned loops,
+                                 const OverdueRequest& request) {
+  const std::unique_ptr<RowView> view = rows.view();
+  switch (request.what) {
+    case Overdue::Deleted:
+      return find_deleted(*view, loop, loops, request);
+    case Overdue::Quarantined:
+      return find_quarantined(*view, loop, loops, request);
+  }
+  MTA_ASSERT(false);
 }
 
 }  // namespace rockdove::queue

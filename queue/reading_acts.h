@@ -1,6 +1,6 @@
 // What acts of people need to read of the queue's rows, for the reader threads (as
-// queue/reading.h): many deliveries at once as they stand now, and those deleted whose time to be
-// undone is over.
+// queue/reading.h): many deliveries at once as they stand now, and those that go for good because
+// their time to be brought back, or to be released, is over.
 #pragma once
 
 #include "queue/reading.h"
@@ -12,8 +12,8 @@ namespace rockdove::queue {
 [[nodiscard]] Result<ReadDeliveries> read_deliveries(const Rows& rows, const ReadRequest& request,
                                                      Damaged& damaged);
 
-// Of the destinations whose home is `loop`; skips from queue to queue.
-[[nodiscard]] Result<DeletedPage> find_deleted(const Rows& rows, unsigned loop, unsigned loops,
-                                               const DeletedRequest& request);
+// Of the destinations whose home is `loop`.
+[[nodiscard]] Result<OverduePage> find_overdue(const Rows& rows, unsigned loop, unsigned loops,
+                                               const OverdueRequest& request);
 
 }  // namespace rockdove::queue

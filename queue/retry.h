@@ -48,10 +48,10 @@ class ClockWatch {
   base::Instant trusted_since_;
 };
 
-// Whether a delivery accepted then has used up its lifetime.
-[[nodiscard]] inline bool is_over_age(const QueueSettings& settings, WallTime accepted,
+// Whether a delivery that is alive_since() then (queue/quarantine.h) has used up its lifetime.
+[[nodiscard]] inline bool is_over_age(const QueueSettings& settings, WallTime since,
                                       WallTime now) {
-  return now - accepted >= settings.lifetime;
+  return now - since >= settings.lifetime;
 }
 
 }  // namespace rockdove::queue

@@ -135,7 +135,8 @@ class WaitingQueues final : public rocksdb::SliceTransform {
   }
 
   [[nodiscard]] bool InDomain(const rocksdb::Slice& key) const override {
-    return key.size() > kWaitingPlaceOctets;
+    // Of the rows behind the queues (expiry_key()) each would be one of its own.
+    return key.size() > kWaitingPlaceOctets && key[0] != kExpiryRows;
   }
 };
 

@@ -9,6 +9,7 @@
 #include "mta/base/ids.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::queue {
 namespace {
@@ -461,8 +462,8 @@ void Salvage::adjust(Delivery& delivery, const Waits& waits) {
     delivery.state_before = delivery.state;
     delivery.due_before = due;
   }
+  if (waits.state != DeliveryState::Deleted) forget_hold(delivery);
   if (waits.state == DeliveryState::Held) delivery.hold_reason = "unknown: salvaged";
-  if (waits.state == DeliveryState::Waiting) delivery.hold_reason.clear();
   delivery.state = waits.state;
 }
 

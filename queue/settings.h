@@ -28,6 +28,7 @@ struct QueueSettings {
   base::Duration lifetime = 120h;            // then the next failure is final
   base::Duration delay_notice = 4h;          // the sender hears of mail that waits so long; 0: never
   base::Duration undo_time = 24h;            // how long what a person deleted can be brought back
+  base::Duration quarantine = 720h;          // how long what comes into quarantine now waits there
   std::uint64_t min_free_disk = 1'000'000'000;  // octets; below it MAIL is answered 452 4.3.1
   std::uint64_t memory = 256'000'000;        // octets, for message data held in memory
   std::uint32_t connections_out = 0;         // all outbound connections; 0: half of the file descriptors

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mta/base/assert.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::queue {
 namespace {
@@ -38,8 +39,10 @@ Delivery due_now(const Delivery& delivery, WallTime now) {
   const bool was_held = delivery.state == DeliveryState::Held;
   Delivery after = delivery;
   if (was_held) after.crashes = 0;
+  // Its lifetime may have ended while it was in quarantine, in which nobody tried it.
+  if (is_quarantined(delivery)) after.lives_from = now;
   after.state = DeliveryState::Waiting;
-  after.hold_reason.clear();
+  forget_hold(after);
   after.due = was_held ? now : std::min(delivery.due, now);
   return after;
 }
@@ -53,12 +56,14 @@ Delivery deleted(const Delivery& delivery, WallTime until) {
   return after;
 }
 
-Delivery undeleted(const Delivery& delivery) {
+// As it was; but who brings back what was in quarantine gets time to release it.
+Delivery undeleted(const Delivery& delivery, WallTime now, base::Duration undo_time) {
   Delivery after = delivery;
   after.state = delivery.state_before;
   after.due = delivery.due_before;
   after.state_before = DeliveryState::Waiting;
   after.due_before = {};
+  if (is_quarantined(after)) after.expires = std::max(after.expires, now + undo_time);
   return after;
 }
 
@@ -89,6 +94,7 @@ Decision decide_alive(const Order& order, const Delivery& delivery, WallTime now
       if (is_held) return {};
       Delivery after = delivery;
       after.state = DeliveryState::Held;
+      forget_hold(after);
       after.hold_reason = order.text.empty() ? std::string(kOperatorHold) : order.text;
       after.due = now;
       return move_to(std::move(after));
@@ -110,6 +116,29 @@ Decision decide_alive(const Order& order, const Delivery& delivery, WallTime now
     case Act::Delete:
     case Act::Undelete:
       break;
+  }
+  MTA_ASSERT(false);
+}
+
+// What is in quarantine leaves it only by an order that says just this: who has all that waits for
+// example.com tried again has not meant it. Nor is it ever returned, since its sender is most
+// likely forged.
+Decision decide_quarantined(const Order& order, const Delivery& delivery, WallTime now,
+                            base::Duration undo_time) {
+  switch (order.act) {
+    case Act::Release:
+      return move_to(due_now(delivery, now));
+    case Act::Delete:
+      return move_to(deleted(delivery, now + undo_time));
+    case Act::Reroute:
+      if (delivery.route_to == order.target) return {};
+      return move_to(rerouted(delivery, order.target, now));
+    case Act::Hold:
+    case Act::Retry:
+    case Act::Bounce:
+    case Act::Expire:
+    case Act::Undelete:
+      return {};
   }
   MTA_ASSERT(false);
 }
@@ -189,8 +218,9 @@ std::vector<DeliveryState> states_of(Act act) {
 Decision decide(const Order& order, const Delivery& delivery, WallTime now,
                 base::Duration undo_time) {
   if (delivery.state == DeliveryState::Deleted) {
-    return order.act == Act::Undelete ? move_to(undeleted(delivery)) : Decision{};
+    return order.act == Act::Undelete ? move_to(undeleted(delivery, now, undo_time)) : Decision{};
   }
+  if (is_quarantined(delivery)) return decide_quarantined(order, delivery, now, undo_time);
   if (order.act == Act::Undelete) return {};
   // What was taken by a next hop and waits for the report of it cannot be undone.
   const bool has_ended = !delivery.final_status.empty();

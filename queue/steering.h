@@ -10,6 +10,9 @@
 //   bounce      fails for good now, with a report to the sender
 //   expire      its lifetime is over: due now, and the next failure is its last
 //   reroute     goes to a target of its own instead of by the routes, due now
+//
+// What is in quarantine (queue/quarantine.h) can be released, deleted, undeleted and rerouted, which
+// leaves it there; the other acts do not mean it.
 #pragma once
 
 #include <array>

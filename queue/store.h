@@ -123,13 +123,20 @@ struct ReadDeliveries {
   std::size_t looked_at = 0;  // of the ids that were asked for: the first so many
 };
 
-struct DeletedRequest {
+// Deliveries whose time here is over, so that they go for good.
+enum class Overdue : std::uint8_t {
+  Deleted,      // by a person, and its undo time
+  Quarantined,  // queue/quarantine.h
+};
+
+struct OverdueRequest {
+  Overdue what = Overdue::Deleted;
   WallTime due_until;  // those that go for good by then
   std::string after;   // as in SelectRequest
   std::uint32_t deliveries_max = 500;
 };
 
-struct DeletedPage {
+struct OverduePage {
   std::vector<Selected> deliveries;  // without notes
   std::string more_after;            // call again with this; "": that was all
   // Of those that are not due yet, as far as this page has looked.
@@ -249,9 +256,9 @@ class Store {
   // Many deliveries as they stand at one moment.
   virtual void read_deliveries(base::Loop& loop, ReadRequest request,
                                Done<ReadDeliveries> done) = 0;
-  // Deleted ones that go for good, of destinations whose home_loop() is `loop`.
-  virtual void find_deleted(base::Loop& loop, unsigned loops, DeletedRequest request,
-                            Done<DeletedPage> done) = 0;
+  // What goes for good, of destinations whose home_loop() is `loop`.
+  virtual void find_overdue(base::Loop& loop, unsigned loops, OverdueRequest request,
+                            Done<OverduePage> done) = 0;
   // With all deliveries and up to 1,000 steps of history.
   virtual void view(base::Loop& loop, MessageId id, Done<MessageView> done) = 0;
   virtual void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) = 0;

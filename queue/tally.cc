@@ -164,6 +164,7 @@ void Tally::add_delivery(TallyLine& line, const TracedMessage& message,
       ++line.bounced;
       return;
     case Outcome::Discarded:
+    case Outcome::QuarantineExpired:
       ++line.discarded;
       return;
     case Outcome::Deleted:

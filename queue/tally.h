@@ -44,7 +44,7 @@ struct TallyLine {
   std::uint64_t recipients = 0;
   std::uint64_t delivered = 0;
   std::uint64_t bounced = 0;    // failed for good, told or not
-  std::uint64_t discarded = 0;  // by a route
+  std::uint64_t discarded = 0;  // by a route, or because its time in quarantine was over
   std::uint64_t deleted = 0;    // by a person
   std::uint64_t waiting = 0;    // or held, or deleted and still to be brought back; not what has
                                 // ended and only waits for its report

@@ -271,12 +271,12 @@ void ThreadedStore::read_deliveries(base::Loop& loop, ReadRequest request,
                        });
 }
 
-void ThreadedStore::find_deleted(base::Loop& loop, unsigned loops, DeletedRequest request,
-                                 Done<DeletedPage> done) {
-  read<DeletedPage>(
+void ThreadedStore::find_overdue(base::Loop& loop, unsigned loops, OverdueRequest request,
+                                 Done<OverduePage> done) {
+  read<OverduePage>(
       loop, std::move(done),
       [request = std::move(request), index = loop.index(), loops](const Rows& rows, Damaged&) {
-        return queue::find_deleted(rows, index, loops, request);
+        return queue::find_overdue(rows, index, loops, request);
       });
 }
 

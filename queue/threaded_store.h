@@ -71,8 +71,8 @@ class ThreadedStore final : public Store {
   void select(base::Loop& loop, SelectRequest request, Done<SelectedPage> done) override;
   void summarise(base::Loop& loop, SummaryRequest request, Done<QueueSummary> done) override;
   void read_deliveries(base::Loop& loop, ReadRequest request, Done<ReadDeliveries> done) override;
-  void find_deleted(base::Loop& loop, unsigned loops, DeletedRequest request,
-                    Done<DeletedPage> done) override;
+  void find_overdue(base::Loop& loop, unsigned loops, OverdueRequest request,
+                    Done<OverduePage> done) override;
   void view(base::Loop& loop, MessageId id, Done<MessageView> done) override;
   void read_report_state(base::Loop& loop, MessageId id, Done<ReportState> done) override;
   void read_notes(base::Loop& loop, std::string kind, Done<std::vector<NotedRow>> done) override;

@@ -74,7 +74,8 @@ using MessagePointer = std::shared_ptr<const Message>;
 
 enum class DeliveryState : std::uint8_t { Waiting = 1, Held = 2, Deleted = 3 };
 
-// Why a delivery is in the state it is in, for people: "crash", "operator", …; "" when Waiting.
+// Why a delivery is in the state it is in, for people: "crash", "operator", "quarantine", …; ""
+// when Waiting.
 using HoldReason = std::string;
 
 // What the last attempt came to; empty before the first one.
@@ -106,6 +107,8 @@ struct Delivery {
   std::uint32_t uncertain = 0;  // attempts that were cut off behind the final dot
   std::uint32_t crashes = 0;    // times the process failed while it worked on this
   HoldReason hold_reason;
+  std::string hold_detail{};  // of what is in quarantine: what a policy has against it, in words
+  WallTime expires{};  // likewise: then it is discarded; 0 of all others (queue/quarantine.h)
   LastAttempt last;
   mail::NotifySet notify{};          // NOTIFY of RFC 3461 §4.1
   std::string original_recipient{};  // ORCPT of RFC 3461 §4.2 as "rfc822;bob@x", decoded; "" none
@@ -120,6 +123,7 @@ struct Delivery {
   std::string route_to{};   // where a person has it sent (see outbound/target.h); "": by the routes
   bool is_expired = false;  // a person has ended its lifetime: the next failure is its last
   std::string alias{};      // that it was handed in for, in the place of which it stands; "" none
+  WallTime lives_from{};    // since when its lifetime counts; 0: since its message was accepted
 };
 
 // What a look at a whole queue says of a delivery without reading more than its row in `waiting`.
@@ -166,6 +170,7 @@ enum class Outcome : std::uint8_t {
   Unreturnable = 5,  // failed for good, and there is nobody to tell
   Unreported = 6,    // failed for good, and the sender asked not to be told (NOTIFY of RFC 3461)
   Expanded = 7,      // an alias: its addresses have deliveries of their own
+  QuarantineExpired = 8,  // discarded, because nobody has released it in time
 };
 
 }  // namespace rockdove::queue

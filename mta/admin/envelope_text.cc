@@ -88,6 +88,9 @@ Json delivery_json(const Delivery& delivery) {
   add_number("crashes", delivery.crashes);
   add_number("priority", delivery.priority);
   add_text("hold_reason", delivery.hold_reason);
+  add_text("hold_detail", delivery.hold_detail);
+  if (delivery.expires > WallTime{}) json["expires"] = time_json(delivery.expires);
+  if (delivery.lives_from > WallTime{}) json["lives_from"] = time_json(delivery.lives_from);
   if (delivery.last.at > WallTime{}) {
     json["last"] = Json{{"at", time_json(delivery.last.at)},
                         {"host", text_json(delivery.last.host)},
@@ -267,6 +270,9 @@ Delivery read_delivery(const Json& json, std::size_t index, std::optional<Error>
   delivery.crashes = reader.small_number("crashes", kCountMax);
   delivery.priority = static_cast<std::uint8_t>(reader.small_number("priority", 255));
   delivery.hold_reason = reader.text("hold_reason");
+  delivery.hold_detail = reader.text("hold_detail");
+  delivery.expires = reader.time("expires");
+  delivery.lives_from = reader.time("lives_from");
   if (const Json* last = reader.find("last")) {
     Reader attempt(*last, "deliveries[" + std::to_string(index) + "].last.", error);
     delivery.last.at = attempt.time("at");

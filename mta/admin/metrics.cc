@@ -129,7 +129,8 @@ void add_mail_out(Families& families, const CounterTotals& counts) {
        {std::pair{Counter::Delivered, "delivered"}, std::pair{Counter::Deferred, "deferred"},
         std::pair{Counter::Bounced, "bounced"}, std::pair{Counter::Discarded, "discarded"},
         std::pair{Counter::Deleted, "deleted"}, std::pair{Counter::Unreturnable, "unreturnable"},
-        std::pair{Counter::Unreported, "unreported"}})
+        std::pair{Counter::Unreported, "unreported"},
+        std::pair{Counter::QuarantineExpired, "quarantine-expired"}})
     families.add(counts.of(counter), {{"result", result}});
   families.begin("rockdove_dns_questions_total",
                  "Questions about names, by where the answer came from.", MetricType::Counter);

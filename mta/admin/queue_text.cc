@@ -14,6 +14,7 @@
 #include "mta/base/text.h"
 #include "mta/mail/idna.h"
 #include "mta/mail/shown_header.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::admin {
 
@@ -104,6 +105,8 @@ Json recipient_json(const queue::Message& message, const Delivery& delivery, Wal
     json["delay_reason"] = delivery.last.host.empty()
                                ? delivery.last.reply
                                : "host " + delivery.last.host + " said: " + delivery.last.reply;
+  } else if (queue::is_quarantined(delivery)) {
+    json["delay_reason"] = "in quarantine: " + delivery.hold_detail;
   }
   json["id"] = base::format_id(queue::DeliveryId{message.id, delivery.number});
   json["state"] = state_name(delivery.state);
@@ -114,6 +117,8 @@ Json recipient_json(const queue::Message& message, const Delivery& delivery, Wal
   if (!delivery.route_to.empty()) json["route_to"] = delivery.route_to;
   if (delivery.is_expired) json["expired"] = true;
   if (!delivery.hold_reason.empty()) json["hold_reason"] = delivery.hold_reason;
+  if (!delivery.hold_detail.empty()) json["hold_detail"] = delivery.hold_detail;
+  if (queue::is_quarantined(delivery)) json["expires"] = base::format_timestamp(delivery.expires);
   json["why"] = explain(delivery, now);
   return json;
 }
@@ -347,6 +352,11 @@ std::string explain(const Delivery& delivery, WallTime now) {
     case DeliveryState::Waiting:
       return explain_waiting(delivery, now);
     case DeliveryState::Held: {
+      if (queue::is_quarantined(delivery)) {
+        return "is in quarantine since " + local_time(delivery.due, now) + ": " +
+               base::printable(delivery.hold_detail) + "; unless somebody releases it, it is " +
+               "discarded " + local_time(delivery.expires, now);
+      }
       std::string text = "is on hold since " + local_time(delivery.due, now);
       if (delivery.hold_reason == "crash") {
         return text + " because rockdove itself failed " + std::to_string(delivery.crashes) +

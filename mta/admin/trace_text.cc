@@ -14,6 +14,7 @@
 #include "mta/mail/idna.h"
 #include "queue/codec.h"
 #include "queue/index.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::admin {
 
@@ -170,6 +171,9 @@ Json delivery_json(MessageId id, const queue::TracedDelivery& delivery) {
     json["due"] = base::format_timestamp(delivery.waiting->due);
     if (!delivery.waiting->hold_reason.empty()) {
       json["hold_reason"] = delivery.waiting->hold_reason;
+    }
+    if (queue::is_quarantined(*delivery.waiting)) {
+      json["expires"] = base::format_timestamp(delivery.waiting->expires);
     }
   }
   json["steps"] = Json::array();

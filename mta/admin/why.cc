@@ -4,6 +4,7 @@
 
 #include "mta/admin/why_words.h"
 #include "mta/base/text.h"
+#include "queue/quarantine.h"
 #include "queue/reason.h"
 #include "queue/steering.h"
 
@@ -145,6 +146,7 @@ class Explanation {
 
   void held();
   bool is_held_by_pause();
+  void quarantined();
   void deleted();
   void waits_for_report();
   void waiting();
@@ -191,6 +193,7 @@ void Explanation::held() {
     return advise_queue("look at the message", "show");
   }
   if (is_held_by_pause()) return;
+  if (queue::is_quarantined(delivery_)) return quarantined();
   std::string by = by_whom("held");
   if (by == "by a person" && !delivery_.hold_reason.empty() &&
       delivery_.hold_reason != queue::kOperatorHold) {
@@ -218,6 +221,18 @@ bool Explanation::is_held_by_pause() {
   }
   advise_queue("let this one go", "release");
   return true;
+}
+
+// Until when is what `ends` says.
+void Explanation::quarantined() {
+  say("quarantine", "It is in quarantine: " + base::printable(delivery_.hold_detail) +
+                        ". A person is to decide about it; if nobody does, it is discarded, and "
+                        "its sender, who is most likely forged, is not told.");
+  why_.ends = delivery_.expires;
+  why_.ends_how = "then it is discarded";
+  advise_queue("look at it", "show");
+  advise_queue("let it go", "release");
+  advise_queue("take it out", "delete");
 }
 
 void Explanation::deleted() {
@@ -566,7 +581,7 @@ void Explanation::add_end() {
     return add("A person has ended its lifetime: the next failure " + what + ".");
   }
   if (!settings_) return;
-  why_.ends = message_.accepted + settings_->queue.lifetime;
+  why_.ends = queue::alive_since(message_, delivery_) + settings_->queue.lifetime;
   why_.ends_how = "a failure after that " + what;
   setting("[queue] lifetime", base::format_duration(settings_->queue.lifetime));
   if (why_.next.value_or(now_) >= *why_.ends && where_.place != Place::BeingSent) {

@@ -27,7 +27,7 @@ struct WhyAdvice {
 };
 
 struct Why {
-  // For scripts: "held", "crash", "deleted", "report", "being-sent", "no-daemon", "stopping",
+  // For scripts: "held", "quarantine", "crash", "deleted", "report", "being-sent", "no-daemon", "stopping",
   // "store", "paused", "site-paused", "no-connection-left", "site-busy", "memory", "resolving",
   // "due", "silent", "gone", or what left it waiting, as queue::reason_name().
   std::string cause;

@@ -60,6 +60,9 @@ std::string how_it_ended(const queue::HistoryStep& step) {
     return "it failed for good, and its sender had asked not to be told" + said;
   }
   if (step.what == "deleted") return "it was deleted by a person, and cannot be brought back";
+  if (step.what == "quarantine-expired") {
+    return "nobody released it from quarantine in time, so it was discarded" + said;
+  }
   if (step.what == "discarded") return "it was discarded, as its route says";
   if (step.what == "expanded") {
     return "it went to an alias, whose addresses have got deliveries of their own";

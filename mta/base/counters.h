@@ -44,6 +44,7 @@ enum class Counter : std::uint8_t {
   Deleted,
   Unreturnable,
   Unreported,
+  QuarantineExpired,
   TlsServer10,  // handshakes with clients that were done; the next three are of 1.1 to 1.3
   TlsServer11,
   TlsServer12,

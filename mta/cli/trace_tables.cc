@@ -92,6 +92,9 @@ std::string page(const Json& json, std::size_t indent) {
     if (const std::string why = text_of(recipient, "hold_reason"); !why.empty()) {
       head += ": " + why;
     }
+    if (const std::string expires = local_time_of(recipient, "expires"); !expires.empty()) {
+      head += ", until " + expires;
+    }
     out += wrapped(head, below);
     for (const Json& step : list_of(recipient, "steps")) {
       out += wrapped(step_text(step), below + kIndent);

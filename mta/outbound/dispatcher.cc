@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/outbound/reporting.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -29,7 +30,8 @@ Dispatcher::Dispatcher(const Environment& environment)
       settler_(env_),
       home_(env_, settler_),
       steering_(env_, home_, settler_),
-      graveyard_(env_, steering_),
+      deleted_(env_, steering_, queue::Overdue::Deleted),
+      quarantined_(env_, steering_, queue::Overdue::Quarantined),
       scheduler_(env_.queue, env_.connections, env_.random),
       next_loop_(env_.loop.index()),
       timer_(env_.loop.make_timer([this] { pass(); })) {}
@@ -38,6 +40,13 @@ Dispatcher::~Dispatcher() = default;
 
 void Dispatcher::hand_in(const queue::MessagePointer& message,
                          std::vector<queue::Delivery> deliveries) {
+  const auto held = std::stable_partition(
+      deliveries.begin(), deliveries.end(),
+      [](const queue::Delivery& delivery) { return !queue::is_quarantined(delivery); });
+  if (held != deliveries.end()) {
+    note_quarantined(*message, std::span(held, deliveries.end()));
+    deliveries.erase(held, deliveries.end());
+  }
   // Mostly one queue, so the common case moves everything at once.
   while (!deliveries.empty()) {
     const queue::QueueName queue = queue::queue_of(deliveries.front());
@@ -54,6 +63,32 @@ void Dispatcher::hand_in(const queue::MessagePointer& message,
                  });
     deliveries = std::move(others);
   }
+}
+
+// Nothing is done for it before a person or the graveyard does.
+void Dispatcher::note_quarantined(const queue::Message& message,
+                                  std::span<const queue::Delivery> held) {
+  const queue::Delivery& first = held.front();
+  env_.log.line(base::Level::Info, "quarantined")
+      .id(message.id)
+      .path("from", message.sender)
+      .path("to", first.recipient)
+      .field("recipients", held.size())
+      .field("expires", first.expires)
+      .field("reason", first.hold_detail);
+  if (!env_.queue.history.is_kept) return;
+  queue::Attempt step{message.accepted, {}, "", first.hold_detail};
+  step.deed = queue::Deed::Quarantined;
+  std::optional<queue::Change> steps;
+  for (const queue::Delivery& delivery : held) {
+    queue::Change next = queue::recorded(message.id, delivery, step);
+    if (steps) {
+      steps->join(std::move(next));
+    } else {
+      steps = std::move(next);
+    }
+  }
+  env_.store.commit(env_.loop, std::move(*steps), [](const base::Result<void>&) {});
 }
 
 void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) {
@@ -437,7 +472,8 @@ void Dispatcher::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) 
 
 void Dispatcher::find_queues() {
   home_.find_queues();
-  graveyard_.start();
+  deleted_.start();
+  quarantined_.start();
 }
 
 bool Dispatcher::is_stale(const Site& site) const {
@@ -472,7 +508,8 @@ void Dispatcher::settings_replaced() {
 void Dispatcher::stop() {
   stopping_ = true;
   home_.stop();
-  graveyard_.stop();
+  deleted_.stop();
+  quarantined_.stop();
   quit_idle();
   want_pass();
 }

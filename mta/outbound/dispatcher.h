@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -34,7 +35,7 @@ class Dispatcher final : public SessionListener {
   // Looks into the store for what waits there. Also after the store was reopened.
   void find_queues();
 
-  // A message was accepted and is durable. From this loop.
+  // A message was accepted and is durable; what of it is in quarantine stays there. From this loop.
   void hand_in(const queue::MessagePointer& message, std::vector<queue::Delivery> deliveries);
 
   // The settings that the environment refers to were replaced. What has not started goes back to
@@ -106,6 +107,7 @@ class Dispatcher final : public SessionListener {
   void session_gone(Session& session) override;
 
  private:
+  void note_quarantined(const queue::Message& message, std::span<const queue::Delivery> held);
   [[nodiscard]] bool is_stale(const Site& site) const;
   // To the scheduler, or home when its site is stale.
   void give_back(queue::Job job, const std::shared_ptr<const Site>& site);
@@ -131,7 +133,8 @@ class Dispatcher final : public SessionListener {
   Settler settler_;
   Home home_;
   Steering steering_;
-  Graveyard graveyard_;
+  Graveyard deleted_;
+  Graveyard quarantined_;
   queue::Scheduler scheduler_;
   std::map<SessionKey, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Session>>

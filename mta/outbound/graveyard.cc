@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/base/assert.h"
 #include "mta/outbound/dispatcher.h"
 
 namespace rockdove::outbound {
@@ -12,8 +13,11 @@ constexpr base::Duration kShortestWait = std::chrono::seconds(1);
 
 }  // namespace
 
-Graveyard::Graveyard(const Environment& environment, Steering& steering)
-    : env_(environment), steering_(steering), timer_(env_.loop.make_timer([this] { look(); })) {}
+Graveyard::Graveyard(const Environment& environment, Steering& steering, queue::Overdue what)
+    : env_(environment),
+      steering_(steering),
+      what_(what),
+      timer_(env_.loop.make_timer([this] { look(); })) {}
 
 void Graveyard::start() {
   if (!std::exchange(has_started_, true)) again_in(kLookEvery);
@@ -27,15 +31,24 @@ void Graveyard::again_in(base::Duration wait) {
   is_looking_ = false;
   after_.clear();
   next_due_ = base::kNeverWall;
-  // What is deleted from now on is not due before its undo time is over.
-  const base::Duration soonest = std::max(env_.queue.undo_time, kShortestWait);
+  const base::Duration soonest = std::max(time_of_new(), kShortestWait);
   if (!stopping_) timer_->set(env_.now().instant + std::min(wait, soonest));
 }
 
+base::Duration Graveyard::time_of_new() const {
+  switch (what_) {
+    case queue::Overdue::Deleted:
+      return env_.queue.undo_time;
+    case queue::Overdue::Quarantined:
+      return env_.queue.quarantine;
+  }
+  MTA_ASSERT(false);
+}
+
 // What is ended is gone for good: a clock that was just set ahead, or is wrong until the machine
-// has asked for the time, must not do that. A shorter undo time than the grace is a trial.
+// has asked for the time, must not do that. A shorter time than the grace is a trial.
 bool Graveyard::is_clock_doubtful() const {
-  return env_.queue.undo_time > queue::kAgeGrace && !env_.clocks.may_expire(env_.now());
+  return time_of_new() > queue::kAgeGrace && !env_.clocks.may_expire(env_.now());
 }
 
 void Graveyard::look() {
@@ -45,15 +58,16 @@ void Graveyard::look() {
     return again_in(kLookEvery);
   }
   is_looking_ = true;
-  queue::DeletedRequest request;
+  queue::OverdueRequest request;
+  request.what = what_;
   request.due_until = env_.now().wall;
   request.after = after_;
-  env_.store.find_deleted(
+  env_.store.find_overdue(
       env_.loop, env_.loop_count(), std::move(request),
-      [this](base::Result<queue::DeletedPage> page) { found(std::move(page)); });
+      [this](base::Result<queue::OverduePage> page) { found(std::move(page)); });
 }
 
-void Graveyard::found(base::Result<queue::DeletedPage> page) {
+void Graveyard::found(base::Result<queue::OverduePage> page) {
   if (!page || stopping_) return again_in(kLookEvery);  // the store is being replaced
   next_due_ = std::min(next_due_, page->next_due);
   after_ = std::move(page->more_after);
@@ -62,7 +76,7 @@ void Graveyard::found(base::Result<queue::DeletedPage> page) {
         std::max<base::Duration>(next_due_ - env_.now().wall, kShortestWait);
     return again_in(next_due_ == base::kNeverWall ? kLookEvery : std::min(until_due, kLookEvery));
   }
-  steering_.bury(std::move(page->deliveries), [this](const queue::ActAnswer& answer) {
+  steering_.bury(what_, std::move(page->deliveries), [this](const queue::ActAnswer& answer) {
     // What cannot be ended, as a row whose delivery is damaged, is not looked at all the time.
     const bool has_ended_any = answer.count(queue::ActOutcome::Done) > 0;
     if (answer.error || after_.empty()) return again_in(has_ended_any ? kShortestWait : kLookEvery);

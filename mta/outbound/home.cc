@@ -6,6 +6,7 @@
 #include "mta/base/counters.h"
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/reporting.h"
+#include "queue/quarantine.h"
 #include "queue/steering.h"
 
 namespace rockdove::outbound {
@@ -405,10 +406,12 @@ void Home::end_over_age(const queue::MessageWithDeliveries& loaded, const queue:
                         base::WallTime failed_at, const std::string& host,
                         const std::string& reply) {
   // The id, by which they were chosen, may be older, and the clock may have been set meanwhile.
-  const bool is_over_age = env_.clocks.may_expire(env_.now()) &&
-                           queue::is_over_age(env_.queue, loaded.message->accepted, failed_at);
+  const bool may_judge_age = env_.clocks.may_expire(env_.now());
   std::vector<EndedDelivery> failed;
   for (const queue::Delivery& delivery : loaded.deliveries) {
+    const bool is_over_age =
+        may_judge_age && queue::is_over_age(
+                             env_.queue, queue::alive_since(*loaded.message, delivery), failed_at);
     if (!delivery.final_status.empty() || !(is_over_age || delivery.is_expired)) continue;
     if (!directory_.claim(name, {loaded.message->id, delivery.number})) continue;
     queue::Delivery after = delivery;

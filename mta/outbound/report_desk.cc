@@ -12,6 +12,7 @@
 #include "mta/outbound/release.h"
 #include "mta/outbound/reporting.h"
 #include "queue/codec.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -48,6 +49,7 @@ void count_failure(queue::Outcome how) {
     case queue::Outcome::Discarded:
     case queue::Outcome::Deleted:
     case queue::Outcome::Expanded:
+    case queue::Outcome::QuarantineExpired:
       break;
   }
   MTA_ASSERT(false);
@@ -346,7 +348,7 @@ void ReportDesk::park(base::MessageId id, base::WallTime until) {
     queue::Delivery after = one.delivery;
     after.due = until + kGatherFor;  // if the timer does not find it, as behind a restart
     after.state = queue::DeliveryState::Waiting;  // a person may have ended one that was on hold
-    after.hold_reason.clear();
+    queue::forget_hold(after);
     const bool is_new = one.as_stored.final_status.empty();
     std::optional<queue::Attempt> step;
     if (is_new) step = step_of_end(after, queue::Deed::Failed, env_.queue.history);

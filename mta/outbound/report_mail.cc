@@ -7,6 +7,7 @@
 #include "mta/mail/headers.h"
 #include "mta/mail/report.h"
 #include "mta/outbound/router.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -126,7 +127,9 @@ mail::ReportedRecipient reported(const queue::QueueSettings& settings,
   const std::string status = is_delayed ? code_in(delivery.last.reply) : delivery.final_status;
   recipient.kind = kind_of(status, delivery.last.reply);
   if (const auto code = mail::parse_enhanced_code(status)) recipient.status = code->code;
-  if (is_delayed) recipient.retry_until = original.accepted + settings.lifetime;
+  if (is_delayed) {
+    recipient.retry_until = queue::alive_since(original, delivery) + settings.lifetime;
+  }
   recipient.remote_mta = host_name(delivery.last.host);
   recipient.text = delivery.last.reply;
   recipient.text_source =

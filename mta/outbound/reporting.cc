@@ -1,6 +1,7 @@
 #include "mta/outbound/reporting.h"
 
 #include "mta/base/assert.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -34,7 +35,7 @@ bool wants_delay_notice(const queue::QueueSettings& settings, const queue::Messa
                         const queue::Delivery& delivery, base::WallTime now) {
   return settings.delay_notice > base::Duration::zero() && !delivery.delay_told &&
          has_reader(message) && delivery.notify.wants_delay() &&
-         now - message.accepted >= settings.delay_notice;
+         now - queue::alive_since(message, delivery) >= settings.delay_notice;
 }
 
 }  // namespace rockdove::outbound

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "mta/base/assert.h"
 #include "mta/base/counters.h"
 #include "mta/outbound/dispatcher.h"
+#include "queue/quarantine.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -25,6 +27,20 @@ bool Wanted::is_in(const queue::Job& job) const {
   });
 }
 
+namespace {
+
+bool is_overdue(queue::Overdue what, const queue::Delivery& delivery, base::WallTime now) {
+  switch (what) {
+    case queue::Overdue::Deleted:
+      return delivery.state == queue::DeliveryState::Deleted && delivery.due <= now;
+    case queue::Overdue::Quarantined:
+      return queue::is_quarantined(delivery) && delivery.expires <= now;
+  }
+  MTA_ASSERT(false);
+}
+
+}  // namespace
+
 // A delivery that is being written as `after`.
 struct Steering::Move {
   base::DeliveryId id;
@@ -37,6 +53,7 @@ struct Steering::Batch {
   enum class Purpose : std::uint8_t { Act, Burial };
 
   Purpose purpose = Purpose::Act;
+  queue::Overdue overdue = queue::Overdue::Deleted;  // of a burial
   std::shared_ptr<const queue::Order> order;
   std::vector<queue::Selected> targets;             // by id, once they are ours
   std::vector<queue::Selected> out;                 // that somebody else has
@@ -95,9 +112,10 @@ void Steering::act(std::shared_ptr<const queue::Order> order, std::vector<queue:
   take_out(batch);
 }
 
-void Steering::bury(std::vector<queue::Selected> targets, Done done) {
+void Steering::bury(queue::Overdue what, std::vector<queue::Selected> targets, Done done) {
   auto batch = std::make_shared<Batch>();
   batch->purpose = Batch::Purpose::Burial;
+  batch->overdue = what;
   batch->targets = std::move(targets);
   batch->done = std::move(done);
   take_out(batch);
@@ -183,6 +201,7 @@ void Steering::take_up(const BatchPointer& batch, std::vector<queue::Job> jobs) 
 void Steering::ask_later(const BatchPointer& batch, std::vector<queue::Selected> targets) {
   auto next = std::make_shared<Batch>();
   next->purpose = batch->purpose;
+  next->overdue = batch->overdue;
   next->order = batch->order;
   next->targets = std::move(targets);
   next->ask_again = 2 * batch->ask_again;
@@ -373,15 +392,13 @@ void Steering::released(const std::vector<Release>& releases) {
 
 void Steering::bury_rows(const BatchPointer& batch, const std::vector<queue::ReadDelivery>& rows) {
   const base::WallTime now = env_.now().wall;
-  queue::Attempt step{now, {}, "", "deleted by a person"};
-  step.is_kept = env_.queue.history.is_kept;
   for (std::size_t i = 0; i < rows.size();) {
     const queue::MessagePointer message = rows[i].message;
     std::vector<queue::Delivery> deliveries;
     std::vector<QueuedRelease> releases;
     for (; i < rows.size() && rows[i].message == message; ++i) {
       const queue::ReadDelivery& row = rows[i];
-      if (row.delivery.state != queue::DeliveryState::Deleted || row.delivery.due > now) {
+      if (!is_overdue(batch->overdue, row.delivery, now)) {
         give_up(batch, row);
         batch->count(row.id, ActOutcome::Unchanged);
         continue;
@@ -390,15 +407,37 @@ void Steering::bury_rows(const BatchPointer& batch, const std::vector<queue::Rea
       releases.push_back({batch->target(row.id).queue, {row.id, std::nullopt}});
     }
     if (deliveries.empty()) continue;
-    commit(batch, queue::ended(*message, deliveries, queue::Outcome::Deleted, step),
-           [this, batch, releases = std::move(releases)] {
+    const bool is_deleted = batch->overdue == queue::Overdue::Deleted;
+    commit(batch, burial(*message, deliveries, batch->overdue, now),
+           [this, batch, is_deleted, releases = std::move(releases)] {
              for (const QueuedRelease& one : releases) {
                home_.released(one.queue, {one.release});
-               base::count(base::Counter::Deleted);
+               base::count(is_deleted ? base::Counter::Deleted : base::Counter::QuarantineExpired);
                batch->count(one.release.delivery, ActOutcome::Done);
              }
            });
   }
+}
+
+queue::Change Steering::burial(const queue::Message& message,
+                               const std::vector<queue::Delivery>& deliveries, queue::Overdue what,
+                               base::WallTime now) {
+  queue::Attempt step{now, {}, "", "deleted by a person"};
+  step.is_kept = env_.queue.history.is_kept;
+  if (what == queue::Overdue::Deleted) {
+    return queue::ended(message, deliveries, queue::Outcome::Deleted, step);
+  }
+  // All of a message came into quarantine together, and for one reason.
+  step.reply = deliveries.front().hold_detail;
+  for (const queue::Delivery& delivery : deliveries) {
+    env_.log.line(base::Level::Info, "quarantine expired")
+        .id(base::DeliveryId{message.id, delivery.number})
+        .path("from", message.sender)
+        .path("to", delivery.recipient)
+        .field("since", delivery.due)
+        .field("reason", delivery.hold_detail);
+  }
+  return queue::ended(message, deliveries, queue::Outcome::QuarantineExpired, step);
 }
 
 void Steering::commit(const BatchPointer& batch, queue::Change change,

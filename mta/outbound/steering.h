@@ -48,8 +48,8 @@ class Steering {
   // report is queued or the delivery waits for one that it shares.
   void act(std::shared_ptr<const queue::Order> order, std::vector<queue::Selected> targets,
            Done done);
-  // Ends deleted ones whose undo time is over.
-  void bury(std::vector<queue::Selected> targets, Done done);
+  // Ends those whose time is over.
+  void bury(queue::Overdue what, std::vector<queue::Selected> targets, Done done);
 
   // The home was told of these.
   void released(const std::vector<Release>& releases);
@@ -74,6 +74,9 @@ class Steering {
   void not_read(const BatchPointer& batch, const base::Error& why);
   void carry_out(const BatchPointer& batch, std::vector<queue::ReadDelivery> rows);
   void bury_rows(const BatchPointer& batch, const std::vector<queue::ReadDelivery>& rows);
+  [[nodiscard]] queue::Change burial(const queue::Message& message,
+                                     const std::vector<queue::Delivery>& deliveries,
+                                     queue::Overdue what, base::WallTime now);
   void move(const BatchPointer& batch, const queue::ReadDelivery& row, queue::Delivery after);
   void write_moves(const BatchPointer& batch);
   void moved(const BatchPointer& batch, const std::vector<Move>& moves);

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "queue/quarantine.h"
+
 namespace rockdove::sim {
 namespace {
 
@@ -42,6 +44,7 @@ SimSettings Scenario::draw_settings(base::Random& random, Trace trace) {
   if (random.below(2) == 0) queue.retry = {1min, 2min, 5min, 20min};
   if (random.below(4) == 0) queue.lifetime = 2h;
   queue.undo_time = std::chrono::minutes(1 + random.below(300));
+  queue.quarantine = std::chrono::minutes(1 + random.below(300));
   if (random.below(4) == 0) queue.bounce_returned = 2'000;
   if (random.below(4) == 0) queue.bounce_returned = 2'000'000;
   constexpr base::Duration kDelayNotices[] = {0min, 2min, 20min, 4h};
@@ -378,6 +381,10 @@ void Scenario::plant() {
     delivery.notify = {notify == 8, notify < 8 && (notify & 1) != 0,
                        notify < 8 && (notify & 2) != 0, notify < 8 && (notify & 4) != 0};
     deliveries.push_back(std::move(delivery));
+  }
+  if (one_in(2)) {
+    queue::quarantine(deliveries, "dmarc: home.example asks for quarantine", sim_.now().wall,
+                      std::chrono::minutes(1 + below(300)));
   }
   sim_.plant(std::move(message), std::move(deliveries), draw_body());
 }

@@ -113,6 +113,7 @@ Sim::Sim(std::uint64_t seed, SimSettings settings)
   log_sink_ = std::move(*sink);
   client_options_.hostname = "client.example";
   truth.set_lifetime(settings_.relay.queue.lifetime);
+  truth.set_quarantine(settings_.relay.queue.quarantine);
   truth.set_postmaster(std::string(kPostmaster));
   start();
 }

@@ -320,11 +320,11 @@ void SimStore::read_deliveries(base::Loop& loop, queue::ReadRequest request,
   });
 }
 
-void SimStore::find_deleted(base::Loop& loop, unsigned loops, queue::DeletedRequest request,
-                            queue::Done<queue::DeletedPage> done) {
+void SimStore::find_overdue(base::Loop& loop, unsigned loops, queue::OverdueRequest request,
+                            queue::Done<queue::OverduePage> done) {
   read(loop, std::move(done),
        [request = std::move(request), index = loop.index(), loops](const queue::Rows& rows) {
-         return queue::find_deleted(rows, index, loops, request);
+         return queue::find_overdue(rows, index, loops, request);
        });
 }
 

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include "mta/base/assert.h"
 #include "mta/base/ids.h"
 #include "queue/codec.h"
 #include "queue/keys.h"
 #include "queue/pauses.h"
+#include "queue/quarantine.h"
 #include "queue/retry.h"
 
 namespace rockdove::sim {
@@ -53,6 +55,16 @@ bool waits_again(queue::DeliveryId id, std::string_view before, const queue::Del
          after.state == queue::DeliveryState::Waiting;
 }
 
+// Who brings back what was in quarantine gets time to release it.
+bool has_more_time(queue::DeliveryId id, std::string_view before, queue::Delivery after) {
+  const auto was = queue::decode_delivery(id, before);
+  if (!was || !queue::is_quarantined(*was) || after.expires < was->expires) return false;
+  after.expires = was->expires;
+  std::string octets;
+  queue::encode_delivery(after, octets);
+  return octets == before;
+}
+
 }  // namespace
 
 void Truth::fail(queue::MessageId id, std::string_view what) {
@@ -86,6 +98,7 @@ void Truth::accepted(Submission& submission, queue::MessageId id) {
 void Truth::applied(const queue::Change& change) {
   std::map<queue::MessageId, Known> begun;
   std::map<queue::DeliveryId, queue::Delivery> deliveries;
+  std::set<queue::DeliveryId> released;  // by a person
   change.rows().for_each([&](const queue::RowOperations::Row& row) {
     if (row.operation != queue::RowOperations::Operation::Put) return;
     if (row.family == queue::Family::Messages) {
@@ -115,21 +128,24 @@ void Truth::applied(const queue::Change& change) {
     } else if (row.family == queue::Family::History) {
       const auto key = queue::parse_history_key(row.key);
       MTA_ASSERT(key.has_value());
-      if (key->kind != queue::HistoryKind::Closing) return;
       const auto step = queue::decode_step(*key, row.value);
       MTA_ASSERT(step.is_ok());
+      if (step->what == "released") released.insert(key->delivery);
+      if (key->kind != queue::HistoryKind::Closing) return;
       const auto known = known_.find(key->delivery.message);
       if (known == known_.end()) return fail(key->delivery.message, "ended and never began");
       Recipient& recipient = known->second.recipients[key->delivery.number];
       recipient.outcomes.push_back(step->what);
       recipient.ended_at = agenda_.instant();
       if (recipient.outcomes.size() > 1) fail(key->delivery.message, "ended twice");
+      if (step->what == "quarantine-expired") check_expiry(key->delivery.message, recipient);
     }
   });
   for (const auto& [id, delivery] : deliveries) {
     const auto known = known_.find(id.message);
     if (known == known_.end()) continue;
     if (delivery.is_expired) known->second.recipients[id.number].is_expired = true;
+    note_quarantine(id, delivery, known->second.recipients[id.number], released);
     if (delivery.final_status.empty()) continue;
     Recipient& recipient = known->second.recipients[id.number];
     if (delivery.final_status == "4.4.7") check_age(id.message, known->second, recipient);
@@ -141,6 +157,9 @@ void Truth::applied(const queue::Change& change) {
         known.recipients[delivery_id.number].address = delivery.recipient;
         known.recipients[delivery_id.number].alias = delivery.alias;
         known.recipients[delivery_id.number].notify = delivery.notify;
+        if (queue::is_quarantined(delivery)) {
+          known.recipients[delivery_id.number].expires = delivery.expires;
+        }
       }
     }
     begins(id, std::move(known));
@@ -242,7 +261,8 @@ void Truth::note_row(queue::DeliveryId id, const queue::Delivery& delivery,
   if (is_deleted && last != rows_.end() && before == before_deletion_.end()) {
     before_deletion_[id] = last->second;
   } else if (!is_deleted && before != before_deletion_.end()) {
-    if (before->second != octets && !waits_again(id, before->second, delivery)) {
+    if (before->second != octets && !waits_again(id, before->second, delivery) &&
+        !has_more_time(id, before->second, delivery)) {
       fail(id.message, "is undeleted and not what it was");
     }
     before_deletion_.erase(before);
@@ -257,8 +277,30 @@ void Truth::check_age(queue::MessageId id, const Known& known, const Recipient& 
   if (agenda_.instant() < doubtful_since_ + queue::kAgeGrace) {
     fail(id, "was bounced for its age within 10 minutes of a start or a clock's jump");
   }
-  if (agenda_.wall() - known.accepted < lifetime_) {
+  if (agenda_.wall() - std::max(known.accepted, recipient.lives_from) < lifetime_) {
     fail(id, "was bounced for its age before its time");
+  }
+}
+
+void Truth::note_quarantine(queue::DeliveryId id, const queue::Delivery& delivery,
+                            Recipient& recipient, const std::set<queue::DeliveryId>& released) {
+  recipient.lives_from = delivery.lives_from;
+  if (delivery.state == queue::DeliveryState::Deleted) return;  // and may come back
+  if (queue::is_quarantined(delivery)) {
+    if (!recipient.expires) fail(id.message, "went into quarantine behind its acceptance");
+    recipient.expires = delivery.expires;
+  } else if (std::exchange(recipient.expires, std::nullopt) && !released.contains(id)) {
+    fail(id.message, "left quarantine, and nobody has released it");
+  }
+}
+
+// It has just been discarded because nobody has released it.
+void Truth::check_expiry(queue::MessageId id, const Recipient& recipient) {
+  if (!recipient.expires || agenda_.wall() < *recipient.expires) {
+    fail(id, "was discarded from quarantine before its time");
+  }
+  if (quarantine_ > queue::kAgeGrace && agenda_.instant() < doubtful_since_ + queue::kAgeGrace) {
+    fail(id, "was discarded from quarantine within 10 minutes of a start or a clock's jump");
   }
 }
 
@@ -280,6 +322,7 @@ void Truth::arrived(const Arrival& arrival) {
       continue;
     }
     Recipient& to = recipient->second;
+    if (to.expires) fail(id, "arrived for " + address + " out of quarantine");
     if (!to.outcomes.empty() && arrival.connected > to.ended_at) {
       fail(id, "arrived for " + address + " after it had ended as " + to.outcomes.front());
     }
@@ -324,6 +367,7 @@ void Truth::check_disk() {
   const auto& messages = disk_.rows(queue::Family::Messages);
   const auto& waiting = disk_.rows(queue::Family::Waiting);
   std::size_t deliveries = 0;
+  std::size_t second_rows = 0;
   for (const auto& [id, known] : known_) {
     std::size_t left = 0;
     for (const auto& [number, recipient] : known.recipients) {
@@ -342,15 +386,21 @@ void Truth::check_disk() {
       if (!delivery || !waiting.contains(queue::waiting_key(id, *delivery))) {
         fail(id, "waits for " + recipient.address + " in no queue");
       }
+      if (!delivery || !queue::is_quarantined(*delivery)) continue;
+      ++second_rows;
+      if (!waiting.contains(queue::expiry_key(id, *delivery))) {
+        fail(id, "is in quarantine for " + recipient.address + " for ever");
+      }
     }
     deliveries += left;
     if ((left > 0) != messages.contains(queue::message_key(id))) {
       fail(id, left > 0 ? "is lost, its deliveries are not" : "stays though all of it has ended");
     }
   }
-  if (waiting.size() != deliveries) {
+  if (waiting.size() != deliveries + second_rows) {
     agenda_.fail("the disk has " + std::to_string(waiting.size()) + " waiting rows for " +
-                 std::to_string(deliveries) + " deliveries");
+                 std::to_string(deliveries) + " deliveries, of which " +
+                 std::to_string(second_rows) + " are in quarantine");
   }
 }
 
@@ -372,7 +422,8 @@ void Truth::check_end() {
       for (const Copy& copy : recipient.copies) {
         const bool was_told =
             !copy.crash_since && internet_.delivered(copy.connection, 1) >= copy.reply_ends_at;
-        if (was_told && (outcome == "bounced" || outcome == "deleted")) {
+        if (was_told && (outcome == "bounced" || outcome == "deleted" ||
+                         outcome == "quarantine-expired")) {
           fail(id, "was taken for " + recipient.address + ", and ended as " + outcome);
         }
       }

@@ -7,6 +7,8 @@
 // - nobody is told what NOTIFY does not name: of a failure, of a delay, of a delivery (once each);
 // - what arrives is what was stored, and what was stored is what was sent, octet for octet;
 // - what a person ended, deleted or had returned was never taken by a next hop that said so;
+// - what is in quarantine leaves it only when a person releases or deletes it, or at its time, and
+//   nobody is told of that;
 // - what is undeleted is what was deleted, octet for octet of its row;
 // - each message can be traced, waits or ends there as it does, and is counted once;
 // - a second copy arrives only where the first one's reply was lost, by the network or by a crash.
@@ -15,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -84,6 +87,8 @@ class Truth {
 
   void set_lifetime(base::Duration lifetime) { lifetime_ = lifetime; }
 
+  void set_quarantine(base::Duration time) { quarantine_ = time; }
+
   void set_postmaster(std::string postmaster) { postmaster_ = std::move(postmaster); }
 
   // Everything that the disk knows: nothing lost, nothing ended twice.
@@ -121,6 +126,8 @@ class Truth {
     unsigned named_as_done = 0;
     mail::NotifySet notify{};
     bool is_expired = false;  // a person has ended its lifetime
+    base::WallTime lives_from{};            // since it was released from quarantine; 0: never was
+    std::optional<base::WallTime> expires{};  // it is in quarantine until then
   };
 
   struct Known {
@@ -137,6 +144,9 @@ class Truth {
   void check_content(queue::MessageId id, const Known& known);
   void note_report(queue::MessageId id, const Known& report);
   void note_named(queue::MessageId report, Recipient& recipient, std::string_view action);
+  void note_quarantine(queue::DeliveryId id, const queue::Delivery& delivery, Recipient& recipient,
+                       const std::set<queue::DeliveryId>& released);
+  void check_expiry(queue::MessageId id, const Recipient& recipient);
   void note_row(queue::DeliveryId id, const queue::Delivery& delivery, std::string_view octets);
   void check_traced(queue::MessageId id, const Known& known, const queue::TracedMessage& traced);
   void check_traced(queue::MessageId id, const Known& known, const Recipient& recipient,
@@ -162,6 +172,7 @@ class Truth {
   std::set<std::size_t> stored_submissions_;
   base::Instant doubtful_since_{};
   base::Duration lifetime_{0};
+  base::Duration quarantine_{0};
   std::string postmaster_;
   // Rows of deliveries as they were before they were deleted, and as they stand.
   std::map<queue::DeliveryId, std::string> before_deletion_;

@@ -69,8 +69,8 @@ class HandStore : public queue::Store {
   void read_deliveries(base::Loop& /*loop*/, queue::ReadRequest /*request*/,
                        queue::Done<queue::ReadDeliveries> /*done*/) override {}
 
-  void find_deleted(base::Loop& /*loop*/, unsigned /*loops*/, queue::DeletedRequest /*request*/,
-                    queue::Done<queue::DeletedPage> /*done*/) override {}
+  void find_overdue(base::Loop& /*loop*/, unsigned /*loops*/, queue::OverdueRequest /*request*/,
+                    queue::Done<queue::OverduePage> /*done*/) override {}
 
   void view(base::Loop& /*loop*/, base::MessageId /*id*/,
             queue::Done<queue::MessageView> /*done*/) override {}

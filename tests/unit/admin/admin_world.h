@@ -199,8 +199,8 @@ class ListedStore : public queue::Store {
     });
   }
 
-  void find_deleted(base::Loop& /*loop*/, unsigned /*loops*/, queue::DeletedRequest /*request*/,
-                    queue::Done<queue::DeletedPage> /*done*/) override {}
+  void find_overdue(base::Loop& /*loop*/, unsigned /*loops*/, queue::OverdueRequest /*request*/,
+                    queue::Done<queue::OverduePage> /*done*/) override {}
 
   void view(base::Loop& loop, base::MessageId id, queue::Done<queue::MessageView> done) override {
     loop.post([this, id, done = std::move(done)]() mutable {

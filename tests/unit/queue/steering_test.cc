@@ -321,9 +321,9 @@ TEST_CASE("deleted ones are found when their time is over, by their home, page b
   std::size_t found = 0;
   WallTime next = base::kNeverWall;
   for (unsigned loop = 0; loop < kLoops; ++loop) {
-    DeletedRequest request{kNow, "", 3};
+    OverdueRequest request{Overdue::Deleted, kNow, "", 3};
     do {
-      auto page = find_deleted(queue.rows, loop, kLoops, request);
+      auto page = find_overdue(queue.rows, loop, kLoops, request);
       REQUIRE(page);
       for (const Selected& one : page->deliveries) {
         CHECK(one.state == DeliveryState::Deleted);
