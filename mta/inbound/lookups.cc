@@ -43,8 +43,9 @@ struct Lookups::State : std::enable_shared_from_this<State> {
 
 void Lookups::State::answered(const std::shared_ptr<Batch>& batch, std::size_t number,
                               dns::AnswerPointer answer) {
-  auto& [question, known] = batch->answers[number];
-  if (is_over || known != nullptr) return;
+  if (is_over || batch->open == 0) return;  // too late: they have been told
+  dns::AnswerPointer& known = batch->answers[number].second;
+  if (known != nullptr) return;
   known = std::move(answer);
   if (--batch->open > 0) return;
   std::erase(open, batch);
@@ -57,8 +58,6 @@ void Lookups::State::time_is_up() {
   const std::vector<std::shared_ptr<Batch>> late = open;
   for (const std::shared_ptr<Batch>& batch : late) {
     for (std::size_t i = 0; i < batch->answers.size(); ++i) {
-      if (is_over) return;
-      if (batch->answers.empty() || batch->answers[i].second != nullptr) continue;
       answered(batch, i, unanswered("no answer within the time that a message's checks have"));
     }
   }
