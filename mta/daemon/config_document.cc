@@ -34,6 +34,26 @@ Node::Type type_of(const toml::node& node) {
   return Node::Type::Time;
 }
 
+std::optional<base::WallTime> time_of(const toml::node& from) {
+  toml::date_time when;
+  if (const auto* date = from.as_date()) {
+    when = toml::date_time(date->get(), toml::time{});
+  } else if (const auto* moment = from.as_date_time()) {
+    when = moment->get();
+  } else {
+    return std::nullopt;
+  }
+  const std::chrono::year_month_day day(std::chrono::year(when.date.year),
+                                        std::chrono::month(when.date.month),
+                                        std::chrono::day(when.date.day));
+  base::WallTime time = std::chrono::sys_days(day);
+  time += std::chrono::hours(when.time.hour) + std::chrono::minutes(when.time.minute) +
+          std::chrono::seconds(when.time.second);
+  if (when.offset) time -= std::chrono::minutes(when.offset->minutes);
+  if (time < base::WallTime()) return std::nullopt;
+  return time;
+}
+
 Node convert(const toml::node& from, unsigned depth) {
   Node node;
   node.type = depth > kDepthMax ? Node::Type::TooDeep : type_of(from);
@@ -55,9 +75,11 @@ Node convert(const toml::node& from, unsigned depth) {
     case Node::Type::Integer:
       node.integer = from.as_integer()->get();
       break;
+    case Node::Type::Time:
+      node.time = time_of(from);
+      break;
     case Node::Type::Float:
     case Node::Type::Boolean:
-    case Node::Type::Time:
     case Node::Type::TooDeep:
       break;
   }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "mta/base/time.h"
 #include "mta/daemon/config_problem.h"
 
 namespace rockdove::daemon {
@@ -20,8 +22,11 @@ struct Node {
 
   Type type = Type::Table;
   Position at;
-  std::string text;             // of Text
-  std::int64_t integer = 0;     // of Integer
+  std::string text;          // of Text
+  std::int64_t integer = 0;  // of Integer
+  // Of Time: a date begins at midnight, and what has no offset is UTC. None: a time of no day, or
+  // before 1970.
+  std::optional<base::WallTime> time;
   std::vector<Node> items;      // of Array
   std::vector<Member> members;  // of Table
 };

@@ -6,6 +6,7 @@
 
 #include "mta/base/text.h"
 #include "mta/daemon/config_aliases.h"
+#include "mta/daemon/config_dkim.h"
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
@@ -124,17 +125,7 @@ void check_route(const RouteDraft& draft, const Draft& all, Problems& problems) 
   if (!draft.has_target) problems.error(draft.at, "the route has no `to`");
   if (draft.order && !draft.has_host_list)
     problems.error(draft.order_at, "`order` wants a list in `to`");
-  if (!draft.route.listener.empty()) {
-    std::vector<std::string_view> names;
-    bool found = draft.route.listener == all.configuration.inbound.submission.listener.name;
-    for (const ListenerDraft& listener : all.listeners) {
-      names.push_back(listener.settings.name);
-      found = found || listener.settings.name == draft.route.listener;
-    }
-    if (!found)
-      problems.error(draft.listener_at, "there is no listener " + in_ticks(draft.route.listener) +
-                                            did_you_mean(draft.route.listener, names));
-  }
+  check_listener_name(draft.route.listener, draft.listener_at, all, problems);
   if (std::holds_alternative<outbound::ToDiscard>(draft.route.target) &&
       matches_everything(draft.route)) {
     problems.warning(draft.at, "this route throws all mail away");
@@ -283,6 +274,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_postmaster(draft, problems);
   finish_history(draft, problems);
   check_users(draft, files, problems);
+  finish_dkim(draft, files, problems);
   Configuration& configuration = draft.configuration;
   configuration.path = surroundings.path;
   configuration.inbound.hostname = configuration.hostname;

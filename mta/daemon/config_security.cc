@@ -298,6 +298,17 @@ void check_users(const Draft& draft, NamedFiles& files, Problems& problems) {
     problems.error(draft.users_at, "`auth.users`: " + accounts.error().text());
 }
 
+void check_listener_name(const std::string& name, Position at, const Draft& all,
+                         Problems& problems) {
+  if (name.empty() || name == all.configuration.inbound.submission.listener.name) return;
+  std::vector<std::string_view> names;
+  for (const ListenerDraft& listener : all.listeners) {
+    if (listener.settings.name == name) return;
+    names.push_back(listener.settings.name);
+  }
+  problems.error(at, "there is no listener " + in_ticks(name) + did_you_mean(name, names));
+}
+
 std::optional<std::string> NamedFiles::read(const NamedFile& file, std::size_t octets_max,
                                             std::string_view what, Absence absence) {
   const bool is_named = file.at.line > 0;

@@ -55,6 +55,9 @@ class NamedFiles {
 };
 
 // After all keys are read.
+// Whether there is a listener of that name, or it is empty; an error if not.
+void check_listener_name(const std::string& name, Position at, const Draft& all,
+                         Problems& problems);
 void check_listener_security(const ListenerDraft& listener, Problems& problems);
 void finish_route_security(RouteDraft& route, Draft& draft, NamedFiles& files, Problems& problems);
 void finish_certificates(Draft& draft, NamedFiles& files, Problems& problems);

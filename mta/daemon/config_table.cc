@@ -4,6 +4,7 @@
 
 #include "mta/base/ids.h"
 #include "mta/base/text.h"
+#include "mta/daemon/config_dkim.h"
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
@@ -19,7 +20,6 @@ constexpr std::uint64_t kMega = 1'000'000;
 constexpr std::uint64_t kGiga = 1'000'000'000;
 constexpr std::uint64_t kTera = 1'000'000'000'000;
 constexpr std::uint32_t kMany = 1'000'000;
-constexpr std::size_t kNameOctetsMax = 64;
 
 constexpr std::array<std::pair<std::string_view, base::Level>, 4> kLevels = {
     {{"error", base::Level::Error},
@@ -70,20 +70,6 @@ outbound::Route& route(Draft& draft) {
   return draft.routes.back().route;
 }
 
-// Names stand in logs, queue names and commands.
-bool read_name(Value& value, std::string& target) {
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  std::string name;
-  if (!value.text(name)) return false;
-  if (name.size() > kNameOctetsMax || name.find_first_not_of(kAllowed) != std::string::npos) {
-    value.error("a name has up to 64 letters, digits, dots, hyphens and underscores");
-    return false;
-  }
-  target = name;
-  return true;
-}
-
 void read_hostname(Value& value, Draft& draft) {
   std::string name;
   if (!value.text(name)) return;
@@ -95,7 +81,7 @@ void read_user(Value& value, Draft& draft) {
     return value.error(
         "`user` must not be root; make a user of its own, as with `useradd --system rockdove`");
   }
-  read_name(value, draft.configuration.user);
+  value.name(draft.configuration.user);
 }
 
 void read_runtime_dir(Value& value, Draft& draft) {
@@ -170,30 +156,8 @@ void read_aliases(Value& value, Draft& draft) {
   if (value.absolute_path(path)) draft.aliases = NamedFile{path, value.at()};
 }
 
-enum class Null : std::uint8_t { Refused, Accepted };
-
-void read_pattern(Value& value, std::string& target, Null null) {
-  std::string pattern;
-  if (!value.text(pattern)) return;
-  if (null == Null::Accepted && pattern == "<>") {
-    target = pattern;
-    return;
-  }
-  const base::Result<std::string> ascii = mail::to_ascii_pattern(pattern);
-  if (!ascii) {
-    return value.error("\"" + base::printable(pattern, 80) +
-                       "\" matches no address: " + ascii.error().text());
-  }
-  target = base::lower_case(*ascii);
-  if (pattern.find_first_of("@*") == std::string::npos) {
-    return value.error("\"" + base::printable(pattern, 80) +
-                       "\" matches no address; for a domain write \"*@" +
-                       base::printable(pattern, 80) + "\"");
-  }
-}
-
 void read_route_listener(Value& value, Draft& draft) {
-  if (read_name(value, route(draft).listener)) draft.routes.back().listener_at = value.at();
+  if (value.name(route(draft).listener)) draft.routes.back().listener_at = value.at();
 }
 
 void read_order(Value& value, Draft& draft) {
@@ -230,6 +194,26 @@ void read_servers(Value& value, Draft& draft) {
   }
 }
 
+// What holds without `relay_from` and `tls`.
+void begin_listener(Draft& draft, Position at) {
+  ListenerDraft& begun = draft.listeners.emplace_back();
+  begun.at = at;
+  begun.settings.tls = inbound::ListenerTls::Optional;
+  begun.settings.relay_from = {base::parse_ip_network("127.0.0.0/8").value(),
+                               base::parse_ip_network("::1").value()};
+}
+
+void begin_route(Draft& draft, Position at) {
+  draft.routes.emplace_back().at = at;
+}
+
+template <typename T>
+std::vector<T> joined(std::initializer_list<std::span<const T>> parts) {
+  std::vector<T> all;
+  for (const std::span<const T> part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
 constexpr std::array kSections = {
     Section{"", SectionKind::Top, "Keys before any section."},
     Section{"log", SectionKind::Table, "One line for each thing that happens to a message."},
@@ -239,7 +223,8 @@ constexpr std::array kSections = {
             "`state_dir` at the first start."},
     Section{"listener", SectionKind::List,
             "Where mail comes in. Without any, one listener `smtp` on `:25`; `listener = []` is "
-            "none at all."},
+            "none at all.",
+            begin_listener},
     Section{"relay", SectionKind::Table, "Mail that is accepted from anyone and passed on."},
     Section{"local", SectionKind::Table, "Mail for this machine itself: `root`, cron's reports."},
     Section{"sendmail", SectionKind::Table,
@@ -247,7 +232,8 @@ constexpr std::array kSections = {
     Section{"auth", SectionKind::Table, "Accounts of clients that log in."},
     Section{"route", SectionKind::List,
             "Where mail goes. The first route whose conditions all hold wins; without one, mail "
-            "goes by MX."},
+            "goes by MX.",
+            begin_route},
     Section{"queue", SectionKind::Table, "How long and how often delivery is tried."},
     Section{"bounce", SectionKind::Table, "Reports about mail that could not be delivered."},
     Section{"history", SectionKind::Table,
@@ -337,7 +323,7 @@ constexpr std::
                     "Stands in logs and may be named by routes. Default: `listener` and its "
                     "number; `smtp` of the only one.",
                     [](Value& value, Draft& draft) {
-                      if (read_name(value, listener(draft).name))
+                      if (value.name(listener(draft).name))
                         draft.listeners.back().name_at = value.at();
                     }},
                 Key{"listener", "address", "list of addresses with port", "",
@@ -420,7 +406,7 @@ constexpr std::
                     [](Value& value, Draft& draft) {
                       std::vector<std::string>& users = draft.configuration.inbound.submission.users;
                       users.clear();
-                      for (Value& item : value.texts()) read_name(item, users.emplace_back());
+                      for (Value& item : value.texts()) item.name(users.emplace_back());
                     }},
                 Key{"sendmail", "max_message_size", "size", "\"50M\"",
                     "Larger messages are refused.",
@@ -442,18 +428,18 @@ constexpr std::
                 Key{"route", "name", "name", "",
                     "Stands in logs and queue names; unique. Default: made of the target.",
                     [](Value& value, Draft& draft) {
-                      if (read_name(value, route(draft).name))
+                      if (value.name(route(draft).name))
                         draft.routes.back().name_at = value.at();
                     }},
                 Key{"route", "recipient", "address pattern", "",
                     "Condition: the recipient; `*` is any run of characters: `*@example.com`.",
                     [](Value& value, Draft& draft) {
-                      read_pattern(value, route(draft).recipient, Null::Refused);
+                      value.address_pattern(route(draft).recipient, Value::Null::Refused);
                     }},
                 Key{"route", "sender", "address pattern", "",
                     "Condition: the envelope sender; `<>` is the null sender.",
                     [](Value& value, Draft& draft) {
-                      read_pattern(value, route(draft).sender, Null::Accepted);
+                      value.address_pattern(route(draft).sender, Value::Null::Accepted);
                     }},
                 Key{"route", "client", "list of networks", "",
                     "Condition: who handed the message in.",
@@ -559,9 +545,8 @@ constexpr std::
                     read_servers},
 };
 
-constexpr std::array<LaterKey, 6> kLaterKeys = {{
+constexpr std::array<LaterKey, 5> kLaterKeys = {{
     {"auth", "dovecot", "asking Dovecot", ""},
-    {"dkim", "", "DKIM signing", ""},
     {"policy", "", "SPF, DKIM and DMARC checking", ""},
     {"traffic", "", "traffic profiles", ""},
     {"admin", "token_file", "the HTTP API", ""},
@@ -570,12 +555,15 @@ constexpr std::array<LaterKey, 6> kLaterKeys = {{
 
 }  // namespace
 
+// The parts of the table: another one is another entry here.
 std::span<const Section> configuration_sections() {
-  return kSections;
+  static const std::vector<Section> kAll = joined<Section>({kSections, dkim_sections()});
+  return kAll;
 }
 
 std::span<const Key> configuration_keys() {
-  return kKeys;
+  static const std::vector<Key> kAll = joined<Key>({kKeys, dkim_keys()});
+  return kAll;
 }
 
 std::span<const LaterKey> later_keys() {

@@ -1,4 +1,5 @@
-// The one table of all keys: name, type, default, help, and how the value is read. The reference in
+// The one table of all keys: name, type, default, help, and how the value is read. It is joined
+// from several files. The reference in
 // contrib/doc/configuration.md is made from it.
 #pragma once
 
@@ -10,6 +11,7 @@
 
 #include "mta/daemon/config_value.h"
 #include "mta/daemon/configuration.h"
+#include "policy/signing_table.h"
 
 namespace rockdove::daemon {
 
@@ -45,11 +47,23 @@ struct RouteDraft {
   NamedFile ca_file;
 };
 
+struct DkimDraft {
+  policy::SigningConditions conditions;
+  base::WallTime active_from{};
+  policy::DkimIdentity identity;  // its key is read at the end
+  NamedFile key;
+  Position at;
+  Position listener_at;
+  bool has_headers = false;
+  bool has_oversign = false;
+};
+
 // The configuration while its keys are being read.
 struct Draft {
   Configuration configuration;
   std::vector<ListenerDraft> listeners;
   std::vector<RouteDraft> routes;
+  std::vector<DkimDraft> dkim;
   NamedFile aliases{"/etc/aliases", {}};
   Position users_at;
   Position admin_http_at;
@@ -72,9 +86,10 @@ enum class SectionKind : std::uint8_t {
 };
 
 struct Section {
-  std::string_view name;
+  std::string_view name;  // with a dot in it where it is below another one: "policy.dnsbl"
   SectionKind kind;
   std::string_view help;
+  void (*begin)(Draft& draft, Position at) = nullptr;  // of List: another one is about to be read
 };
 
 struct Key {
@@ -94,6 +109,8 @@ struct LaterKey {
   std::string_view accepted;  // a text that says what is true today, as "off"; "": none
 };
 
+// Of all files that hold a part of the table (config_table.cc, config_dkim.cc, …), in the order of
+// the reference.
 [[nodiscard]] std::span<const Section> configuration_sections();
 [[nodiscard]] std::span<const Key> configuration_keys();
 [[nodiscard]] std::span<const LaterKey> later_keys();

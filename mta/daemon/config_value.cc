@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kTextOctetsMax = 4096;
 constexpr std::size_t kListItemsMax = 10'000;
+constexpr std::size_t kNameOctetsMax = 64;
 
 std::string quoted(std::string_view text) {
   return "\"" + base::printable(text, 80) + "\"";
@@ -147,6 +148,40 @@ bool Value::rate(base::Rate& target) {
   return true;
 }
 
+bool Value::name(std::string& target) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  std::string name;
+  if (!text(name)) return false;
+  if (name.size() > kNameOctetsMax || name.find_first_not_of(kAllowed) != std::string::npos) {
+    error("a name has up to 64 letters, digits, dots, hyphens and underscores");
+    return false;
+  }
+  target = name;
+  return true;
+}
+
+bool Value::address_pattern(std::string& target, Null null) {
+  std::string pattern;
+  if (!text(pattern)) return false;
+  if (null == Null::Accepted && pattern == "<>") {
+    target = pattern;
+    return true;
+  }
+  const base::Result<std::string> ascii = mail::to_ascii_pattern(pattern);
+  if (!ascii) {
+    error(quoted(pattern) + " matches no address: " + ascii.error().text());
+    return false;
+  }
+  if (pattern.find_first_of("@*") == std::string::npos) {
+    error(quoted(pattern) + " matches no address; for a domain write \"*@" +
+          base::printable(pattern, 80) + "\"");
+    return false;
+  }
+  target = base::lower_case(*ascii);
+  return true;
+}
+
 std::vector<Value> Value::texts() {
   if (node_.type == Node::Type::Text) return {*this};
   std::vector<Value> values;
@@ -167,6 +202,21 @@ std::vector<Value> Value::texts() {
     }
   }
   return values;
+}
+
+bool Value::moment(base::WallTime& target) {
+  constexpr std::string_view kWanted = "a date, as in 2026-12-01 (without quotes)";
+  if (node_.type != Node::Type::Time) return wrong_type(kWanted);
+  if (!node_.time) {
+    error(std::string("`")
+              .append(key_)
+              .append("` wants ")
+              .append(kWanted)
+              .append(", not before 1970"));
+    return false;
+  }
+  target = *node_.time;
+  return true;
 }
 
 bool Value::networks(std::vector<base::IpNetwork>& target) {

@@ -47,7 +47,15 @@ class Value {
   bool size(std::uint64_t& target, Bounds<std::uint64_t> bounds);
   bool duration(base::Duration& target, Bounds<base::Duration> bounds);
   bool rate(base::Rate& target);
+  // A date, or a date and a time.
+  bool moment(base::WallTime& target);
   bool networks(std::vector<base::IpNetwork>& target);
+  // What stands in logs, queue names and commands: letters, digits, dots, hyphens, underscores.
+  bool name(std::string& target);
+  // Addresses, with "*" for any run of characters, in lower case and A-labels. `null`: whether
+  // "<>", the null sender, is one.
+  enum class Null : std::uint8_t { Refused, Accepted };
+  bool address_pattern(std::string& target, Null null);
   // A name of a domain or host, in lower case; U-labels become A-labels (RFC 5890). `wanted` ends
   // the sentence that says what the text is not, as "no host name".
   bool domain(std::string& target, std::string_view wanted);

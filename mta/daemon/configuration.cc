@@ -80,19 +80,17 @@ class Reader {
 void Reader::read(const Node& root) {
   read_keys("", root);
   if (listeners_named_) return;
-  ListenerDraft listener;
+  find_section("listener")->begin(draft_, {});
+  ListenerDraft& listener = draft_.listeners.back();
   listener.settings.name = "smtp";
   listener.settings.addresses = {base::parse_socket_address(":25").value()};
   listener.addresses_at = {Position{}};
-  listener.settings.tls = inbound::ListenerTls::Optional;
-  listener.settings.relay_from = {base::parse_ip_network("127.0.0.0/8").value(),
-                                  base::parse_ip_network("::1").value()};
-  draft_.listeners.push_back(std::move(listener));
 }
 
 void Reader::read_keys(std::string_view section, const Node& table) {
   for (const Member& member : table.members) {
-    const Section* inner = section.empty() ? find_section(member.key) : nullptr;
+    const bool is_dotted = member.key.find('.') != std::string::npos;  // "a.b" in quotes
+    const Section* inner = is_dotted ? nullptr : find_section(full_name(section, member.key));
     const LaterKey* later =
         section.empty() ? find_later(member.key, "") : find_later(section, member.key);
     if (inner != nullptr && !member.key.empty()) {
@@ -123,14 +121,7 @@ void Reader::read_section(const Section& section, const Member& member) {
       problems_.error(item.at, "`" + member.key + "` is a section: write " + header_of(section));
       continue;
     }
-    if (section.name == "listener") {
-      draft_.listeners.emplace_back().at = item.at;
-      draft_.listeners.back().settings.tls = inbound::ListenerTls::Optional;
-      draft_.listeners.back().settings.relay_from = {base::parse_ip_network("127.0.0.0/8").value(),
-                                                     base::parse_ip_network("::1").value()};
-    } else {
-      draft_.routes.emplace_back().at = item.at;
-    }
+    section.begin(draft_, item.at);
     read_keys(section.name, item);
   }
 }
@@ -151,9 +142,11 @@ void Reader::report_unknown(std::string_view section, const Member& member) {
   for (const Key& key : configuration_keys()) {
     if (key.section == section) candidates.push_back(key.name);
   }
-  if (section.empty()) {
-    for (const Section& other : configuration_sections()) {
-      if (!other.name.empty()) candidates.push_back(other.name);
+  for (const Section& other : configuration_sections()) {
+    const std::size_t dot = other.name.rfind('.');
+    const std::string_view above = dot == std::string_view::npos ? "" : other.name.substr(0, dot);
+    if (!other.name.empty() && above == section) {
+      candidates.push_back(other.name.substr(above.empty() ? 0 : dot + 1));
     }
   }
   std::string text = "unknown key `" + base::printable(member.key, 80) + "`";

@@ -214,10 +214,9 @@ TEST_CASE("unknown keys are errors with place and suggestion, all at once") {
 }
 
 TEST_CASE("keys of later versions get an answer of their own") {
-  CHECK(problems_of("[auth]\ndovecot = \"/d\"\n[admin]\ntoken_file = \"/k\"\n[[dkim]]\n") ==
+  CHECK(problems_of("[auth]\ndovecot = \"/d\"\n[admin]\ntoken_file = \"/k\"\n") ==
         Lines{"c:3:1: error: unknown key `dovecot`: asking Dovecot comes in a later version",
-              "c:5:1: error: unknown key `token_file`: the HTTP API comes in a later version",
-              "c:6:3: error: unknown key `dkim`: DKIM signing comes in a later version"});
+              "c:5:1: error: unknown key `token_file`: the HTTP API comes in a later version"});
 }
 
 TEST_CASE("wrong types say what was wanted") {

@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "policy/dkim_verifier.h"
+#include "policy/signature_text.h"
 #include "tests/unit/policy/arc_chain.h"
 
 namespace rockdove::policy {
@@ -160,7 +161,8 @@ TEST_CASE("each field of a name is signed, of very many the last ones") {
   for (int i = 0; i < 300; ++i) message.header += "Comments: " + std::to_string(i) + "\r\n";
   message = signed_with(message, {identity});
   const std::string names = tag_of(message.header, "h");
-  CHECK(std::count(names.begin(), names.end(), ':') == kSignedFieldsOfANameMax);
+  CHECK(static_cast<std::size_t>(std::count(names.begin(), names.end(), ':')) ==
+        kSignedFieldsOfANameMax);
   CHECK(judge(message) == kPass);
 }
 

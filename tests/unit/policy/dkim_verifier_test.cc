@@ -193,7 +193,7 @@ TEST_CASE("text behind what l= covers is told") {
 TEST_CASE("keys that the DNS has in other forms are read, and others refused") {
   TestMessage message;
   sign(message, {});
-  const std::string key = base::encode_base64(test_key(crypto::KeyKind::Rsa).public_octets());
+  const std::string key = base::encode_base64(test_key(crypto::KeyKind::Rsa)->public_octets());
   const auto judge_with = [&message](std::vector<std::string> texts) {
     DkimVerifier other(message.header, kSealedAt);
     other.take_body(message.body);
@@ -209,7 +209,7 @@ TEST_CASE("keys that the DNS has in other forms are read, and others refused") {
   CHECK(judge_with({"p=" + key}).result == DkimResult::Pass);
   // Bare RSAPublicKey: the same without the 24 octets of SubjectPublicKeyInfo in front.
   const std::string bare =
-      base::encode_base64(test_key(crypto::KeyKind::Rsa).public_octets().substr(24));
+      base::encode_base64(test_key(crypto::KeyKind::Rsa)->public_octets().substr(24));
   CHECK(judge_with({"v=DKIM1; p=" + bare}).result == DkimResult::Pass);
   CHECK(judge_with({"k=ed25519; p=" + key, "k=rsa; p=" + key}).result == DkimResult::Pass);
   CHECK(judge_with({"t=y; p=" + key}).is_testing);
