@@ -185,42 +185,6 @@ constexpr std::array kKeys = {
 
 using KeyPointer = std::shared_ptr<const policy::SigningKey>;
 
-// Each file is read once, however many sections name it. Null: an error was reported.
-class KeyFiles {
- public:
-  KeyFiles(NamedFiles& files, Problems& problems) : files_(files), problems_(problems) {}
-
-  KeyPointer read(const NamedFile& file) {
-    const auto [found, is_new] = known_.try_emplace(file.path);
-    if (is_new) found->second = read_new(file);
-    return found->second;
-  }
-
- private:
-  KeyPointer read_new(const NamedFile& file) {
-    constexpr std::string_view kWhat = "`dkim.key`";
-    if (!files_.is_private(file, kWhat)) return nullptr;
-    std::optional<std::string> text = files_.read(file, crypto::kPrivateKeyOctetsMax, kWhat);
-    if (!text) return nullptr;
-    const auto key = policy::SigningKey::from_pem(*text);
-    base::wipe(*text);
-    const std::string said = std::string(kWhat) + ": " + in_ticks(file.path) + ": ";
-    if (!key) {
-      problems_.error(file.at, said + key.error().text());
-      return nullptr;
-    }
-    if ((*key)->kind() == crypto::KeyKind::Rsa && (*key)->bits() < kRsaBitsWanted) {
-      problems_.warning(file.at, said + "an RSA key of " + std::to_string((*key)->bits()) +
-                                     " bits is weak; make one of 2048 (RFC 8301)");
-    }
-    return *key;
-  }
-
-  NamedFiles& files_;
-  Problems& problems_;
-  std::map<std::string, KeyPointer> known_;
-};
-
 // What only shows beside the other sections: two of which only one could sign, and two keys of one
 // name.
 class Neighbours {
@@ -269,6 +233,25 @@ bool is_whole(const DkimDraft& section, Problems& problems) {
 
 }  // namespace
 
+KeyPointer read_signing_key(const NamedFile& file, std::string_view what, NamedFiles& files,
+                            Problems& problems) {
+  if (!files.is_private(file, what)) return nullptr;
+  std::optional<std::string> text = files.read(file, crypto::kPrivateKeyOctetsMax, what);
+  if (!text) return nullptr;
+  const auto key = policy::SigningKey::from_pem(*text);
+  base::wipe(*text);
+  const std::string said = std::string(what) + ": " + in_ticks(file.path) + ": ";
+  if (!key) {
+    problems.error(file.at, said + key.error().text());
+    return nullptr;
+  }
+  if ((*key)->kind() == crypto::KeyKind::Rsa && (*key)->bits() < kRsaBitsWanted) {
+    problems.warning(file.at, said + "an RSA key of " + std::to_string((*key)->bits()) +
+                                  " bits is weak; make one of 2048 (RFC 8301)");
+  }
+  return *key;
+}
+
 std::span<const Section> dkim_sections() {
   return kSections;
 }
@@ -281,14 +264,16 @@ void finish_dkim(Draft& draft, NamedFiles& files, Problems& problems) {
   if (draft.dkim.empty()) return;
   if (draft.dkim.size() > kDkimSectionsMax)
     return problems.error(draft.dkim.back().at, "there are at most 10,000 sections [[dkim]]");
-  KeyFiles keys(files, problems);
+  std::map<std::string, KeyPointer> keys;  // by path: each file is read once
   Neighbours neighbours(problems);
   std::vector<policy::SigningRule> rules;
   for (DkimDraft& section : draft.dkim) {
     check_listener_name(section.conditions.listener, section.listener_at, draft, problems);
     if (!is_whole(section, problems)) continue;
     policy::DkimIdentity& identity = section.identity;
-    identity.key = keys.read(section.key);
+    const auto [known, is_new] = keys.try_emplace(section.key.path);
+    if (is_new) known->second = read_signing_key(section.key, "`dkim.key`", files, problems);
+    identity.key = known->second;
     if (!identity.key) continue;
     if (!section.has_headers) identity.headers = policy::default_signed_headers();
     if (!section.has_oversign) identity.oversign = policy::default_oversigned_headers();

@@ -7,6 +7,7 @@
 #include "mta/base/text.h"
 #include "mta/daemon/config_aliases.h"
 #include "mta/daemon/config_dkim.h"
+#include "mta/daemon/config_judging.h"
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
@@ -275,6 +276,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_history(draft, problems);
   check_users(draft, files, problems);
   finish_dkim(draft, files, problems);
+  finish_judging(draft, files, problems);
   Configuration& configuration = draft.configuration;
   configuration.path = surroundings.path;
   configuration.inbound.hostname = configuration.hostname;

@@ -5,6 +5,7 @@
 #include "mta/base/ids.h"
 #include "mta/base/text.h"
 #include "mta/daemon/config_dkim.h"
+#include "mta/daemon/config_judging.h"
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
@@ -545,9 +546,8 @@ constexpr std::
                     read_servers},
 };
 
-constexpr std::array<LaterKey, 5> kLaterKeys = {{
+constexpr std::array<LaterKey, 4> kLaterKeys = {{
     {"auth", "dovecot", "asking Dovecot", ""},
-    {"policy", "", "SPF, DKIM and DMARC checking", ""},
     {"traffic", "", "traffic profiles", ""},
     {"admin", "token_file", "the HTTP API", ""},
     {"route", "oauth2", "OAuth 2", ""},
@@ -557,12 +557,12 @@ constexpr std::array<LaterKey, 5> kLaterKeys = {{
 
 // The parts of the table: another one is another entry here.
 std::span<const Section> configuration_sections() {
-  static const std::vector<Section> kAll = joined<Section>({kSections, dkim_sections()});
+  static const std::vector<Section> kAll = joined<Section>({kSections, dkim_sections(), judging_sections()});
   return kAll;
 }
 
 std::span<const Key> configuration_keys() {
-  static const std::vector<Key> kAll = joined<Key>({kKeys, dkim_keys()});
+  static const std::vector<Key> kAll = joined<Key>({kKeys, dkim_keys(), judging_keys()});
   return kAll;
 }
 

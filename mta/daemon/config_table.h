@@ -11,6 +11,7 @@
 
 #include "mta/daemon/config_value.h"
 #include "mta/daemon/configuration.h"
+#include "policy/checks.h"
 #include "policy/signing_table.h"
 
 namespace rockdove::daemon {
@@ -58,12 +59,33 @@ struct DkimDraft {
   bool has_oversign = false;
 };
 
+struct OverrideDraft {
+  policy::ChecksFor rule;
+  Position at;
+  Position listener_at;
+};
+
+struct ArcDraft {
+  std::string domain;
+  std::string selector;
+  NamedFile key;
+};
+
+struct JudgingDraft {
+  policy::JudgingSettings settings;
+  std::vector<OverrideDraft> overrides;
+  bool is_by_suffixes = false;
+  Position organisation_at;
+  ArcDraft arc;
+};
+
 // The configuration while its keys are being read.
 struct Draft {
   Configuration configuration;
   std::vector<ListenerDraft> listeners;
   std::vector<RouteDraft> routes;
   std::vector<DkimDraft> dkim;
+  JudgingDraft judging;
   NamedFile aliases{"/etc/aliases", {}};
   Position users_at;
   Position admin_http_at;

@@ -57,7 +57,9 @@ TEST_CASE("a section [[dkim]] says who signs, and what holds unless it is said")
   CHECK(identity.header == mail::Canonicalization::Relaxed);
   CHECK(identity.body == mail::Canonicalization::Relaxed);
   CHECK(rules.front().active_from == base::WallTime());
-  CHECK(rules.front().conditions == policy::SigningConditions{.from = {"example.com"}});
+  policy::SigningConditions conditions;
+  conditions.from = {"example.com"};
+  CHECK(rules.front().conditions == conditions);
 }
 
 TEST_CASE("all keys of [[dkim]] are read") {
