@@ -4,7 +4,9 @@
 #include <array>
 #include <limits>
 #include <prometheus/text_serializer.h>
+#include <span>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
 #include "mta/base/quantity.h"
@@ -115,6 +117,37 @@ void add_mail_in(Families& families, const CounterTotals& counts) {
   families.counter("rockdove_logins_known_again_total",
                    "Accepted logins that needed no new password hash.",
                    counts.of(Counter::LoginsKnownAgain));
+}
+
+void add_policy(Families& families, const CounterTotals& counts) {
+  using Names = std::span<const char* const>;
+  constexpr std::array kDispositions = {"accept", "quarantine", "defer", "refuse"};
+  families.begin("rockdove_judged_messages_total",
+                 "Mail of clients that may not relay, by what was done with it.",
+                 MetricType::Counter);
+  for (std::size_t i = 0; i < kDispositions.size(); ++i) {
+    families.add(nth(counts, Counter::JudgedAccepted, i), {{"disposition", kDispositions[i]}});
+  }
+  constexpr std::array kSpf = {"none",     "neutral",   "pass",     "fail",
+                               "softfail", "temperror", "permerror"};
+  constexpr std::array kDkim = {"none", "pass", "fail", "permerror", "temperror"};
+  constexpr std::array kArc = {"none", "pass", "fail"};
+  constexpr std::array kDmarc = {"none", "pass", "fail", "temperror", "permerror"};
+  families.begin("rockdove_policy_results_total",
+                 "What checks of such mail came to; SPF is that of MAIL FROM.",
+                 MetricType::Counter);
+  for (const auto& [first, check, results] :
+       {std::tuple{Counter::SpfNone, "spf", Names(kSpf)},
+        std::tuple{Counter::DkimNone, "dkim", Names(kDkim)},
+        std::tuple{Counter::ArcNone, "arc", Names(kArc)},
+        std::tuple{Counter::DmarcNone, "dmarc", Names(kDmarc)}}) {
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      families.add(nth(counts, first, i), {{"check", check}, {"result", results[i]}});
+    }
+  }
+  families.counter("rockdove_signed_messages_total",
+                   "Messages that got a DKIM signature or a seal of ARC.",
+                   counts.of(Counter::Signed));
 }
 
 void add_mail_out(Families& families, const CounterTotals& counts) {
@@ -244,6 +277,7 @@ std::string format_metrics(const CounterTotals& counts, const Standing& standing
                            const std::optional<QueueCount>& queue) {
   Families families;
   add_mail_in(families, counts);
+  add_policy(families, counts);
   add_mail_out(families, counts);
   add_tls(families, counts, standing);
   add_queue(families, counts, queue, standing.now);

@@ -64,6 +64,31 @@ enum class Counter : std::uint8_t {
   DnsKept,            // answered from memory
   DnsFailures,        // questions that got no answer, or a server's failure
   ProxyErrors,        // connections without the PROXY header that they must begin with
+  JudgedAccepted,     // mail of strangers; the next three as policy::Disposition has them
+  JudgedQuarantined,
+  JudgedDeferred,
+  JudgedRefused,
+  SpfNone,  // of MAIL FROM; the next six as policy::SpfResult has them
+  SpfNeutral,
+  SpfPass,
+  SpfFail,
+  SpfSoftFail,
+  SpfTemporaryError,
+  SpfPermanentError,
+  DkimNone,  // of messages; the next four as policy::DkimResult has them
+  DkimPass,
+  DkimFail,
+  DkimPermanentError,
+  DkimTemporaryError,
+  ArcNone,  // the next two as policy::ArcStatus has them
+  ArcPass,
+  ArcFail,
+  DmarcNone,  // the next four as policy::DmarcResult has them
+  DmarcPass,
+  DmarcFail,
+  DmarcTemporaryError,
+  DmarcPermanentError,
+  Signed,  // messages, with DKIM or a seal of ARC
   End,
 };
 

@@ -161,6 +161,42 @@ void line(std::string_view name, const std::string& value) {
   std::printf("  %-18s %s\n", std::string(name).c_str(), value.c_str());
 }
 
+// "2 entries, 1,000 of /etc/rockdove/block".
+std::string describe(const policy::AddressLists& lists) {
+  std::vector<std::string> words;
+  if (lists.own != nullptr) words.push_back(std::to_string(lists.own->size()) + " here");
+  for (const policy::AddressLists::File& file : lists.files)
+    words.push_back(std::to_string(file.list->size()) + " in " + file.path);
+  return joined(words, "none");
+}
+
+std::string_view name_of(policy::DnsList::Of of) {
+  switch (of) {
+    case policy::DnsList::Of::Client:
+      return "client";
+    case policy::DnsList::Of::Sender:
+      return "sender";
+    case policy::DnsList::Of::Helo:
+      return "helo";
+  }
+  return "";
+}
+
+void print(const policy::ClientPolicy& policy) {
+  std::printf("strangers\n");
+  line("helo", std::string(policy::name_of(policy.modes.helo)));
+  line("iprev", std::string(policy::name_of(policy.modes.iprev)));
+  line("allow", describe(policy.allow));
+  line("block", describe(policy.block));
+  line("dmarc_exempt", describe(policy.dmarc_exempt));
+  for (const policy::DnsList& list : policy.dns_lists) {
+    line(list.weight < 0 ? "dnswl" : "dnsbl", list.zone + ", of " + std::string(name_of(list.of)) +
+                                                  ", weight " + std::to_string(list.weight));
+  }
+  if (!policy.dns_lists.empty()) line("refuse_at", std::to_string(policy.refuse_at));
+  line("contact", policy.contact.empty() ? "none" : policy.contact);
+}
+
 void print(const Configuration& configuration) {
   std::printf("%s\n", configuration.path.c_str());
   line("hostname", configuration.hostname);
@@ -197,6 +233,7 @@ void print(const Configuration& configuration) {
   if (!relay.domains.empty()) line("relay.recipients", std::string(name_of(relay.check)));
   line("local.domains", joined(sorted(configuration.inbound.local.domains), "none"));
   line("aliases", std::to_string(configuration.inbound.local.aliases.size()));
+  print(*configuration.inbound.clients);
   std::printf("routes, the first that matches\n");
   for (const outbound::Route& route : configuration.outbound.routes) {
     line(route.name, conditions(route) + " → " + daemon::format_target(route.target) +
@@ -206,6 +243,27 @@ void print(const Configuration& configuration) {
   }
   line("otherwise",
        "by MX, tls " + std::string(outbound::level_name(configuration.outbound.mx_tls)));
+}
+
+nlohmann::json to_json(const policy::AddressLists& lists) {
+  nlohmann::json files = nlohmann::json::array();
+  for (const policy::AddressLists::File& file : lists.files)
+    files.push_back({{"file", file.path}, {"entries", file.list->size()}});
+  return {{"entries", lists.own == nullptr ? 0 : lists.own->size()}, {"files", files}};
+}
+
+nlohmann::json to_json(const policy::ClientPolicy& policy) {
+  nlohmann::json dns_lists = nlohmann::json::array();
+  for (const policy::DnsList& list : policy.dns_lists)
+    dns_lists.push_back({{"zone", list.zone}, {"of", name_of(list.of)}, {"weight", list.weight}});
+  return {{"helo", policy::name_of(policy.modes.helo)},
+          {"iprev", policy::name_of(policy.modes.iprev)},
+          {"allow", to_json(policy.allow)},
+          {"block", to_json(policy.block)},
+          {"dmarc_exempt", to_json(policy.dmarc_exempt)},
+          {"dns_lists", dns_lists},
+          {"refuse_at", policy.refuse_at},
+          {"contact", policy.contact}};
 }
 
 nlohmann::json to_json(const Configuration& configuration) {
@@ -251,6 +309,7 @@ nlohmann::json to_json(const Configuration& configuration) {
       {"relay",
        {{"domains", sorted(inbound.relay.domains)}, {"recipients", name_of(inbound.relay.check)}}},
       {"local", {{"domains", sorted(inbound.local.domains)}, {"aliases", inbound.local.aliases}}},
+      {"policy", to_json(*inbound.clients)},
       {"routes", routes}};
 }
 

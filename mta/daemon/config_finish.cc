@@ -8,6 +8,7 @@
 #include "mta/daemon/config_aliases.h"
 #include "mta/daemon/config_dkim.h"
 #include "mta/daemon/config_judging.h"
+#include "mta/daemon/config_policy.h"
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
@@ -276,6 +277,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_history(draft, problems);
   check_users(draft, files, problems);
   finish_dkim(draft, files, problems);
+  finish_policy(draft, files, problems);
   finish_judging(draft, files, problems);
   Configuration& configuration = draft.configuration;
   configuration.path = surroundings.path;

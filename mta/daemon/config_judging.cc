@@ -76,10 +76,6 @@ void read_arc_selector(Value& value, Draft& draft) {
 }
 
 constexpr std::array kSections = {
-    Section{"policy", SectionKind::Table,
-            "What mail of clients that may not relay goes through. `off`: nothing; `check`: the "
-            "result stands in Authentication-Results and in the log; `enforce`: what fails is "
-            "refused. See policy.md."},
     Section{"policy.for", SectionKind::List,
             "For some clients, other modes than those of `[policy]`; the first section that fits "
             "holds.",

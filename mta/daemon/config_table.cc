@@ -6,6 +6,7 @@
 #include "mta/base/text.h"
 #include "mta/daemon/config_dkim.h"
 #include "mta/daemon/config_judging.h"
+#include "mta/daemon/config_policy.h"
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
@@ -557,12 +558,13 @@ constexpr std::array<LaterKey, 4> kLaterKeys = {{
 
 // The parts of the table: another one is another entry here.
 std::span<const Section> configuration_sections() {
-  static const std::vector<Section> kAll = joined<Section>({kSections, dkim_sections(), judging_sections()});
+  static const std::vector<Section> kAll = joined<Section>({kSections, dkim_sections(), policy_sections(),
+                                                              judging_sections()});
   return kAll;
 }
 
 std::span<const Key> configuration_keys() {
-  static const std::vector<Key> kAll = joined<Key>({kKeys, dkim_keys(), judging_keys()});
+  static const std::vector<Key> kAll = joined<Key>({kKeys, dkim_keys(), policy_keys(), judging_keys()});
   return kAll;
 }
 

@@ -11,7 +11,9 @@
 
 #include "mta/daemon/config_value.h"
 #include "mta/daemon/configuration.h"
+#include "policy/address_lists.h"
 #include "policy/checks.h"
+#include "policy/client_policy.h"
 #include "policy/signing_table.h"
 
 namespace rockdove::daemon {
@@ -79,6 +81,25 @@ struct JudgingDraft {
   ArcDraft arc;
 };
 
+// A key that names entries and files of them.
+struct ListDraft {
+  policy::AddressListBuilder own;
+  std::vector<NamedFile> files;
+};
+
+struct DnsListDraft {
+  policy::DnsList list;
+  Position at;
+};
+
+struct PolicyDraft {
+  policy::ClientPolicy clients;  // without its lists
+  ListDraft allow;
+  ListDraft block;
+  ListDraft dmarc_exempt;
+  std::vector<DnsListDraft> dns_lists;
+};
+
 // The configuration while its keys are being read.
 struct Draft {
   Configuration configuration;
@@ -86,6 +107,7 @@ struct Draft {
   std::vector<RouteDraft> routes;
   std::vector<DkimDraft> dkim;
   JudgingDraft judging;
+  PolicyDraft policy;
   NamedFile aliases{"/etc/aliases", {}};
   Position users_at;
   Position admin_http_at;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 #include <ifaddrs.h>
+#include <memory>
 #include <optional>
 
 #include <netinet/in.h>
@@ -48,6 +49,16 @@ std::vector<base::SocketAddress> own_addresses(const inbound::InboundSettings& s
     }
   }
   return own;
+}
+
+policy::ClientPolicyPointer complete_policy(const inbound::InboundSettings& settings,
+                                            std::uint64_t generation) {
+  auto policy = std::make_shared<policy::ClientPolicy>(*settings.clients);
+  policy->generation = generation;
+  for (const base::SocketAddress& own : own_addresses(settings)) {
+    if (!own.ip.is_unspecified()) policy->own_addresses.push_back(own.ip);
+  }
+  return policy;
 }
 
 }  // namespace rockdove::daemon

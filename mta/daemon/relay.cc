@@ -97,6 +97,7 @@ Relay::Shard::Shard(Relay& relay, const LoopParts& parts,
                 },
                 relay.held_clients_} {
   reception.greeting_pause = current->settings.greeting_pause;
+  reception.client_policy = current->settings.inbound.clients;
   parts.log.when_lines_wait(
       [&loop = parts.loop, &log = parts.log] { loop.at_turn_end([&log] { log.flush(); }); });
 }
@@ -197,11 +198,20 @@ void Relay::use(unsigned loop, std::shared_ptr<const PreparedSettings> settings)
   shard.ourselves = now.ourselves;
   shard.hosts_file = now.hosts_file;
   shard.reception.greeting_pause = now.greeting_pause;
+  shard.reception.client_policy = now.inbound.clients;
   shard.dispatcher.settings_replaced();
   shard.verifier->forget_answers();
   if (loop != 0) return;  // these are everybody's
   connection_budget_.change(now.connections_out);
   memory_.change(now.queue.memory);
+}
+
+void Relay::use_clients(policy::ClientPolicyPointer clients) {
+  for (std::size_t loop = 0; loop < loops_.size(); ++loop) {
+    loops_[loop]->post([&in_use = shards_[loop]->reception.client_policy, clients] {
+      if (in_use != nullptr && in_use->generation == clients->generation) in_use = clients;
+    });
+  }
 }
 
 void Relay::stop(unsigned loop) {

@@ -102,6 +102,9 @@ class Relay final : public admin::QueueActs,
   // New connections, and mail that has not started, use these from now on. What is under way ends
   // as it began. The generation of settings.outbound is higher than that of those in use.
   void use(unsigned loop, std::shared_ptr<const PreparedSettings> settings);
+  // The lists of the policy have changed, and are brought to all loops; from loop 0. Where a loop has
+  // got another configuration meanwhile, that came with lists of its own, and these are dropped.
+  void use_clients(policy::ClientPolicyPointer clients);
   // The protocol for a connection to listener number `listener` of the settings; never null.
   [[nodiscard]] std::unique_ptr<net::Protocol> accept(unsigned loop, std::size_t listener,
                                                       const net::ConnectionInfo& info);

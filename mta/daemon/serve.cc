@@ -24,6 +24,7 @@
 #include "mta/daemon/certificates.h"
 #include "mta/daemon/crashes.h"
 #include "mta/daemon/free_memory.h"
+#include "mta/daemon/list_watch.h"
 #include "mta/daemon/listening.h"
 #include "mta/daemon/local_mail.h"
 #include "mta/daemon/lock.h"
@@ -137,6 +138,7 @@ class Server {
   std::unique_ptr<Relay> relay_;
   std::unique_ptr<inbound::Accounts> accounts_;
   LocalMail local_mail_;
+  std::unique_ptr<ListWatch> list_watch_;
   std::unique_ptr<Monitor> monitor_;
   std::unique_ptr<admin::ControlServer> control_;
   // Ends first of these: what it still answers is posted to the loops and counted in the relay.
@@ -185,6 +187,7 @@ Result<void> Server::start() {
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   if (Result<void> opened = open_store(); !opened) return opened;
   if (Result<void> made = make_loops(loops); !made) return made;
+  configuration_.inbound.clients = complete_policy(configuration_.inbound, generation_);
   make_relay();
   make_accounts();
   look_at_certificates();
@@ -295,6 +298,10 @@ void Server::make_relay() {
   relay_ = std::make_unique<Relay>(relay_settings(), *store_, std::move(parts),
                                    store_->highest_id(), seed, start);
   LoopWorld& first = *worlds_.front();
+  list_watch_ = std::make_unique<ListWatch>(
+      ListWatch::Parts{first.loop, first.log,
+                       [this](const auto& clients) { relay_->use_clients(clients); }},
+      configuration_.inbound.clients);
   monitor_ = std::make_unique<Monitor>(*relay_, *store_, counters_);
   monitor_->set_limits(monitored_limits());
   control_ = std::make_unique<admin::ControlServer>(
@@ -382,6 +389,7 @@ void Server::listen(unsigned loop) {
                        [this](const net::ConnectionInfo& info) { return control_->accept(info); });
   admin_listeners_->apply(*first_admin_listeners_);
   local_mail_.begin();
+  list_watch_->start();
   world.log.line(base::Level::Info, "ready")
       .field("version", ROCKDOVE_VERSION)
       .field("hostname", configuration_.hostname)
@@ -468,6 +476,7 @@ Result<void> Server::replace_configuration() {
   configuration_ = std::move(next);
   identities_ = std::move(*identities);
   ++generation_;
+  configuration_.inbound.clients = complete_policy(configuration_.inbound, generation_);
   addresses_->changed(**listeners);
   admin_addresses_.changed(**admin);
   store_->change_min_free_disk(configuration_.queue.min_free_disk);
@@ -485,7 +494,10 @@ Result<void> Server::replace_configuration() {
       admin_listeners_->apply(admin_change);
     }
     relay_->use(world.loop.index(), settings);
-    if (world.loop.index() == 0) local_mail_.settings_replaced(configuration_);
+    if (world.loop.index() == 0) {
+      local_mail_.settings_replaced(configuration_);
+      list_watch_->settings_replaced(configuration_.inbound.clients);
+    }
     world.listeners->apply(change);
   });
   for (const std::string& key : kept) {
@@ -530,6 +542,7 @@ void Server::stop() {
       world.stopping = true;
       world.listeners->end();  // whoever asks how we are is still answered
       if (world.loop.index() == 0) local_mail_.stop();
+      if (world.loop.index() == 0) list_watch_->stop();
       relay_->stop(world.loop.index());
       world.network.turn_all();  // so that idle sessions hear of it
     });
@@ -550,6 +563,7 @@ void Server::stop() {
   for (const auto& world : worlds_) world->loop.stop();
   for (const auto& world : worlds_) world->thread.join();
   local_mail_.end();
+  list_watch_.reset();
   workers_.reset();  // a result that comes now has no loop any more
   store_.reset();    // writes what was handed over
   control_.reset();

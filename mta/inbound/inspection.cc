@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "mta/base/assert.h"
+#include "mta/base/counters.h"
 #include "mta/mail/headers.h"
 #include "policy/author_domains.h"
 #include "policy/shown_text.h"
@@ -370,8 +370,20 @@ void Inspection::finish() {
         policy::judge_message(findings_, rules_.checks, *rules_.judging, inspected.is_exempt);
     inspected.results = policy::results_of(findings_);
     inspected.verdicts = verdicts();
+    count_results();
   }
   std::exchange(done_, {})(std::move(inspected));
+}
+
+void Inspection::count_results() const {
+  using base::Counter;
+  const auto count = [](Counter first, auto result) {
+    base::count_nth(first, static_cast<unsigned>(result));
+  };
+  if (findings_.spf_mail_from) count(Counter::SpfNone, findings_.spf_mail_from->result);
+  if (findings_.dkim) count(Counter::DkimNone, policy::verdict_of(*findings_.dkim));
+  if (findings_.arc) count(Counter::ArcNone, findings_.arc->status);
+  if (findings_.dmarc) count(Counter::DmarcNone, findings_.dmarc->result);
 }
 
 bool Inspection::is_exempt() const {

@@ -133,6 +133,7 @@ class Inspection {
   void find_policies();
   void judge_dmarc();
   void finish();
+  void count_results() const;
   [[nodiscard]] bool is_exempt() const;
   [[nodiscard]] std::vector<std::pair<std::string_view, std::string>> verdicts() const;
 

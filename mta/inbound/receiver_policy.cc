@@ -84,7 +84,11 @@ void Receiver::judged(const Inspected& inspected) {
            "content", "", now);
     return drop_message();
   }
-  if (!client_may_relay()) log_judgement(inspected);
+  if (!client_may_relay()) {
+    base::count_nth(base::Counter::JudgedAccepted,
+                    static_cast<unsigned>(inspected.judgement.disposition));
+    log_judgement(inspected);
+  }
   const policy::Judgement& judgement = inspected.judgement;
   const bool is_deferred = judgement.disposition == policy::Disposition::Defer;
   if (is_deferred || judgement.disposition == policy::Disposition::Refuse) {
@@ -127,6 +131,7 @@ void Receiver::signed_and_judged(const std::shared_ptr<queue::Message>& message,
   const std::string_view separator = incoming_->separator();
   if (header.size() + fields->size() + separator.size() <= queue::kHeaderBlockOctetsMax) {
     header.insert(0, *fields);
+    if (!fields->empty()) base::count(base::Counter::Signed);
   } else {
     reception_.log.line(base::Level::Warning, "not signed")
         .id(id_)

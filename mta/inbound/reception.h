@@ -83,7 +83,9 @@ struct Reception {
   base::Workers* workers = nullptr;
   dns::Resolver* resolver = nullptr;
   base::Random* random = nullptr;
-  policy::ClientPolicyPointer client_policy = nullptr;  // with its lists as they are now
+  // What is asked of strangers, with the lists that are in use now, also by sessions that have begun
+  // before: take it for each transaction. Null: nothing.
+  policy::ClientPolicyPointer client_policy = nullptr;
 };
 
 // Of settings.listeners[number].

@@ -17,6 +17,7 @@
 #include "mta/smtp/body_reader.h"
 #include "policy/arc_sealer.h"
 #include "policy/checks.h"
+#include "policy/client_policy.h"
 #include "policy/signing_table.h"
 
 namespace rockdove::inbound {
@@ -95,6 +96,9 @@ struct InboundSettings {
   std::shared_ptr<const policy::SigningTable> signing{};     // [[dkim]]; null: there is none
   std::shared_ptr<const policy::ArcIdentity> arc{};          // null: nothing is sealed
   std::shared_ptr<const policy::JudgingSettings> judging{};  // null: nobody's mail is judged
+  // As configured; what is in use, with lists as they are now, is Reception::client_policy. Null:
+  // strangers are asked nothing.
+  policy::ClientPolicyPointer clients{};
 };
 
 }  // namespace rockdove::inbound
