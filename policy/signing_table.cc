@@ -38,12 +38,12 @@ bool is_clear(Authors::Form form) {
   return false;
 }
 
+}  // namespace
+
 bool exclude_each_other(const SigningRule& a, const SigningRule& b) {
   return a.identity->domain == b.identity->domain &&
          a.identity->key->kind() == b.identity->key->kind() && a.conditions == b.conditions;
 }
-
-}  // namespace
 
 SigningTable::SigningTable(std::vector<SigningRule> rules) : rules_(std::move(rules)) {
   std::unordered_map<std::string, std::vector<std::size_t>> groups_by_domain;

@@ -24,11 +24,11 @@ inline constexpr std::size_t kSignaturesMax = 8;  // of one message; the first r
 struct SigningConditions {
   // Domains of From, in A-labels and lower case: "example.com"; "*.example.com" for those below;
   // "*" for all. None: the identity's.
-  std::vector<std::string> from;
-  std::string sender;  // a pattern, base::matches_pattern; "<>": the null sender
-  std::string user;    // a pattern, too
-  std::string listener;
-  std::vector<base::IpNetwork> client;
+  std::vector<std::string> from{};
+  std::string sender{};  // a pattern, base::matches_pattern; "<>": the null sender
+  std::string user{};    // a pattern, too
+  std::string listener{};
+  std::vector<base::IpNetwork> client{};
 
   bool operator==(const SigningConditions&) const = default;
 };
@@ -38,6 +38,10 @@ struct SigningRule {
   base::WallTime active_from{};                  // 1970: always
   SigningConditions conditions;
 };
+
+// Whether only one of the two signs at a time: they have the same domain, kind of key and
+// conditions.
+[[nodiscard]] bool exclude_each_other(const SigningRule& a, const SigningRule& b);
 
 // What is known of a message. Views.
 struct SigningFacts {

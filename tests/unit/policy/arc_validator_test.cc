@@ -181,14 +181,14 @@ TEST_CASE("appended text under l= leaves a good chain that does not cover the bo
 }
 
 TEST_CASE("a message signature that leaves out From says nothing about the author") {
-  const TestMessage message = with_tags("h=From:To:Subject:From;", "h=To:Subject;");
+  const TestMessage message = with_tags("h=from:from:to:subject;", "h=to:subject;");
   const ArcVerdict verdict = judge_arc(message);
   CHECK(verdict.status == ArcStatus::Pass);
   CHECK_FALSE(verdict.covers_from);
 }
 
 TEST_CASE("a message signature that signs seals, or asks elsewhere for keys, is not valid") {
-  CHECK(reason_for(with_tags("h=From", "h=arc-seal:From")) ==
+  CHECK(reason_for(with_tags("h=from", "h=arc-seal:from")) ==
         "the ARC-Message-Signature of set 1 is not valid: it signs ARC-Seal fields");
   CHECK(reason_for(with_tags("t=", "q=http; t=")) ==
         "the ARC-Message-Signature of set 1 is not valid: its q= tag does not name the DNS");

@@ -27,7 +27,7 @@ SigningRule rule_for(const std::string& domain, const std::string& selector,
 struct Mail {
   std::string from = "jane@example.com";
   std::string sender = "jane@example.com";
-  std::string user;
+  std::string user{};
   std::string listener = "smtp";
   std::string client = "192.0.2.1";
 };
