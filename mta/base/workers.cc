@@ -11,11 +11,11 @@ unsigned default_worker_threads() {
   return std::max(2U, std::thread::hardware_concurrency());
 }
 
-WorkerPool::WorkerPool(unsigned threads, std::size_t waiting_max)
-    : thread_count_(threads), waiting_max_(waiting_max) {
+WorkerPool::WorkerPool(unsigned threads, std::size_t waiting_max, ThreadBegins begins)
+    : thread_count_(threads), waiting_max_(waiting_max), begins_(std::move(begins)) {
   MTA_ASSERT(threads > 0);
   threads_.reserve(threads);
-  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this, i] { work(i); });
 }
 
 WorkerPool::~WorkerPool() {
@@ -40,7 +40,8 @@ bool WorkerPool::post(Task task) {
   return true;
 }
 
-void WorkerPool::work() {
+void WorkerPool::work(unsigned thread) {
+  const std::shared_ptr<void> its = begins_ ? begins_(thread) : nullptr;
   std::unique_lock lock(mutex_);
   for (;;) {
     arrived_.wait(lock, [this] { return ending_ || !waiting_.empty(); });

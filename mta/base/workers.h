@@ -7,6 +7,8 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -33,9 +35,13 @@ class Workers {
 
 class WorkerPool final : public Workers {
  public:
+  // Called on each thread as it begins, with its number from 0; what it returns is destroyed there
+  // when the thread ends.
+  using ThreadBegins = std::function<std::shared_ptr<void>(unsigned thread)>;
+
   // `waiting_max`: tasks that wait for a thread, at most. The threads have the caller's signal
   // mask.
-  WorkerPool(unsigned threads, std::size_t waiting_max);
+  WorkerPool(unsigned threads, std::size_t waiting_max, ThreadBegins begins = nullptr);
   // What runs is waited for, what waits is destroyed unrun.
   ~WorkerPool() override;
   WorkerPool(const WorkerPool&) = delete;
@@ -46,10 +52,11 @@ class WorkerPool final : public Workers {
   [[nodiscard]] unsigned threads() const override { return thread_count_; }
 
  private:
-  void work();
+  void work(unsigned thread);
 
   const unsigned thread_count_;
   const std::size_t waiting_max_;
+  const ThreadBegins begins_;
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Task> waiting_;  // under mutex_

@@ -104,6 +104,7 @@ class Server {
   [[nodiscard]] RelaySettings relay_settings() const;
   void make_relay();
   void make_accounts();
+  void make_mail_workers();
   [[nodiscard]] MonitoredLimits monitored_limits() const;
   void start_loops();
   void begin_work(std::unordered_set<base::IpAddress> held_clients);
@@ -331,9 +332,6 @@ void Server::make_accounts() {
   accounts_ = std::make_unique<inbound::Accounts>(
       inbound::Accounts::Parts{home.loop, *workers_, home.log}, configuration_.users, nullptr);
   relay_->use_authenticator(*accounts_);
-  mail_workers_ =
-      std::make_unique<base::WorkerPool>(base::default_worker_threads(), kMailWaitingMax);
-  relay_->use_workers(*mail_workers_);
   const bool is_wanted =
       std::any_of(configuration_.inbound.listeners.begin(), configuration_.inbound.listeners.end(),
                   [](const auto& listener) { return listener.auth != inbound::ListenerAuth::Off; });
@@ -351,9 +349,26 @@ MonitoredLimits Server::monitored_limits() const {
   return limits;
 }
 
+// What they fail at is noted as what loops fail at, in the places behind the loops'.
+void Server::make_mail_workers() {
+  struct Attached {
+    std::unique_ptr<WorkingTable::Attachment> working;
+    std::unique_ptr<base::CounterTable::Attachment> counting;
+  };
+  const unsigned threads =
+      std::min(base::default_worker_threads(), kWorkingThreadsMax - base::kLoopsMax);
+  mail_workers_ = std::make_unique<base::WorkerPool>(
+      threads, kMailWaitingMax, [this](unsigned thread) -> std::shared_ptr<void> {
+        return std::shared_ptr<Attached>(
+            new Attached{working_->attach(base::kLoopsMax + thread), counters_.attach()});
+      });
+  relay_->use_workers(*mail_workers_);
+}
+
 void Server::start_loops() {
   const std::vector<WorkedOn> found = working_->found();
   working_->reset();
+  make_mail_workers();
   LoopWorld& first = *worlds_.front();
   first.loop.post([this, found, &first] {
     count_crashes(*store_, first.loop, first.log, found, configuration_.queue.history,

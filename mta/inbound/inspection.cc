@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/base/counters.h"
+#include "mta/base/working.h"
 #include "mta/mail/headers.h"
 #include "policy/author_domains.h"
 #include "policy/shown_text.h"
@@ -226,7 +227,11 @@ void Inspection::content_begun(std::vector<policy::Question> missing) {
 }
 
 bool Inspection::post(base::UniqueFunction<void(Content&)> work) {
-  return strand_.post([content = content_, work = std::move(work)]() mutable { work(*content); });
+  return strand_.post(
+      [content = content_, client = envelope_.client, work = std::move(work)]() mutable {
+        const base::WorkingOn working(client);
+        work(*content);
+      });
 }
 
 void Inspection::take_body(std::string_view header, std::shared_ptr<const std::string> octets) {

@@ -6,6 +6,7 @@
 #include <future>
 #include <latch>
 #include <memory>
+#include <thread>
 
 #include <catch2/catch.hpp>
 
@@ -106,6 +107,21 @@ TEST_CASE("a pool that ends waits for what runs and drops what waits") {
   }
   CHECK(ran == 1);
   CHECK(owned.use_count() == 1);
+}
+
+TEST_CASE("each thread begins with what it was given, and ends with it") {
+  std::atomic<unsigned> begun = 0;
+  std::atomic<unsigned> ended = 0;
+  {
+    WorkerPool pool(3, 10, [&](unsigned thread) {
+      begun += 1 + thread;
+      return std::shared_ptr<void>(nullptr, [&ended](void*) { ++ended; });
+    });
+    while (begun < 6) std::this_thread::yield();
+    CHECK(ended == 0);
+  }
+  CHECK(begun == 6);
+  CHECK(ended == 3);
 }
 
 }  // namespace
