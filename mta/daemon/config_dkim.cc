@@ -200,8 +200,7 @@ class Neighbours {
             section.at, "the section of line " + std::to_string(line) + " has another key at " +
                             in_ticks(known.selector + "._domainkey." + known.domain));
       }
-      if (known.key->kind() == rule.identity->key->kind() && other.conditions == rule.conditions &&
-          other.active_from == rule.active_from) {
+      if (policy::exclude_each_other(other, rule) && other.active_from == rule.active_from) {
         return problems_.error(section.at,
                                "this section and the one of line " + std::to_string(line) +
                                    " are for the same mail, and from the same time; set "
