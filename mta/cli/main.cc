@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "mta/cli/commands.h"
+#include "mta/cli/dkim.h"
 #include "mta/cli/postfix_names.h"
 #include "mta/cli/sendmail.h"
 
@@ -25,6 +26,7 @@ constexpr std::array kCommands = {
     Command{"stats", "Count what came of mail, by time or by name", add_stats},
     Command{"top", "What the relay is doing, live", add_top},
     Command{"spf", "Check SPF records and what they let pass", add_spf},
+    Command{"dkim", "Make keys for signatures, and compare them with the DNS", add_dkim},
     Command{"dmarc", "Look at a domain's DMARC record", add_dmarc},
     Command{"user", "Accounts that clients log in with", add_user},
     Command{"mailq", "The queue, as Postfix's command of this name shows it", add_mailq},
