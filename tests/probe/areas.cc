@@ -1,4 +1,5 @@
 #include "tests/probe/area.h"
+#include "tests/probe/dkim_sign.h"
 
 namespace rockdove::probe {
 
@@ -7,6 +8,7 @@ std::span<const Area> areas() {
       {"arc-seal", answer_arc_seal},
       {"arc-validate", answer_arc_validate},
       {"dkim-canon", answer_dkim_canon},
+      {"dkim-sign", answer_dkim_sign},
       {"dkim-verify", answer_dkim_verify},
       {"dmarc", answer_dmarc},
       {"dmarc-record", answer_dmarc_record},
