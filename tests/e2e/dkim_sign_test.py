@@ -1,0 +1,137 @@
+"""200 odd messages, signed by a relay with an RSA and an Ed25519 key, verify when they arrive: directly, through Postfix
+and through Exim as next hops, at dkimpy and at our own verifier (the probe, second argument). Also who is signed for,
+and that a changed message fails."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, name) for name in ("support", "matrix", os.path.join("..", "probe", "verifiers"))]
+import exim as exim_module  # noqa: E402
+import postfix as postfix_module  # noqa: E402
+import relay as relay_module  # noqa: E402
+from clients import Door  # noqa: E402
+from odd_messages import odd_messages  # noqa: E402
+from relay import Relay, give_to_daemon, until  # noqa: E402
+from sinks import Postfix, Sink  # noqa: E402
+from verifiers import Dkimpy  # noqa: E402
+
+relay_module.ROCKDOVE = os.path.abspath(sys.argv.pop(1))
+PROBE, CACHE = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(1))
+DOMAIN = "signed.example"
+SELECTORS = {"rsa": "rsa", "ed": "ed25519"}
+PATHS = ("direct", "postfix-out", "exim-out")
+
+
+class Keys:
+    """Made by the command itself; the records are read off what it prints."""
+
+    def __init__(self, folder):
+        self.records, self.sections = {}, ""
+        for selector, kind in SELECTORS.items():
+            path = os.path.join(folder, selector + ".pem")
+            text = relay_module.run("dkim", "new", DOMAIN, selector, "--type", kind, "--out", path).stdout
+            give_to_daemon(path)
+            name, record = re.search(r"^(\S+)\. IN TXT (.*)$", text, re.M).groups()
+            self.records[name] = "".join(re.findall(r'"([^"]*)"', record))
+            self.sections += text[text.index("[[dkim]]"):]
+
+
+def results_of(raw, records):
+    """{selector: result} of dkimpy's, and of ours."""
+    with tempfile.NamedTemporaryFile(suffix=".eml") as file:
+        file.write(raw)
+        file.flush()
+        case = json.dumps({"id": 1, "msg": file.name, "keys": records})
+        done = subprocess.run([PROBE, "dkim-verify", "--root", "/"], input=case.encode(), capture_output=True, check=True)
+    ours = {one["selector"]: one["result"] for one in json.loads(done.stdout)["signatures"] if one["covers_body"]}
+    return Dkimpy(records, "").judge_one(raw), ours
+
+
+class Signing(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="rockdove-sign-")
+        os.chmod(self.folder, 0o755)
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.keys = Keys(self.folder)
+        self.sink = self.start(Sink())
+
+    def start(self, thing):
+        self.addCleanup(thing.__exit__, None, None, None)
+        return thing.__enter__()
+
+    def certificate(self):
+        names = [os.path.join(self.folder, "server." + ending) for ending in ("crt", "key")]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                        "-subj", "/CN=localhost", "-out", names[0], "-keyout", names[1]], check=True, capture_output=True)
+        os.chmod(names[1], 0o644)
+        return names
+
+    def hops(self):
+        """Postfix and Exim, which pass all on to the sink; the routes to them."""
+        certificate = self.certificate()
+        door = Door("localhost", self.sink.port, "clear", "none", "x", "x", certificate[0])
+        routes = ""
+        for hop, prefix in ((postfix_module.Postfix(self.folder, certificate, certificate[0], "x", "x", "none"), "postfix"),
+                            (exim_module.Exim(CACHE, self.folder, certificate, "x", "x"), "exim")):
+            self.addCleanup(hop.stop)
+            hop.start({"out": door})
+            routes += '[[route]]\nrecipient = "%s-out-*@example.org"\nto = "smtp://127.0.0.1:%d"\n' % (prefix, hop.ports["submit"])
+        return routes
+
+    def arrived(self, seen, found):
+        for envelope, raw in self.sink.messages(skip=seen):
+            for path, number in re.findall(r"\b(%s)-(\d+)@" % "|".join(PATHS), json.dumps(envelope)):
+                found[path, int(number)] = raw
+        return found
+
+    def submit(self, relay, message, recipients, options=("BODY=8BITMIME",)):
+        with relay.client() as client:
+            client.ehlo()
+            self.assertEqual(client.mail("jane@" + DOMAIN, list(options))[0], 250)
+            for recipient in recipients:
+                self.assertEqual(client.rcpt(recipient)[0], 250)
+            code, text = client.data(message)
+        self.assertEqual(code, 250, text)
+
+    @unittest.skipUnless(Postfix.is_possible(), "Postfix wants to be started as root")
+    def test_odd_messages_verify_when_they_arrive_directly_and_through_others(self):
+        routes = self.hops()
+        relay = self.start(Relay(to=self.sink.url, sections=self.keys.sections + routes))
+        messages = odd_messages()
+        for number, message in enumerate(messages):
+            self.submit(relay, message.octets, ["%s-%d@example.org" % (path, number) for path in PATHS])
+        seen, found = set(), {}
+        until(lambda: len(self.arrived(seen, found)) == len(PATHS) * len(messages),
+              lambda: "%d of %d messages" % (len(found), len(PATHS) * len(messages)), seconds=240)
+        wrong = []
+        everything = dict.fromkeys(SELECTORS, "pass")
+        for (path, number), raw in sorted(found.items()):
+            judged = results_of(raw, self.keys.records)
+            if judged != (everything, everything):
+                wrong.append("%s, %s: %s" % (path, messages[number].name, judged))
+        self.assertEqual(wrong, [])
+        changed = found["direct", 0].replace(b"this is a message", b"this was a message")
+        for judged in results_of(changed, self.keys.records):
+            self.assertNotIn("pass", judged.values())
+
+    def test_others_are_not_signed_for(self):
+        relay = self.start(Relay(to=self.sink.url, sections=self.keys.sections))
+        headers = {"direct-1": b"From: jane@signed.example\r\n", "direct-2": b"From: jane@other.example\r\n",
+                   "direct-3": b"From: jane@signed.example\r\nFrom: jane@signed.example\r\n", "direct-4": b"From: nobody:;\r\n",
+                   "direct-5": b"From: jane@below.signed.example\r\n"}
+        for name, header in headers.items():
+            self.submit(relay, header + b"Subject: hello\r\n\r\nhello\r\n", [name + "@example.org"])
+        seen, found = set(), {}
+        until(lambda: len(self.arrived(seen, found)) == len(headers), lambda: str(found))
+        signatures = [found["direct", number].lower().count(b"dkim-signature:") for number in range(1, 6)]
+        self.assertEqual(signatures, [2, 0, 0, 0, 0])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
