@@ -48,6 +48,9 @@ Envelope full_envelope() {
   delivery.uncertain = 1;
   delivery.crashes = 2;
   delivery.hold_reason = "paused: user scanner";
+  delivery.hold_detail = "dmarc: example.com asks for quarantine";
+  delivery.expires = kTime + 720h;
+  delivery.lives_from = kTime + 2h;
   delivery.last = {kTime + 1min, "mx.example.net[192.0.2.1]:25", "451 4.3.0 \xE9", "TLSv1.2",
                    1234ms};
   delivery.notify.success = true;
@@ -101,6 +104,9 @@ TEST_CASE("an envelope comes back as it was, in both layouts") {
     CHECK(delivery.state == queue::DeliveryState::Deleted);
     CHECK(delivery.state_before == queue::DeliveryState::Held);
     CHECK(delivery.due_before == kTime + 5min);
+    CHECK(delivery.hold_detail == "dmarc: example.com asks for quarantine");
+    CHECK(delivery.expires == kTime + 720h);
+    CHECK(delivery.lives_from == kTime + 2h);
     CHECK(delivery.last.reply == "451 4.3.0 \xE9");
     CHECK(delivery.last.took == 1234ms);
     CHECK(delivery.notify == envelope.stored.deliveries.front().notify);

@@ -71,6 +71,12 @@ TEST_CASE("why: first attempts, uncertain ends, shared reports and holds have th
         std::string::npos);
   delivery.hold_reason = "operator";
   CHECK(admin::explain(delivery, kNow) == "is on hold since 21:25, reason: operator");
+  delivery.hold_reason = "quarantine";
+  delivery.hold_detail = "dmarc: example.com asks for quarantine";
+  delivery.expires = kNow + 30min;
+  CHECK(admin::explain(delivery, kNow) ==
+        "is in quarantine since 21:25: dmarc: example.com asks for quarantine; unless somebody "
+        "releases it, it is discarded 21:40");
 }
 
 TEST_CASE("filter: domains may have letters that are not ASCII") {

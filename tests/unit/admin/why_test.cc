@@ -136,6 +136,34 @@ TEST_CASE("why: kinds of refusals and failures are told apart") {
   CHECK(one.why("451 4.4.3 the name servers did not answer").cause == "dns");
 }
 
+TEST_CASE("why: quarantine says what a policy has against it, until when, and what to do") {
+  Case one;
+  one.delivery.hold_detail = "dmarc: example.com asks for quarantine (p=quarantine)";
+  one.delivery.due = kStart - 1h;
+  one.delivery.expires = kStart + 719h;
+  const Why why = one.held("quarantine");
+  CHECK(why.cause == "quarantine");
+  CHECK(has(why.text, "dmarc: example.com asks for quarantine (p=quarantine)"));
+  CHECK(has(why.text, "is not told"));
+  CHECK(why.since == kStart - 1h);
+  CHECK_FALSE(why.next.has_value());
+  CHECK(why.ends == kStart + 719h);
+  CHECK(why.ends_how == "then it is discarded");
+  REQUIRE(why.advice.size() == 3);
+  CHECK(has(why.advice[0].command, "rockdove queue show "));
+  CHECK(has(why.advice[1].command, "rockdove queue release "));
+  CHECK(has(why.advice[2].command, "rockdove queue delete "));
+}
+
+TEST_CASE("why: what was released from quarantine lives from then on") {
+  Case one;
+  one.message.accepted = kStart - 500h;
+  one.delivery.lives_from = kStart - 1h;
+  const Why why = one.why("451 4.3.2 later");
+  CHECK(why.ends == kStart + 119h);
+  CHECK_FALSE(has(why.text, "the next attempt is the last"));
+}
+
 TEST_CASE("why: the last attempt within a lifetime, and a doubt, are said") {
   Case one;
   one.message.accepted = kStart - 120h;
