@@ -60,7 +60,7 @@ void read_trusted_sealers(Value& value, Draft& draft) {
 
 void read_quarantine(Value& value, Draft& draft) {
   base::Duration time{};
-  if (!value.duration(time, {1min, 365 * 24h})) return;
+  if (!value.duration(time, {1s, 365 * 24h})) return;
   draft.judging.settings.quarantine = time;
   draft.configuration.queue.quarantine = time;
 }

@@ -205,6 +205,14 @@ class Why(unittest.TestCase):
         self.check_text(relay, second, "no-connection-left", "All connections are at work")
         relay.kill()
 
+    def test_a_policy_has_put_it_into_quarantine(self):
+        knot = self.start(Knot({"example": ['_dmarc.shop TXT "v=DMARC1; p=quarantine"', 'shop TXT "v=spf1 -all"']}))
+        relay = self.relay('[dns]\nservers = ["%s"]\n[relay]\ndomains = ["inside.example"]\nrecipients = "any"\n'
+                           '[policy]\nhelo = "off"\niprev = "off"\n' % knot.address, listener={"relay_from": []})
+        ident = relay.submit("x@evil.example", ["bob@inside.example"], b"From: sales@shop.example\r\n\r\nplease pay\r\n")
+        answer = self.check_text(relay, ident, "quarantine", "A policy has put it into quarantine")
+        self.assertNotIn("next", answer)
+
     def test_what_persons_did_is_told_with_who_and_why(self):
         relay = self.relay(route(self.sink("rcpt:*=450 4.7.1 Greylisted, please come back in 300 seconds").url))
         ident = self.deferred(relay)
