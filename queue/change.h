@@ -88,7 +88,7 @@ enum class Deed : std::uint8_t {
   // for.
   Failed = 24,
   Succeeded = 25,
-  DelayTold = 26,  // its sender, without an attempt of its own: its site had failed
+  DelayTold = 26,    // its sender, without an attempt of its own: its site had failed
   Quarantined = 27,  // by a policy, when it was accepted: `reply` says why
 };
 

@@ -49,8 +49,7 @@ class ClockWatch {
 };
 
 // Whether a delivery that is alive_since() then (queue/quarantine.h) has used up its lifetime.
-[[nodiscard]] inline bool is_over_age(const QueueSettings& settings, WallTime since,
-                                      WallTime now) {
+[[nodiscard]] inline bool is_over_age(const QueueSettings& settings, WallTime since, WallTime now) {
   return now - since >= settings.lifetime;
 }
 

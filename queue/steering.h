@@ -11,8 +11,8 @@
 //   expire      its lifetime is over: due now, and the next failure is its last
 //   reroute     goes to a target of its own instead of by the routes, due now
 //
-// What is in quarantine (queue/quarantine.h) can be released, deleted, undeleted and rerouted, which
-// leaves it there; the other acts do not mean it.
+// What is in quarantine (queue/quarantine.h) can be released, deleted, undeleted and rerouted,
+// which leaves it there; the other acts do not mean it.
 #pragma once
 
 #include <array>

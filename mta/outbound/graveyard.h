@@ -1,8 +1,8 @@
-// Ends what goes for good when its time is over: what people have deleted, when it cannot be brought
-// back any more, and what is in quarantine and nobody has released. A minute later at most it is
-// gone, and its space with the store's next collection, without anything else having to happen; but
-// nothing in the first ten minutes of a run or behind a jump of the clock. Looks after the queues
-// whose home is this loop, page by page, one page at a time; one of these for each kind.
+// Ends what goes for good when its time is over: what people have deleted, when it cannot be
+// brought back any more, and what is in quarantine and nobody has released. A minute later at most
+// it is gone, and its space with the store's next collection, without anything else having to
+// happen; but nothing in the first ten minutes of a run or behind a jump of the clock. Looks after
+// the queues whose home is this loop, page by page, one page at a time; one of these for each kind.
 #pragma once
 
 #include <memory>

@@ -410,8 +410,8 @@ void Home::end_over_age(const queue::MessageWithDeliveries& loaded, const queue:
   std::vector<EndedDelivery> failed;
   for (const queue::Delivery& delivery : loaded.deliveries) {
     const bool is_over_age =
-        may_judge_age && queue::is_over_age(
-                             env_.queue, queue::alive_since(*loaded.message, delivery), failed_at);
+        may_judge_age &&
+        queue::is_over_age(env_.queue, queue::alive_since(*loaded.message, delivery), failed_at);
     if (!delivery.final_status.empty() || !(is_over_age || delivery.is_expired)) continue;
     if (!directory_.claim(name, {loaded.message->id, delivery.number})) continue;
     queue::Delivery after = delivery;

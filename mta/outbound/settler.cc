@@ -200,7 +200,8 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
   // Also where the environment did not let us try: without an IPv6 route it never will.
   const bool is_final =
       result.kind == Kind::Bounce || after.is_expired ||
-      (may_judge_age && queue::is_over_age(env_.queue, queue::alive_since(message, after), now.wall));
+      (may_judge_age &&
+       queue::is_over_age(env_.queue, queue::alive_since(message, after), now.wall));
   if (is_final) {
     const mail::EnhancedCode expired{4, 4, 7};  // RFC 3463 §3.5
     after.final_status =

@@ -1,10 +1,11 @@
 // Stories about mail in quarantine: it goes only when a person releases it, and ends at its time.
 // See tests/sim/stories.h.
+#include "queue/quarantine.h"
+
 #include <optional>
 
 #include <catch2/catch.hpp>
 
-#include "queue/quarantine.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/stories.h"
 
@@ -57,7 +58,8 @@ TEST_CASE("mail in quarantine is discarded at its time, across restarts, and nob
   rest(sim);
 }
 
-TEST_CASE("mail whose quarantine ended while nothing ran is discarded ten minutes after the start") {
+TEST_CASE(
+    "mail whose quarantine ended while nothing ran is discarded ten minutes after the start") {
   Sim sim(GENERATE(1U, 2U), drawn_settings(24h));
   example_net(sim);
   Submission& mail = plant_quarantined(sim, 24h);

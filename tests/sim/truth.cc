@@ -422,8 +422,8 @@ void Truth::check_end() {
       for (const Copy& copy : recipient.copies) {
         const bool was_told =
             !copy.crash_since && internet_.delivered(copy.connection, 1) >= copy.reply_ends_at;
-        if (was_told && (outcome == "bounced" || outcome == "deleted" ||
-                         outcome == "quarantine-expired")) {
+        if (was_told &&
+            (outcome == "bounced" || outcome == "deleted" || outcome == "quarantine-expired")) {
           fail(id, "was taken for " + recipient.address + ", and ended as " + outcome);
         }
       }

@@ -125,8 +125,8 @@ class Truth {
     unsigned named_as_delayed = 0;
     unsigned named_as_done = 0;
     mail::NotifySet notify{};
-    bool is_expired = false;  // a person has ended its lifetime
-    base::WallTime lives_from{};            // since it was released from quarantine; 0: never was
+    bool is_expired = false;                  // a person has ended its lifetime
+    base::WallTime lives_from{};              // since it was released from quarantine; 0: never was
     std::optional<base::WallTime> expires{};  // it is in quarantine until then
   };
 

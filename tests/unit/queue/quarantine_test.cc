@@ -189,7 +189,8 @@ TEST_CASE("who brings back what was in quarantine gets time to release it") {
   CHECK(decide_on(Act::Undelete, deleted.after, late).after.expires == late + 24h);
 }
 
-TEST_CASE("keys: the second rows of quarantine stand behind all queues, the first to expire first") {
+TEST_CASE(
+    "keys: the second rows of quarantine stand behind all queues, the first to expire first") {
   Delivery one = quarantined(1, "zebra.example", 1h);
   one.tenant = "tenant";
   one.priority = 200;
@@ -300,7 +301,8 @@ TEST_CASE("what has expired is found by its home, page by page, and nothing else
     CHECK(next == kNow + 100h + 1min);
   }
   CHECK(found == due);
-  CHECK(rows.looked_at < 50);  // what is due for each loop, one row behind it, and the pages' starts
+  CHECK(rows.looked_at <
+        50);  // what is due for each loop, one row behind it, and the pages' starts
   rows.looked_at = 0;
   REQUIRE(find_overdue(rows, 0, kLoops, {Overdue::Quarantined, kNow, "", 500}));
   CHECK(rows.looked_at == 1);
