@@ -224,8 +224,25 @@ void add_queue(Families& families, const CounterTotals& counts,
                      counts, Timing::StoreWrite, kSecond);
   families.histogram("rockdove_store_group_changes", "Changes that shared one sync.", counts,
                      Timing::GroupSize, 1);
+}
+
+void add_turns(Families& families, const CounterTotals& counts, const Standing& standing) {
+  constexpr double kSecond = 1e9;
   families.histogram("rockdove_loop_turn_seconds", "Work of an event loop between two waits.",
                      counts, Timing::LoopTurn, kSecond);
+  families.histogram("rockdove_loop_turn_processor_seconds",
+                     "Processor time of an event loop's thread from one wait to the next; others "
+                     "on the same processor do not make it longer.",
+                     counts, Timing::LoopTurnProcessor, kSecond);
+  if (standing.longest_turns.empty()) return;
+  families.begin("rockdove_loop_turn_processor_longest_seconds",
+                 "The longest of these turns of each loop in the minute that runs and the one "
+                 "before: a scrape a minute sees all of them, and nobody's scrape hides one from "
+                 "another's.",
+                 MetricType::Gauge);
+  for (const base::LongestTurn& turn : standing.longest_turns)
+    families.add(std::chrono::duration<double>(turn.processor).count(),
+                 {{"loop", std::to_string(turn.loop)}});
 }
 
 void add_limits(Families& families, const Standing& standing) {
@@ -281,6 +298,7 @@ std::string format_metrics(const CounterTotals& counts, const Standing& standing
   add_mail_out(families, counts);
   add_tls(families, counts, standing);
   add_queue(families, counts, queue, standing.now);
+  add_turns(families, counts, standing);
   add_limits(families, standing);
   return families.text();
 }

@@ -37,6 +37,19 @@ void ThreadCounters::add(Timing timing, std::uint64_t value) {
   add(histogram.sum, value);
 }
 
+void ThreadCounters::add_turn(unsigned loop, std::chrono::nanoseconds processor, Instant now) {
+  add(Timing::LoopTurnProcessor,
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, processor.count())));
+  loop_.store(loop, std::memory_order_relaxed);
+  turns_.note(processor, now);
+}
+
+std::optional<LongestTurn> ThreadCounters::longest_turn(Instant now) const {
+  const unsigned loop = loop_.load(std::memory_order_relaxed);
+  if (loop == kNoLoop) return std::nullopt;
+  return LongestTurn{loop, turns_.largest(now)};
+}
+
 void ThreadCounters::add_to(CounterTotals& totals) const {
   for (std::size_t i = 0; i < kCounters; ++i)
     totals.counters[i] += counters_[i].load(std::memory_order_relaxed);
@@ -60,6 +73,17 @@ CounterTotals CounterTable::totals() const {
   const std::lock_guard lock(mutex_);
   for (const auto& thread : threads_) thread->add_to(totals);
   return totals;
+}
+
+std::vector<LongestTurn> CounterTable::longest_turns(Instant now) const {
+  std::vector<LongestTurn> turns;
+  const std::lock_guard lock(mutex_);
+  for (const auto& thread : threads_) {
+    if (const std::optional<LongestTurn> turn = thread->longest_turn(now)) turns.push_back(*turn);
+  }
+  std::sort(turns.begin(), turns.end(),
+            [](const LongestTurn& a, const LongestTurn& b) { return a.loop < b.loop; });
+  return turns;
 }
 
 }  // namespace rockdove::base

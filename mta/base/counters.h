@@ -11,7 +11,11 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
+
+#include "mta/base/recent_peak.h"
+#include "mta/base/time.h"
 
 namespace rockdove::base {
 
@@ -93,10 +97,11 @@ enum class Counter : std::uint8_t {
 };
 
 enum class Timing : std::uint8_t {
-  LoopTurn,    // a loop's work between two waits, nanoseconds
-  StoreWrite,  // a group written and synced, nanoseconds
-  Commit,      // from a change's hand-over until it was durable, nanoseconds
-  GroupSize,   // changes in a group
+  LoopTurn,           // a loop's work between two waits, nanoseconds
+  LoopTurnProcessor,  // the processor time of its thread for that, nanoseconds
+  StoreWrite,         // a group written and synced, nanoseconds
+  Commit,             // from a change's hand-over until it was durable, nanoseconds
+  GroupSize,          // changes in a group
   End,
 };
 
@@ -125,6 +130,12 @@ struct CounterTotals {
   }
 };
 
+// The longest turn of a loop, by the processor time of its thread, in the last one to two minutes.
+struct LongestTurn {
+  unsigned loop = 0;
+  std::chrono::microseconds processor{};
+};
+
 // One thread's counts. Only the thread itself writes, so adding needs no atomic read-modify-write.
 class alignas(64) ThreadCounters {
  public:
@@ -133,10 +144,16 @@ class alignas(64) ThreadCounters {
   }
 
   void add(Timing timing, std::uint64_t value);
+  // A turn of the loop that is this thread's.
+  void add_turn(unsigned loop, std::chrono::nanoseconds processor, Instant now);
+  // None: the thread is no loop's.
+  [[nodiscard]] std::optional<LongestTurn> longest_turn(Instant now) const;
   void add_to(CounterTotals& totals) const;
 
  private:
   using Cell = std::atomic<std::uint64_t>;
+
+  static constexpr unsigned kNoLoop = ~0U;
 
   struct Histogram {
     std::array<Cell, kBuckets> buckets{};
@@ -149,6 +166,8 @@ class alignas(64) ThreadCounters {
 
   std::array<Cell, kCounters> counters_{};
   std::array<Histogram, kTimings> histograms_{};
+  std::atomic<unsigned> loop_ = kNoLoop;
+  RecentPeak turns_;
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): counting must cost nothing
@@ -190,6 +209,7 @@ class CounterTable {
 
   // Any thread.
   [[nodiscard]] CounterTotals totals() const;
+  [[nodiscard]] std::vector<LongestTurn> longest_turns(Instant now) const;  // by loop
 
  private:
   mutable std::mutex mutex_;

@@ -23,7 +23,8 @@ std::vector<admin::CertificateEnd> certificate_ends(
 
 admin::Standing Monitor::standing() {
   admin::Standing standing;
-  standing.now = base::read_clocks().wall;
+  const base::Now now = base::read_clocks();
+  standing.now = now.wall;
   standing.readiness = store_.readiness();
   standing.is_stopping = is_stopping_.load(std::memory_order_relaxed);
   standing.connections_in = relay_.inbound_connections();
@@ -37,6 +38,7 @@ admin::Standing Monitor::standing() {
   standing.disk_free_min = limits_.min_free_disk;
   standing.state_dir = limits_.state_dir;
   standing.certificates = limits_.certificates;
+  standing.longest_turns = counters_.longest_turns(now.instant);
   return standing;
 }
 

@@ -5,6 +5,7 @@
 
 #include "mta/base/assert.h"
 #include "mta/base/counters.h"
+#include "mta/base/processor_time.h"
 #include "mta/net/uv_handle.h"
 
 namespace rockdove::net {
@@ -89,6 +90,7 @@ UvLoop::UvLoop(unsigned index)
     UvLoop* self = static_cast<UvLoop*>(prepare->loop->data);
     self->end_turn();
     self->record_turn();
+    self->record_processor_time();
     self->forget_time();
   });
   uv_check_start(&handles_->check, [](uv_check_t* check) {
@@ -115,8 +117,10 @@ void UvLoop::run() {
   MTA_ASSERT(running_here == nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   running_here = this;
+  processor_time_ = base::thread_processor_time();  // what the thread did before is no turn
   arm_timer();
   if (!stopping_.load(std::memory_order_acquire)) uv_run(&handles_->loop, UV_RUN_DEFAULT);
+  record_processor_time();
   flush_outboxes();
   drop_tasks();
   flush_outboxes();
@@ -210,6 +214,16 @@ void UvLoop::end_turn() {
 void UvLoop::record_turn() const {
   if (time_is_read_ && base::thread_counters != nullptr)
     base::record(base::Timing::LoopTurn, std::chrono::steady_clock::now() - now_.instant);
+}
+
+// By its thread's processor time a turn is all that the thread has done since it last began to
+// wait: waking up, what had arrived, the turn's end, closing of handles, timers. So one reading a
+// turn is enough, just before waiting; 0.5 us, which is 0.4 % of a thread at 8,000 turns a second.
+void UvLoop::record_processor_time() {
+  if (base::thread_counters == nullptr) return;
+  const std::chrono::nanoseconds used = base::thread_processor_time();
+  base::thread_counters->add_turn(index_, used - processor_time_, std::chrono::steady_clock::now());
+  processor_time_ = used;
 }
 
 void UvLoop::flush_outboxes() {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -71,6 +72,7 @@ class UvLoop : public base::Loop {
   void accept_posts(std::vector<base::Task>& tasks);  // any thread; leaves `tasks` empty
   void end_turn();
   void record_turn() const;
+  void record_processor_time();
   void flush_outboxes();
   void arm_timer();
 
@@ -86,6 +88,7 @@ class UvLoop : public base::Loop {
   // The loop's thread only.
   mutable base::Now now_{};
   mutable bool time_is_read_ = false;
+  std::chrono::nanoseconds processor_time_{};  // of the thread, when the last turn ended
   DeadlineHeap deadlines_;
   base::Instant timer_at_ = base::kNever;
   std::vector<base::Task> turn_end_;

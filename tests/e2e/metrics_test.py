@@ -108,9 +108,14 @@ class Counts(Base):
         now = self.metrics(relay)
         self.assertGreaterEqual(now["rockdove_commit_seconds_count"], 4)
         for name in ("rockdove_commit_seconds", "rockdove_store_write_seconds", "rockdove_store_group_changes",
-                     "rockdove_loop_turn_seconds"):
+                     "rockdove_loop_turn_seconds", "rockdove_loop_turn_processor_seconds"):
             self.assertGreater(now[name + "_sum"], 0, name)
             self.assertEqual(now[name + '_bucket{le="+Inf"}'], now[name + "_count"])
+        longest = {name: value for name, value in now.items() if "_processor_longest_" in name}
+        self.assertEqual(set(longest), {'rockdove_loop_turn_processor_longest_seconds{loop="%d"}' % loop
+                                        for loop in range(os.cpu_count())})
+        self.assertGreater(max(longest.values()), 0)
+        self.assertLessEqual(max(longest.values()), now["rockdove_loop_turn_processor_seconds_sum"])
         self.assertEqual(now["rockdove_store_group_changes_sum"], now["rockdove_commit_seconds_count"])
         self.assertEqual((now["rockdove_healthy"], now["rockdove_connections_in"]), (1, 0))
         self.assertGreater(now["rockdove_disk_free_bytes"], 0)

@@ -76,8 +76,14 @@ TEST_CASE("metrics: counts, gauges and histograms are in Prometheus' text format
   turns.buckets[2] = 1;
   turns.buckets[base::kBuckets - 1] = 1;
   turns.sum = 1'500'000'000;
+  auto& turns_processor =
+      counts.histograms[static_cast<std::size_t>(base::Timing::LoopTurnProcessor)];
+  turns_processor.buckets[0] = 8;
+  turns_processor.buckets[7] = 2;  // up to 10 ms
+  turns_processor.sum = 20'000'000;
   admin::Standing standing;
   standing.now = test::kStart;
+  standing.longest_turns = {{0, std::chrono::microseconds(800)}, {1, std::chrono::milliseconds(9)}};
   standing.memory_used = 1000;
   standing.memory_max = 256'000'000;
   standing.certificates = {
@@ -97,6 +103,13 @@ TEST_CASE("metrics: counts, gauges and histograms are in Prometheus' text format
                        Contains("rockdove_loop_turn_seconds_sum 1.5") &&
                        Contains("rockdove_loop_turn_seconds_bucket{le=\"0.00025\"} 5") &&
                        Contains("rockdove_loop_turn_seconds_bucket{le=\"+Inf\"} 6"));
+  CHECK_THAT(text, Contains("rockdove_loop_turn_processor_seconds_count 10\n") &&
+                       Contains("rockdove_loop_turn_processor_seconds_sum 0.02\n") &&
+                       Contains("rockdove_loop_turn_processor_seconds_bucket{le=\"0.005\"} 8\n"));
+  CHECK_THAT(text,
+             Contains("# TYPE rockdove_loop_turn_processor_longest_seconds gauge\n") &&
+                 Contains("rockdove_loop_turn_processor_longest_seconds{loop=\"0\"} 0.0008\n") &&
+                 Contains("rockdove_loop_turn_processor_longest_seconds{loop=\"1\"} 0.009\n"));
   CHECK_THAT(text, Contains("rockdove_memory_bytes 1000") &&
                        Contains("rockdove_memory_limit_bytes 256000000"));
   CHECK_THAT(

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
 
+#include "mta/base/counters.h"
+#include "mta/base/processor_time.h"
 #include "mta/net/deadline_heap.h"
 
 namespace rockdove::net {
@@ -17,6 +20,49 @@ namespace {
 
 using base::Instant;
 using std::chrono::milliseconds;
+
+// Uses so much processor time of the calling thread.
+void burn(milliseconds time) {
+  const std::chrono::nanoseconds end = base::thread_processor_time() + time;
+  while (base::thread_processor_time() < end) {
+  }
+}
+
+// What a loop that runs these tasks counts of its turns; each is posted by the one before, so that
+// it has a turn of its own.
+struct CountedTurns {
+  explicit CountedTurns(std::vector<std::function<void()>> tasks) : tasks_(std::move(tasks)) {
+    const auto attachment = table_.attach();
+    UvLoop loop(3);
+    next(loop);
+    burn(milliseconds(40));
+    loop.run();
+    totals = table_.totals();
+    longest = table_.longest_turns(std::chrono::steady_clock::now());
+  }
+
+  [[nodiscard]] const base::CounterTotals::Histogram& histogram() const {
+    return totals.of(base::Timing::LoopTurnProcessor);
+  }
+
+  base::CounterTotals totals;
+  std::vector<base::LongestTurn> longest;
+
+ private:
+  void next(UvLoop& loop) {
+    std::thread([this, &loop] {
+      loop.post([this, &loop] {
+        if (done_ == tasks_.size()) return loop.stop();
+        tasks_[done_++]();
+        next(loop);
+      });
+    }).join();
+  }
+
+  base::CounterTable table_;
+  std::vector<std::function<void()>> tasks_;
+  std::size_t done_ = 0;
+};
 
 }  // namespace
 
@@ -118,6 +164,23 @@ TEST_CASE("turn ends that ask for turn ends for ever do not keep timers from rin
   });
   loop.run();
   CHECK(rounds > 8);
+}
+
+TEST_CASE("a turn's processor time is counted, and the longest is remembered") {
+  const CountedTurns turns({[] {}, [] { burn(milliseconds(25)); }, [] {}, [] {}});
+  REQUIRE(turns.longest.size() == 1);
+  CHECK(turns.longest.front().loop == 3);
+  CHECK(turns.longest.front().processor >= milliseconds(25));
+  CHECK(turns.longest.front().processor < milliseconds(40));  // before run() there are no turns
+  const auto& buckets = turns.histogram().buckets;
+  CHECK(std::accumulate(buckets.begin(), buckets.end(), std::uint64_t{0}) >= 4);
+  CHECK(turns.histogram().sum >= 25'000'000);
+}
+
+TEST_CASE("what other threads use while a turn waits for the processor is not the turn's") {
+  const CountedTurns turns({[] { std::thread([] { burn(milliseconds(100)); }).join(); }});
+  REQUIRE(turns.longest.size() == 1);
+  CHECK(turns.longest.front().processor < milliseconds(50));
 }
 
 TEST_CASE("a timer rings once, not before its time, and can be moved either way") {
