@@ -103,6 +103,8 @@ class CaresResolver final : public Resolver {
     base::Instant deadline;
     std::list<Question*>::iterator place;  // in under_way_
     Channel* channel = nullptr;
+    base::Instant started{};
+    bool is_slow = false;
   };
 
   // Makes a channel that asks the server number `first_` first; questions go there from now on.
@@ -200,15 +202,19 @@ class CaresResolver final : public Resolver {
       burst_ = 0;
       burst_end_ = now + kBurstPause;
     }
+    find_slow(now);
     while (!waiting_.empty() && may_start()) {
       ++burst_;
       Question* question = waiting_.front().release();
       waiting_.pop_front();
       ++in_cares_;
+      ++prompt_;
+      question->started = now;
       Channel& channel = *channels_.back();
       ++channel.open;
       question->channel = &channel;
       question->place = under_way_.insert(under_way_.end(), question);
+      if (first_prompt_ == under_way_.end()) first_prompt_ = question->place;
       // May call back at once when it fails.
       ares_query(channel.handle, question->name.c_str(), kClassInternet,
                  static_cast<int>(wire_type(question->type)), on_answer, question);
@@ -216,8 +222,26 @@ class CaresResolver final : public Resolver {
     set_timer();
   }
 
-  [[nodiscard]] bool may_start() const {
-    return in_cares_ < kQuestionsAtOnceMax && burst_ < kBurstMax;
+  [[nodiscard]] bool may_start() const { return has_place() && burst_ < kBurstMax; }
+
+  [[nodiscard]] bool has_place() const {
+    return prompt_ < kQuestionsAtOnceMax && in_cares_ < kQuestionsOpenMax;
+  }
+
+  // They were started in the order of the list.
+  void find_slow(base::Instant now) {
+    while (first_prompt_ != under_way_.end() && (*first_prompt_)->started + kSlowAfter <= now) {
+      (*first_prompt_)->is_slow = true;
+      --prompt_;
+      ++first_prompt_;
+    }
+  }
+
+  void no_more_under_way(Question& question) {
+    if (!question.is_slow) --prompt_;
+    question.is_slow = true;
+    if (first_prompt_ == question.place) ++first_prompt_;
+    under_way_.erase(question.place);
   }
 
   // c-ares must not be destroyed within its callback (it would free the query twice), and `done`
@@ -233,7 +257,7 @@ class CaresResolver final : public Resolver {
       self.first_is_silent_ = true;
     }
     if (!question->done) return;
-    self.under_way_.erase(question->place);
+    self.no_more_under_way(*question);
     if (self.self_ == nullptr) return;  // we are being destroyed
     self.finish(std::move(question->done), answer_of(*question, status, reply, octets));
   }
@@ -320,7 +344,7 @@ class CaresResolver final : public Resolver {
     const base::Instant now = loop_.now().instant;
     while (!under_way_.empty() && under_way_.front()->deadline <= now) {
       Question& question = *under_way_.front();
-      under_way_.pop_front();
+      no_more_under_way(question);
       time_out(question);
     }
     while (!waiting_.empty() && waiting_.front()->deadline <= now) {
@@ -339,7 +363,10 @@ class CaresResolver final : public Resolver {
   void set_timer() {
     base::Instant at = base::kNever;
     if (!waiting_.empty()) {
-      at = in_cares_ < kQuestionsAtOnceMax ? burst_end_ : waiting_.front()->deadline;
+      at = has_place() ? burst_end_ : waiting_.front()->deadline;
+      if (prompt_ >= kQuestionsAtOnceMax && first_prompt_ != under_way_.end()) {
+        at = std::min(at, (*first_prompt_)->started + kSlowAfter);
+      }
     }
     if (!under_way_.empty()) at = std::min(at, under_way_.front()->deadline);
     for (const std::unique_ptr<Channel>& channel : channels_) {
@@ -363,7 +390,9 @@ class CaresResolver final : public Resolver {
   std::deque<std::unique_ptr<Channel>> channels_;  // the last one takes questions
   std::unordered_map<ares_socket_t, uv_poll_t*> polls_;
   std::deque<std::unique_ptr<Question>> waiting_;  // not yet told to c-ares
-  std::list<Question*> under_way_;                 // in order of their deadlines
+  std::list<Question*> under_way_;                 // in order of their starts and deadlines
+  std::list<Question*>::iterator first_prompt_ = under_way_.end();  // the first that is not slow
+  std::size_t prompt_ = 0;                                          // under way and not slow
   std::size_t in_cares_ = 0;
   std::size_t burst_ = 0;  // started before burst_end_
   base::Instant burst_end_{};

@@ -29,8 +29,12 @@ struct CaresSettings {
 
 inline constexpr std::size_t kServersMax = 8;
 
-// Questions at once on one loop; more wait their turn within their 30 seconds.
+// Questions at once on one loop; more wait their turn within their 30 seconds. One that has had no
+// answer for kSlowAfter holds no such place any more: else names that never answer, of which a
+// stranger may name as many as he likes, would hold up everybody's questions until they time out.
 inline constexpr std::size_t kQuestionsAtOnceMax = 500;
+inline constexpr base::Duration kSlowAfter = std::chrono::seconds(1);
+inline constexpr std::size_t kQuestionsOpenMax = 4'000;  // the slow ones, too
 
 // From the loop's thread (or before it runs), as is the destruction; `loop` outlives the resolver.
 [[nodiscard]] base::Result<std::unique_ptr<Resolver>> make_cares_resolver(
