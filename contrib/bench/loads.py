@@ -142,12 +142,17 @@ def smtp_source(port, messages, size=1024, sessions=20, recipient="b@dest.test",
 class Session:
     """One client session that raises RuntimeError at any reply it does not like."""
 
+    hello = b"client.bench.test"
+
     def __init__(self, port, timeout=120.0):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self._socket = self._connect(port, timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._replies = self._socket.makefile("rb")
         self._expect(b"220")
-        self.say(b"EHLO client.bench.test\r\n", b"250")
+        self.say(b"EHLO %s\r\n" % self.hello, b"250")
+
+    def _connect(self, port, timeout):
+        return socket.create_connection(("127.0.0.1", port), timeout=timeout)
 
     def _expect(self, code):
         while True:
