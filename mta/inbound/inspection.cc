@@ -85,6 +85,7 @@ Inspection::Inspection(const InspectionServices& services, InspectionRules rules
       envelope_(std::move(envelope)),
       began_(now.wall),
       lookups_(services.loop, services.resolver),
+      client_lookups_(services.loop, services.resolver),
       strand_(services.workers),
       self_(std::make_shared<Inspection*>(this)) {
   findings_.helo = envelope_.helo;
@@ -113,8 +114,9 @@ void Inspection::start_envelope(base::Now now) {
 void Inspection::start_client_check() {
   ++envelope_parts_;
   client_facts_ = {envelope_.client, envelope_.helo, envelope_.sender};
+  client_lookups_.restart_time(kClientTimeMax);
   run_check(
-      lookups_, client_dns_,
+      client_lookups_, client_dns_,
       [this] {
         client_ = policy::check_client(*rules_.clients, rules_.checks.client, client_facts_,
                                        client_dns_);
@@ -170,7 +172,12 @@ bool Inspection::may_refuse_envelope() const {
 void Inspection::when_envelope_is_judged(
     base::UniqueFunction<void(const std::optional<policy::Refusal>&)> known) {
   if (envelope_parts_ == 0) return known(envelope_refusal());
-  envelope_known_ = std::move(known);
+  envelope_known_ = [this, since = services_.loop.now().instant, known = std::move(known)](
+                        const std::optional<policy::Refusal>& refusal) mutable {
+    const auto waited = services_.loop.now().instant - since;
+    waited_ += std::min(kLookupTimeMax - waited_, std::chrono::ceil<base::Duration>(waited));
+    known(refusal);
+  };
 }
 
 std::optional<policy::Refusal> Inspection::envelope_refusal() const {
@@ -267,7 +274,7 @@ void Inspection::judge(std::string_view header, std::shared_ptr<const std::strin
   if (!has_content_begun_) begin_content(header);
   done_ = std::move(done);
   rest_ = std::move(rest);
-  lookups_.restart_time();
+  lookups_.restart_time(kLookupTimeMax - waited_);
   find_policies();
   if (content_ == nullptr || is_overloaded_ || !is_judged()) {
     return judge_dmarc();
@@ -368,7 +375,7 @@ void Inspection::judge_dmarc() {
 void Inspection::finish() {
   Inspected inspected;
   inspected.is_overloaded = is_overloaded_;
-  inspected.questions = lookups_.asked();
+  inspected.questions = lookups_.asked() + client_lookups_.asked();
   if (is_judged() && !is_overloaded_) {
     inspected.is_exempt = is_exempt();
     inspected.judgement =

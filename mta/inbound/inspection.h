@@ -142,10 +142,12 @@ class Inspection {
   InspectedEnvelope envelope_;
   base::WallTime began_;
   Lookups lookups_;
+  Lookups client_lookups_;  // of the client check
   std::vector<std::unique_ptr<SpfRun>> spf_runs_;
   policy::RecordedDns client_dns_;
   policy::ClientFacts client_facts_;
   std::optional<policy::ClientVerdict> client_;
+  base::Duration waited_{};      // that the client was kept waiting at RCPT
   unsigned envelope_parts_ = 0;  // that are not judged yet
   base::UniqueFunction<void(const std::optional<policy::Refusal>&)> envelope_known_;
 

@@ -80,9 +80,9 @@ Lookups::~Lookups() {
   state_->open.clear();
 }
 
-void Lookups::restart_time() {
+void Lookups::restart_time(base::Duration left) {
   State& state = *state_;
-  state.deadline = state.loop.now().instant + kLookupTimeMax;
+  state.deadline = state.loop.now().instant + left;
   if (!state.open.empty()) state.timer->set(state.deadline);
 }
 

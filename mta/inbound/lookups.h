@@ -21,6 +21,10 @@ namespace rockdove::inbound {
 // RFC 7208 §4.6.4 wants at least 20 s for a check of SPF.
 inline constexpr base::Duration kLookupTimeMax = std::chrono::seconds(20);
 
+// The lists, HELO and reverse DNS have half of it, so that a list that is dead leaves the other half
+// for keys and DMARC.
+inline constexpr base::Duration kClientTimeMax = kLookupTimeMax / 2;
+
 // Of one message: two checks of SPF with what the RFC lets each ask (policy/spf.h), the lists that
 // an operator has named, ten signatures, fifty sets of ARC with two keys each, and the walks of
 // DMARC come to less.
@@ -40,8 +44,9 @@ class Lookups {
   // not at all when this object is destroyed before. An empty list is answered, too.
   void ask(std::vector<policy::Question> questions, base::UniqueFunction<void(Answers)> done);
 
-  // From now on its time begins anew: a slow client's body may take longer than all questions.
-  void restart_time();
+  // From now on it has this time, whatever has passed before: a slow client's body may take longer
+  // than all questions.
+  void restart_time(base::Duration left);
 
   // Asked of the resolver so far.
   [[nodiscard]] std::size_t asked() const;

@@ -188,6 +188,35 @@ TEST_CASE("DNS that does not answer holds mail up for 20 s, and refuses nobody")
   CHECK_THAT(world.header(), Contains("dmarc=temperror"));
 }
 
+TEST_CASE("where RCPT waits for the DNS, too, it is 20 s in all") {
+  PolicyWorld world;
+  world.judging.checks.spf = CheckMode::Enforce;
+  world.judging.checks.dmarc = CheckMode::Check;
+  world.judge_by(world.judging);
+  auto client = world.client(kStranger);
+  REQUIRE_THAT(command(*client, "MAIL FROM:<a@thief.example>"), StartsWith("250"));
+  client->say("RCPT TO:<to@ours.example>\r\n");
+  client->settle();
+  CHECK(world.probe.questions.empty());
+  world.loop.pass(kLookupTimeMax);
+  client->settle();
+  REQUIRE(world.probe.questions.size() == 1);
+  world.probe.questions.front().done(smtp::make_reply(250, "2.1.5", "yes"));
+  client->settle();
+  client->take_said();
+  world.loop.pass(3min);  // of a slow client
+  REQUIRE_THAT(command(*client, "DATA"), StartsWith("354"));
+  client->say(kFromBank + ".\r\n");
+  client->settle();
+  world.loop.pass(1ms);
+  client->settle();
+  REQUIRE(world.store.commits.size() == 1);
+  world.store.end_commit({});
+  client->settle();
+  CHECK_THAT(world.header(), Contains("spf=temperror"));
+  CHECK_THAT(world.header(), Contains("dmarc=temperror"));
+}
+
 TEST_CASE("when too much waits for the workers, signed mail is to come again later") {
   PolicyWorld world;
   world.workers.room = 0;
