@@ -81,7 +81,8 @@ Result<std::string> dkim_key_name(std::string_view selector, std::string_view do
 
 std::optional<std::variant<DkimKey, NoDkimKey>> find_dkim_key(RecordedDns& dns,
                                                               std::string_view selector,
-                                                              std::string_view domain) {
+                                                              std::string_view domain,
+                                                              std::optional<crypto::KeyKind> kind) {
   const Result<std::string> name = dkim_key_name(selector, domain);
   if (!name) return NoDkimKey{name.error().text()};
   const dns::Answer* answer = dns.find(*name, dns::RecordType::TXT);
@@ -91,12 +92,13 @@ std::optional<std::variant<DkimKey, NoDkimKey>> find_dkim_key(RecordedDns& dns,
         "there is no key at " + *name + " (" + std::string(dns::name_of(answer->status)) + ")",
         dns::is_temporary(answer->status)};
   }
-  std::string reason = "there is no record";
-  for (std::size_t i = 0; i < answer->texts.size(); ++i) {
-    Result<DkimKey> key = parse_dkim_key(answer->texts[i]);
-    if (key) return std::move(*key);
-    if (i == 0) reason = key.error().text();
+  std::string reason;
+  for (const std::string& text : answer->texts) {
+    Result<DkimKey> key = parse_dkim_key(text);
+    if (key && (!kind || key->key.kind() == *kind)) return *std::move(key);
+    if (reason.empty()) reason = key ? "it is of another kind" : key.error().text();
   }
+  if (reason.empty()) reason = "there is no record";
   return NoDkimKey{"the key at " + *name + " cannot be used: " + reason};
 }
 

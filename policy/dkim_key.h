@@ -37,8 +37,9 @@ struct NoDkimKey {
 };
 
 // nullopt: the question has been noted as missing in `dns`. Where there are several records, the
-// first good key counts (RFC 6376 §3.6.2.2 leaves that open).
+// first good key counts (RFC 6376 §3.6.2.2 leaves that open); with `kind`, of that kind.
 [[nodiscard]] std::optional<std::variant<DkimKey, NoDkimKey>> find_dkim_key(
-    RecordedDns& dns, std::string_view selector, std::string_view domain);
+    RecordedDns& dns, std::string_view selector, std::string_view domain,
+    std::optional<crypto::KeyKind> kind = std::nullopt);
 
 }  // namespace rockdove::policy

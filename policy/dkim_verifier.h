@@ -1,11 +1,11 @@
-// Judges the DKIM signatures of a message (RFC 6376, RFC 8301, RFC 8463), each by itself. The
-// signatures are verified by OpenDKIM (policy/dkim_seal.h); what it lets pass and should not, and
-// what it cannot be trusted with, is judged here: tag lists, the clock, q=, SHA-1, short keys,
-// fields that stand in the header more often than they are signed, and how much of the body is
-// covered.
+// Judges the DKIM signatures of a message (RFC 6376, RFC 8301, RFC 8463, RFC 8616), each by itself.
+//
+// A signature passes when it verifies here, by the same parts that ARC is verified with, and when
+// OpenDKIM (policy/dkim_seal.h) agrees. OpenDKIM is shown what is signed and nothing else, and is
+// not asked about signatures that it is known to misread; contrib/doc/adr/0015 names them.
 //
 // A check that never waits: give it the header, ask with want_keys(), feed it the body, and call
-// judge() until it has an answer. It keeps nothing of the body. For a worker.
+// judge() until it has an answer. It keeps nothing of header and body. For a worker.
 #pragma once
 
 #include <cstddef>
@@ -13,15 +13,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
+#include "mta/base/result.h"
 #include "mta/base/time.h"
-#include "mta/mail/canonical.h"
 #include "mta/mail/headers.h"
+#include "policy/body_digest.h"
+#include "policy/dkim_key.h"
 #include "policy/dkim_seal.h"
+#include "policy/dkim_signature.h"
 #include "policy/recorded_dns.h"
-#include "policy/signed_fields.h"
-#include "policy/tag_list.h"
 
 namespace rockdove::policy {
 
@@ -53,8 +55,7 @@ struct DkimSignature {
 
 class DkimVerifier {
  public:
-  // `header` is a block as mail/headers.h has it, and must outlive the verifier. `now` is for t=
-  // and x=.
+  // `header` is a block as mail/headers.h has it. `now` is for t= and x=.
   DkimVerifier(std::string_view header, base::WallTime now);
 
   void want_keys(RecordedDns& dns) const;
@@ -71,39 +72,25 @@ class DkimVerifier {
  private:
   struct Candidate {
     DkimSignature signature;
-    std::string key_name;  // empty: it is not to be verified, signature.reason says why
-    bool is_ed25519 = false;
-    mail::Canonicalization body_form = mail::Canonicalization::Simple;
-    std::optional<std::uint64_t> body_octets_max;
+    std::optional<DkimSignatureParts> parts;  // nothing: signature.reason says why
+    bool is_shown = false;                    // to OpenDKIM
   };
 
-  // Counts what is canonical of the body.
-  class Counter final : public mail::CanonicalOutput {
-   public:
-    explicit Counter(mail::Canonicalization how) : canonicalizer(how) {}
+  using KeyAnswer = std::variant<DkimKey, NoDkimKey>;
 
-    void take(std::string_view octets) override { count += octets.size(); }
-
-    mail::BodyCanonicalizer canonicalizer;
-    std::uint64_t count = 0;
-    bool is_wanted = false;
-  };
-
-  void show_header(const mail::HeaderFields& all);
   void read_signature(const mail::HeaderField& field, const HeaderIndex& index);
-  [[nodiscard]] std::optional<std::string> fault_in(const TagList& tags, const HeaderIndex& index,
-                                                    Candidate& candidate) const;
-  [[nodiscard]] std::optional<std::string> fault_in_time(const TagList& tags) const;
-  [[nodiscard]] Counter& counter_of(mail::Canonicalization how);
-  [[nodiscard]] std::optional<std::vector<DkimKeyText>> find_keys(RecordedDns& dns) const;
-  void settle(Candidate& candidate, const DkimSealResult& result);
+  void show_header(const mail::HeaderFields& all);
+  [[nodiscard]] std::optional<std::vector<KeyAnswer>> find_keys(RecordedDns& dns) const;
+  void verify(Candidate& candidate, const KeyAnswer& answer) const;
+  void ask_opendkim(const std::vector<KeyAnswer>& keys);
 
   base::WallTime now_;
-  std::size_t fields_ = 0;  // in the header
   std::vector<Candidate> candidates_;
-  std::optional<DkimSealVerifier> seal_;  // only when there is something to verify
-  Counter simple_{mail::Canonicalization::Simple};
-  Counter relaxed_{mail::Canonicalization::Relaxed};
+  BodyDigests body_;
+  std::optional<DkimSealVerifier> seal_;  // when any is shown
+  bool has_body_ = false;
+  bool is_body_ended_ = false;        // the last two octets were CRLF
+  bool has_carriage_return_ = false;  // the last octet was a CR
   std::optional<std::vector<DkimSignature>> results_;
 };
 

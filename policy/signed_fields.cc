@@ -18,15 +18,17 @@ std::size_t HeaderIndex::count(const std::string& name) const {
 }
 
 void HeaderIndex::add_fields(crypto::Sha256& hash, std::span<const std::string> names,
-                             mail::Canonicalization how) const {
+                             mail::Canonicalization how, std::string_view own) const {
   std::unordered_map<std::string_view, std::size_t> used;
   for (const std::string& name : names) {
     const auto found = fields_.find(name);
     if (found == fields_.end()) continue;
+    const std::vector<std::string_view>& fields = found->second;
     std::size_t& count = used[name];
-    if (count == found->second.size()) continue;
+    if (count < fields.size() && fields[fields.size() - 1 - count].data() == own.data()) ++count;
+    if (count == fields.size()) continue;
     ++count;
-    add_field(hash, found->second[found->second.size() - count], how);
+    add_field(hash, fields[fields.size() - count], how);
   }
 }
 

@@ -23,9 +23,10 @@ class HeaderIndex {
   [[nodiscard]] std::size_t count(const std::string& name) const;
 
   // Adds the named fields (lower case) in canonical form. One that is named more often than it is
-  // there adds nothing.
+  // there adds nothing. `own` is HeaderField::whole of the signature that is looked at, which does
+  // not cover itself though its h= may name others like it (RFC 6376 §3.5).
   void add_fields(crypto::Sha256& hash, std::span<const std::string> names,
-                  mail::Canonicalization how) const;
+                  mail::Canonicalization how, std::string_view own = {}) const;
 
  private:
   std::unordered_map<std::string, std::vector<std::string_view>> fields_;
