@@ -5,6 +5,7 @@
 
 #include "mta/base/text.h"
 #include "mta/mail/idna.h"
+#include "policy/shown_text.h"
 
 namespace rockdove::policy {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 using Method = AuthenticatedDomain::Method;
 
 constexpr std::size_t kShownOctets = 100;
+constexpr std::size_t kWhyOctetsMax = 2000;
 
 // In A-labels, lower case, without a final dot; what cannot be so is only lower-cased.
 std::string normalised(std::string_view domain) {
@@ -32,6 +34,13 @@ std::string_view name_of(Method method) {
 
 DmarcPolicy one_milder(DmarcPolicy policy) {
   return policy == DmarcPolicy::Reject ? DmarcPolicy::Quarantine : DmarcPolicy::None;
+}
+
+// Names come from strangers, and need not be ones that the DNS could have.
+std::string printable_only(std::string why) {
+  const auto is_printable = [](char c) { return c >= ' ' && c <= '~'; };
+  if (why.size() <= kWhyOctetsMax && std::all_of(why.begin(), why.end(), is_printable)) return why;
+  return shown_text(why, kWhyOctetsMax);
 }
 
 enum class Aligned : std::uint8_t { No, Yes, Unfinished, Unknown };
@@ -124,7 +133,7 @@ Evaluation::Tally Evaluation::align_all(AuthenticatedDomain::Result result) {
     switch (align(key.second, key.first, why)) {
       case Aligned::Yes:
         tally.aligned.push_back(std::string(name_of(key.first)) + " " +
-                                base::printable(key.second, kShownOctets));
+                                shown_text(key.second, kShownOctets));
         break;
       case Aligned::Unfinished:
         tally.is_unfinished = true;
@@ -247,7 +256,7 @@ std::string Evaluation::explain_failure() const {
     }
     if (!passed.empty()) passed += ", ";
     passed += std::string(name_of(identifier.method)) + " " +
-              base::printable(normalised(identifier.domain), kShownOctets);
+              shown_text(normalised(identifier.domain), kShownOctets);
   }
   if (passed.empty()) return "neither SPF nor DKIM passed";
   const DmarcRecord& record = lookup_.record;
@@ -332,7 +341,7 @@ std::optional<DmarcVerdict> evaluate_dmarc(std::string_view author_domain,
   const PolicyDiscovery discovery = discover_policy(author, question.rule, dns);
   DmarcVerdict verdict;
   verdict.author_domain = author;
-  verdict.why = discovery.why;
+  verdict.why = printable_only(discovery.why);
   switch (discovery.state) {
     case PolicyDiscovery::State::Unfinished:
       return std::nullopt;
@@ -344,7 +353,10 @@ std::optional<DmarcVerdict> evaluate_dmarc(std::string_view author_domain,
     case PolicyDiscovery::State::Found:
       break;
   }
-  return Evaluation(std::move(author), question, dns, discovery.lookup).judge(discovery.why);
+  std::optional<DmarcVerdict> judged =
+      Evaluation(std::move(author), question, dns, discovery.lookup).judge(discovery.why);
+  if (judged) judged->why = printable_only(std::move(judged->why));
+  return judged;
 }
 
 std::optional<DmarcVerdict> evaluate_dmarc(const Authors& authors, const DmarcQuestion& question,

@@ -64,7 +64,7 @@ struct DmarcVerdict {
   DmarcPolicy disposition = DmarcPolicy::None;
   std::vector<ReportUri> aggregate_reports;  // of the record
   std::vector<std::string> aligned;  // domains that are vouched for and belong to the author
-  std::string why;                   // a plain sentence without a full stop
+  std::string why;                   // a plain sentence without a full stop, printable ASCII
 };
 
 struct DmarcQuestion {

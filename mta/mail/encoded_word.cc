@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 constexpr std::size_t kCharsetOctetsMax = 40;
+constexpr std::size_t kCharsetEndMax = 200;  // looked at, with a language (RFC 2231 §5)
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -61,16 +62,16 @@ std::optional<std::string> decode_b(std::string_view text) {
 // The encoded word at the front of `text`: "=?" charset ["*" language] "?" encoding "?" text "?=".
 std::optional<EncodedWord> read_word(std::string_view text) {
   if (!text.starts_with("=?")) return std::nullopt;
-  const std::size_t charset_end = text.find('?', 2);
+  const std::size_t charset_end = text.substr(0, kCharsetEndMax).find('?', 2);
   if (charset_end == std::string_view::npos || charset_end + 3 >= text.size() ||
       text[charset_end + 2] != '?')
     return std::nullopt;
   const std::size_t start = charset_end + 3;
-  const std::size_t end = text.find("?=", start);
-  if (end == std::string_view::npos) return std::nullopt;
+  // No further than the first that cannot stand in one, so that many beginnings cost little.
+  const std::size_t end = text.find_first_of(" \t\r\n?", start);
+  if (end == std::string_view::npos || !text.substr(end).starts_with("?=")) return std::nullopt;
   const std::string_view coded = text.substr(start, end - start);
   const std::string_view charset = text.substr(2, charset_end - 2);
-  if (coded.find_first_of(" \t\r\n?") != std::string_view::npos) return std::nullopt;
   EncodedWord word;
   word.charset = base::lower_case(charset.substr(0, charset.find('*')));  // RFC 2231 §5
   word.taken = end + 2;
@@ -158,9 +159,10 @@ void append_decoded(std::string& out, const EncodedWord& word) {
   out += decoded;
 }
 
-}  // namespace
-
-std::string decode_encoded_words(std::string_view text) {
+// The text with its encoded words replaced by what `append_word` makes of them, and the rest by
+// what `append_rest` does.
+template <typename AppendWord, typename AppendRest>
+std::string decoded(std::string_view text, AppendWord append_word, AppendRest append_rest) {
   std::string out;
   std::optional<EncodedWord> open;  // decoded so far, and maybe going on behind blanks
   while (!text.empty()) {
@@ -174,18 +176,30 @@ std::string decode_encoded_words(std::string_view text) {
         open->octets += word->octets;
         continue;
       }
-      if (open) append_decoded(out, *open);
+      if (open) append_word(out, *open);
       open = std::move(word);
       continue;
     }
-    if (open) append_decoded(out, *open);
+    if (open) append_word(out, *open);
     open.reset();
     const std::size_t next = std::min(text.find("=?", 1), text.size());
-    append_utf8(out, text.substr(0, next));
+    append_rest(out, text.substr(0, next));
     text.remove_prefix(next);
   }
-  if (open) append_decoded(out, *open);
+  if (open) append_word(out, *open);
   return out;
+}
+
+}  // namespace
+
+std::string decode_encoded_words(std::string_view text) {
+  return decoded(text, append_decoded, append_utf8);
+}
+
+std::string encoded_octets(std::string_view text) {
+  return decoded(
+      text, [](std::string& out, const EncodedWord& word) { out += word.octets; },
+      [](std::string& out, std::string_view rest) { out += rest; });
 }
 
 }  // namespace rockdove::mail

@@ -13,4 +13,8 @@ namespace rockdove::mail {
 // The result is at most four times as long as `text`.
 [[nodiscard]] std::string decode_encoded_words(std::string_view text);
 
+// Like it, but the octets of encoded words stay as they are, in whatever charset: for finding the
+// ASCII that a stranger has hidden in them. Nobody has to know the charset for that.
+[[nodiscard]] std::string encoded_octets(std::string_view text);
+
 }  // namespace rockdove::mail

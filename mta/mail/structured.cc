@@ -5,7 +5,7 @@
 
 namespace rockdove::mail {
 
-void skip_comment(std::string_view& text) {
+bool skip_comment(std::string_view& text) {
   std::size_t depth = 0;
   std::size_t octets = 0;
   do {
@@ -14,6 +14,7 @@ void skip_comment(std::string_view& text) {
     octets += text[octets] == '\\' ? 2U : 1U;
   } while (depth > 0 && octets < text.size());
   text.remove_prefix(std::min(octets, text.size()));
+  return depth == 0;
 }
 
 bool skip_blanks_and_comments(std::string_view& text) {

@@ -6,8 +6,9 @@
 
 namespace rockdove::mail {
 
-// Past the comment with which `text` begins, with those inside it (RFC 5322 §3.2.2).
-void skip_comment(std::string_view& text);
+// Past the comment with which `text` begins, with those inside it (RFC 5322 §3.2.2); whether it was
+// closed.
+bool skip_comment(std::string_view& text);
 // Past blanks, folds and comments; whether there were any.
 bool skip_blanks_and_comments(std::string_view& text);
 // Takes from `text` what its first octet opens and `close` ends, both included; a backslash quotes

@@ -24,9 +24,10 @@ TEST_CASE("blanks between encoded words vanish, others stay") {
 }
 
 TEST_CASE("what is no encoded word stays as it is") {
-  for (const char* text :
-       {"=?", "=?utf-8", "=?utf-8?q", "=?utf-8?q?", "=?utf-8?q?a",
-        "=?utf-8?x?a?=", "=?utf-8?q?=4?=", "=?utf-8?b?a?=", "=?utf-8?q?a b?=", "x=?utf-8?" "?="}) {
+  for (const char* text : {"=?", "=?utf-8", "=?utf-8?q", "=?utf-8?q?", "=?utf-8?q?a",
+                           "=?utf-8?x?a?=", "=?utf-8?q?=4?=", "=?utf-8?b?a?=", "=?utf-8?q?a b?=",
+                           "x=?utf-8?"
+                           "?="}) {
     CHECK(decode_encoded_words(text) == text);
   }
 }
@@ -44,6 +45,21 @@ TEST_CASE("what cannot be decoded is shown as such, and nothing else is lost") {
   CHECK(decode_encoded_words("=?//TRANSLIT?q?a?=") == "a");
   const std::string long_text = "=?iso-8859-1?q?" + std::string(5000, 'a') + "=F6?=";
   CHECK(decode_encoded_words(long_text) == std::string(5000, 'a') + "ö");
+}
+
+TEST_CASE("the octets of encoded words are found whatever their charset is") {
+  CHECK(encoded_octets("=?x-nobody?q?ceo=40bank?= =?x-nobody?b?LmV4YW1wbGU=?= \xe9 =?") ==
+        "ceo@bank.example \xe9 =?");
+  CHECK(encoded_octets("plain") == "plain");
+}
+
+TEST_CASE("many beginnings of encoded words that never end cost little") {
+  std::string text;
+  while (text.size() < 256 * 1024) text += "=?a?q?x ";
+  CHECK(decode_encoded_words(text) == text);
+  text.clear();
+  while (text.size() < 256 * 1024) text += "=?a";
+  CHECK(decode_encoded_words(text) == text);
 }
 
 }  // namespace
