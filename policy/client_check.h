@@ -50,7 +50,7 @@ struct ClientVerdict {
   std::string client_name;  // that iprev has confirmed; empty: none
 };
 
-// `modes` are those of policy.modes, or what [[policy.for]] made of them. nullopt: answers are
+// `modes` are those that hold for this client (checks.h). nullopt: answers are
 // missing; `dns` has noted which.
 [[nodiscard]] std::optional<ClientVerdict> check_client(const ClientPolicy& policy,
                                                         const ClientModes& modes,

@@ -46,7 +46,6 @@ struct ClientPolicy {
   AddressLists dmarc_exempt;       // used where DMARC is judged
   std::vector<DnsList> dns_lists;  // at most kDnsListsMax, in the order of the file
   int refuse_at = 5;               // weights that add up to this refuse
-  ClientModes modes;
   std::string contact;  // ends each refusal; printable ASCII; empty: nothing
   // Who a stranger is not: names in lower case, and addresses.
   std::vector<std::string> own_names;

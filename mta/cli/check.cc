@@ -182,10 +182,42 @@ std::string_view name_of(policy::DnsList::Of of) {
   return "";
 }
 
-void print(const policy::ClientPolicy& policy) {
+// "spf check, dkim check, …", of what is set.
+std::string describe(const policy::ChecksFor& rule) {
+  const std::pair<std::string_view, std::optional<policy::CheckMode>> modes[] = {
+      {"spf", rule.spf},   {"dkim", rule.dkim},   {"arc", rule.arc},    {"dmarc", rule.dmarc},
+      {"helo", rule.helo}, {"iprev", rule.iprev}, {"dnsbl", rule.dnsbl}};
+  std::vector<std::string> words;
+  for (const auto& [name, mode] : modes) {
+    if (mode) words.push_back(std::string(name).append(" ").append(policy::name_of(*mode)));
+  }
+  return joined(words, "nothing else");
+}
+
+// What a rule of [[policy.for]] holds for, as "listener lan, 10.0.0.0/8".
+std::string conditions(const policy::ChecksFor& rule) {
+  std::vector<std::string> words = formatted(rule.clients);
+  if (!rule.listener.empty()) words.insert(words.begin(), "listener " + rule.listener);
+  return joined(words, "everybody");
+}
+
+policy::ChecksFor all_of(const policy::Checks& checks) {
+  policy::ChecksFor all;
+  all.spf = checks.spf;
+  all.dkim = checks.dkim;
+  all.arc = checks.arc;
+  all.dmarc = checks.dmarc;
+  all.helo = checks.client.helo;
+  all.iprev = checks.client.iprev;
+  all.dnsbl = checks.client.dnsbl;
+  return all;
+}
+
+void print(const policy::JudgingSettings& judging, const policy::ClientPolicy& policy) {
   std::printf("strangers\n");
-  line("helo", std::string(policy::name_of(policy.modes.helo)));
-  line("iprev", std::string(policy::name_of(policy.modes.iprev)));
+  line("checks", describe(all_of(judging.checks)));
+  for (const policy::ChecksFor& rule : judging.overrides)
+    line("of " + conditions(rule), describe(rule));
   line("allow", describe(policy.allow));
   line("block", describe(policy.block));
   line("dmarc_exempt", describe(policy.dmarc_exempt));
@@ -233,7 +265,7 @@ void print(const Configuration& configuration) {
   if (!relay.domains.empty()) line("relay.recipients", std::string(name_of(relay.check)));
   line("local.domains", joined(sorted(configuration.inbound.local.domains), "none"));
   line("aliases", std::to_string(configuration.inbound.local.aliases.size()));
-  print(*configuration.inbound.clients);
+  print(*configuration.inbound.judging, *configuration.inbound.clients);
   std::printf("routes, the first that matches\n");
   for (const outbound::Route& route : configuration.outbound.routes) {
     line(route.name, conditions(route) + " → " + daemon::format_target(route.target) +
@@ -252,12 +284,33 @@ nlohmann::json to_json(const policy::AddressLists& lists) {
   return {{"entries", lists.own == nullptr ? 0 : lists.own->size()}, {"files", files}};
 }
 
-nlohmann::json to_json(const policy::ClientPolicy& policy) {
+nlohmann::json to_json(const policy::ChecksFor& rule) {
+  nlohmann::json modes = nlohmann::json::object();
+  const auto add = [&modes](const char* name, const std::optional<policy::CheckMode>& mode) {
+    if (mode) modes[name] = policy::name_of(*mode);
+  };
+  add("spf", rule.spf);
+  add("dkim", rule.dkim);
+  add("arc", rule.arc);
+  add("dmarc", rule.dmarc);
+  add("helo", rule.helo);
+  add("iprev", rule.iprev);
+  add("dnsbl", rule.dnsbl);
+  return modes;
+}
+
+nlohmann::json to_json(const policy::JudgingSettings& judging, const policy::ClientPolicy& policy) {
+  nlohmann::json overrides = nlohmann::json::array();
+  for (const policy::ChecksFor& rule : judging.overrides) {
+    overrides.push_back({{"listener", rule.listener},
+                         {"client", formatted(rule.clients)},
+                         {"checks", to_json(rule)}});
+  }
   nlohmann::json dns_lists = nlohmann::json::array();
   for (const policy::DnsList& list : policy.dns_lists)
     dns_lists.push_back({{"zone", list.zone}, {"of", name_of(list.of)}, {"weight", list.weight}});
-  return {{"helo", policy::name_of(policy.modes.helo)},
-          {"iprev", policy::name_of(policy.modes.iprev)},
+  return {{"checks", to_json(all_of(judging.checks))},
+          {"for", overrides},
           {"allow", to_json(policy.allow)},
           {"block", to_json(policy.block)},
           {"dmarc_exempt", to_json(policy.dmarc_exempt)},
@@ -309,7 +362,7 @@ nlohmann::json to_json(const Configuration& configuration) {
       {"relay",
        {{"domains", sorted(inbound.relay.domains)}, {"recipients", name_of(inbound.relay.check)}}},
       {"local", {{"domains", sorted(inbound.local.domains)}, {"aliases", inbound.local.aliases}}},
-      {"policy", to_json(*inbound.clients)},
+      {"policy", to_json(*inbound.judging, *inbound.clients)},
       {"routes", routes}};
 }
 

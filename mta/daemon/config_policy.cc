@@ -156,20 +156,20 @@ constexpr std::array kKeys = {
     Key{"policy", "helo", "off, check or enforce", "\"check\"",
         "Whether the name in HELO can be the client's; `enforce` refuses if not.",
         [](Value& value, Draft& draft) {
-          value.choice<CheckMode>(clients(draft).modes.helo, kModes);
+          value.choice<CheckMode>(draft.judging.settings.checks.client.helo, kModes);
         }},
     Key{"policy", "iprev", "off, check or enforce", "\"check\"",
         "Whether the client's address has a name in the DNS that leads back to it (FCrDNS).",
         [](Value& value, Draft& draft) {
-          value.choice<CheckMode>(clients(draft).modes.iprev, kModes);
+          value.choice<CheckMode>(draft.judging.settings.checks.client.iprev, kModes);
         }},
     Key{"policy", "allow", "list of entries", "[]",
         "Nothing of policy refuses mail of these. The entries are those of `block`.",
         read_list<&PolicyDraft::allow>},
     Key{"policy", "block", "list of entries", "[]", kEntries, read_list<&PolicyDraft::block>},
     Key{"policy", "dmarc_exempt", "list of entries", "[]",
-        "DMARC refuses and holds no mail of these clients, and none with an author (From) of these "
-        "addresses and domains. The entries are those of `block`.",
+        "DMARC refuses and holds no mail of these clients and senders, and none whose authors (From) "
+        "are all of these domains. The entries are those of `block`.",
         read_list<&PolicyDraft::dmarc_exempt>},
     Key{"policy", "refuse_at", "whole number", "5",
         "Weights of `[[policy.dnsbl]]` and `[[policy.dnswl]]` that add up to this refuse.",

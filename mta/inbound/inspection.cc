@@ -382,6 +382,7 @@ void Inspection::finish() {
         policy::judge_message(findings_, rules_.checks, *rules_.judging, inspected.is_exempt);
     inspected.results = policy::results_of(findings_);
     inspected.verdicts = verdicts();
+    if (client_) inspected.list_errors = client_->list_errors;
     count_results();
   }
   std::exchange(done_, {})(std::move(inspected));

@@ -65,6 +65,8 @@ struct Inspected {
   // Of the whole in their order, for the log: "spf", "pass example.org".
   std::vector<std::pair<std::string_view, std::string>> verdicts;
   std::vector<policy::MethodResult> results;  // for Authentication-Results; empty: nothing was done
+  // DNS lists that cannot be used as they are: for the operator.
+  std::vector<std::string> list_errors;
   bool is_exempt = false;      // by a list
   bool is_overloaded = false;  // nothing could be found out, because too much waits for the workers
   std::size_t questions = 0;   // that were asked
@@ -88,8 +90,10 @@ class Inspection {
   // A piece of the body. `header` is the message's, whole, as it was received; only the first call
   // looks at it.
   void take_body(std::string_view header, std::shared_ptr<const std::string> octets);
+
   // Less than a MiB of the body waits for the workers.
   [[nodiscard]] bool has_room() const { return pieces_ahead_ < kPiecesAheadMax; }
+
   // Runs when has_room() may have become true.
   void when_there_is_room(base::UniqueFunction<void()> wake) { wake_ = std::move(wake); }
 
@@ -153,7 +157,7 @@ class Inspection {
 
   base::Strand strand_;
   std::shared_ptr<Content> content_;  // null: nothing is to be done with it
-  std::size_t header_octets_ = 0;  // that content_ holds
+  std::size_t header_octets_ = 0;     // that content_ holds
   bool has_content_begun_ = false;
   bool is_content_begun_ = false;  // on the strand
   bool is_overloaded_ = false;

@@ -106,6 +106,7 @@ class Receiver final : public net::Protocol {
   void signed_and_judged(const std::shared_ptr<queue::Message>& message,
                          const base::Result<std::string>& fields, const std::string& quarantined);
   void log_judgement(const Inspected& inspected) const;
+  void log_list_errors(const Inspected& inspected, base::Instant now);
   void write_full_chunks();
   void write_chunk(std::shared_ptr<const std::string> chunk);
   [[nodiscard]] std::optional<smtp::Reply> refuse_content(const mail::HeaderFacts& facts) const;

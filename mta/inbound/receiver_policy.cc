@@ -34,8 +34,7 @@ std::unique_ptr<Inspection> Receiver::make_inspection(base::Now now) const {
     if (settings_.judging == nullptr) return nullptr;
     rules.judging = settings_.judging;
     rules.clients = reception_.client_policy;
-    rules.checks =
-        policy::checks_for(*settings_.judging, listener_.settings->name, info_.peer.ip);
+    rules.checks = policy::checks_for(*settings_.judging, listener_.settings->name, info_.peer.ip);
     rules.arc = settings_.arc;
   }
   const InspectionServices services{reception_.loop, *reception_.workers, *reception_.resolver,
@@ -75,6 +74,15 @@ void Receiver::log_judgement(const Inspected& inspected) const {
   line.detail("session", number_).detail("questions", inspected.questions);
 }
 
+// They would be the same for each message, and it is the operator who must do something.
+void Receiver::log_list_errors(const Inspected& inspected, base::Instant now) {
+  constexpr base::Duration kEach = std::chrono::minutes(10);
+  if (inspected.list_errors.empty() || now < reception_.list_errors_at) return;
+  reception_.list_errors_at = now + kEach;
+  for (const std::string& error : inspected.list_errors)
+    reception_.log.line(base::Level::Warning, "a DNS list cannot be used").field("error", error);
+}
+
 void Receiver::judged(const Inspected& inspected) {
   const base::Now now = reception_.loop.now();
   wire_->want_turn();
@@ -88,6 +96,7 @@ void Receiver::judged(const Inspected& inspected) {
     base::count_nth(base::Counter::JudgedAccepted,
                     static_cast<unsigned>(inspected.judgement.disposition));
     log_judgement(inspected);
+    log_list_errors(inspected, now.instant);
   }
   const policy::Judgement& judgement = inspected.judgement;
   const bool is_deferred = judgement.disposition == policy::Disposition::Defer;

@@ -86,6 +86,7 @@ struct Reception {
   // What is asked of strangers, with the lists that are in use now, also by sessions that have begun
   // before: take it for each transaction. Null: nothing.
   policy::ClientPolicyPointer client_policy = nullptr;
+  base::Instant list_errors_at = base::Instant::min();  // when they may be told again
 };
 
 // Of settings.listeners[number].
