@@ -102,6 +102,7 @@ Inspection::~Inspection() {
 
 void Inspection::start_envelope(base::Now now) {
   envelope_parts_ = 1;  // this function, so that nothing is told before all has begun
+  lookups_.restart_time(may_refuse_envelope() ? kLookupTimeAtRecipient : kLookupTimeMax);
   if (rules_.clients != nullptr) start_client_check();
   if (rules_.checks.spf != CheckMode::Off) {
     start_spf(policy::SpfIdentity::MailFrom, now);

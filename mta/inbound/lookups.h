@@ -25,6 +25,10 @@ inline constexpr base::Duration kLookupTimeMax = std::chrono::seconds(20);
 // for keys and DMARC.
 inline constexpr base::Duration kClientTimeMax = kLookupTimeMax / 2;
 
+// Where a recipient's answer waits for SPF, it has less, so that a forger with slow servers cannot
+// use up the time in which the DMARC policy of the domain that he forges is found.
+inline constexpr base::Duration kLookupTimeAtRecipient = kLookupTimeMax * 3 / 4;
+
 // Of one message: two checks of SPF with what the RFC lets each ask (policy/spf.h), the lists that
 // an operator has named, ten signatures, fifty sets of ARC with two keys each, and the walks of
 // DMARC come to less.
