@@ -42,6 +42,17 @@ struct PolicyWorld : World {
     }
   }
 
+  // Up to 354, while nothing that was asked has an answer but the next hop.
+  void begin_content(tests::HandConnection& client) {
+    REQUIRE_THAT(command(client, "MAIL FROM:<a@thief.example>"), StartsWith("250"));
+    client.say("RCPT TO:<to@ours.example>\r\n");
+    client.settle();
+    probe.questions.front().done(smtp::make_reply(250, "2.1.5", "yes"));
+    client.settle();
+    client.take_said();
+    REQUIRE_THAT(command(client, "DATA"), StartsWith("354"));
+  }
+
   // What the client hears behind its final dot, and what is left for it to be said.
   std::string send(tests::HandConnection& client, const std::string& content,
                    const std::string& sender = "a@thief.example") {
@@ -146,13 +157,7 @@ TEST_CASE("a client that goes away while its mail is judged leaves nothing behin
   PolicyWorld world;
   world.resolver.text("_dmarc.bank.example", "v=DMARC1; p=none");
   auto client = world.client(kStranger);
-  REQUIRE_THAT(command(*client, "MAIL FROM:<a@thief.example>"), StartsWith("250"));
-  client->say("RCPT TO:<to@ours.example>\r\n");
-  client->settle();
-  world.probe.questions.front().done(smtp::make_reply(250, "2.1.5", "yes"));
-  client->settle();
-  client->take_said();
-  REQUIRE_THAT(command(*client, "DATA"), StartsWith("354"));
+  world.begin_content(*client);
   client->say("DKIM-Signature: v=1; a=rsa-sha256; d=a.example; s=s; h=from; bh=YQ==; b=YQ==\r\n" +
               kFromBank + ".\r\n");
   client->settle();
@@ -168,13 +173,7 @@ TEST_CASE("a client that goes away while its mail is judged leaves nothing behin
 TEST_CASE("DNS that does not answer holds mail up for 20 s, and refuses nobody") {
   PolicyWorld world;
   auto client = world.client(kStranger);
-  REQUIRE_THAT(command(*client, "MAIL FROM:<a@thief.example>"), StartsWith("250"));
-  client->say("RCPT TO:<to@ours.example>\r\n");
-  client->settle();
-  world.probe.questions.front().done(smtp::make_reply(250, "2.1.5", "yes"));
-  client->settle();
-  client->take_said();
-  REQUIRE_THAT(command(*client, "DATA"), StartsWith("354"));
+  world.begin_content(*client);
   client->say(kFromBank + ".\r\n");
   client->settle();
   world.loop.pass(kLookupTimeMax - 1s);
