@@ -173,12 +173,12 @@ bool Value::address_pattern(std::string& target, Null null) {
     error(quoted(pattern) + " matches no address: " + ascii.error().text());
     return false;
   }
+  target = base::lower_case(*ascii);  // also of a wrong one, so that it does not match all
   if (pattern.find_first_of("@*") == std::string::npos) {
     error(quoted(pattern) + " matches no address; for a domain write \"*@" +
           base::printable(pattern, 80) + "\"");
     return false;
   }
-  target = base::lower_case(*ascii);
   return true;
 }
 

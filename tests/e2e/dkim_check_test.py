@@ -28,6 +28,11 @@ class Dkim(unittest.TestCase):
         with open(self.configuration, "w") as file:
             file.write(TOP + sections)
 
+    @staticmethod
+    def text_of(path):
+        with open(path) as file:
+            return file.read()
+
     def run_dkim(self, *arguments, expect=0):
         done = subprocess.run([ROCKDOVE, "dkim", *arguments, "--config", self.configuration], capture_output=True,
                               text=True, timeout=100)
@@ -48,10 +53,10 @@ class Dkim(unittest.TestCase):
         self.make("s1")
         path = os.path.join(self.folder, "dkim", "shop.example.s1.pem")
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
-        before = open(path).read()
+        before = self.text_of(path)
         self.assertIn("BEGIN PRIVATE KEY", before)
         self.assertIn("is there already", self.run_dkim("new", "shop.example", "s1", expect=1))
-        self.assertEqual(open(path).read(), before)
+        self.assertEqual(self.text_of(path), before)
         self.run_dkim("new", "shop.example", "a b", expect=2)
         self.run_dkim("new", "shop.example", "s2", "--bits", "512", expect=2)
 

@@ -105,7 +105,7 @@ TEST_CASE("what a section needs is asked for, and what it cannot have refused") 
                                            "c:2:1: error: this [[dkim]] has no `selector`",
                                            "c:2:1: error: this [[dkim]] has no `key`"});
   CHECK(problems_of("[dkim]\n") == Lines{"c:2:2: error: `dkim` is a section: write [[dkim]]"});
-  CHECK(problems_of(section("", "a b"), files()).at(0) ==
+  CHECK(problems_of(section("", "a b"), files()).at(1) ==
         "c:4:12: error: `a b` is no selector; it is a part of a name in the DNS");
   CHECK(problems_of(section("listener = \"lam\"\n"), files()) ==
         Lines{"c:6:12: error: there is no listener `lam`"});
