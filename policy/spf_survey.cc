@@ -18,6 +18,7 @@ using dns::RecordType;
 constexpr std::size_t kSurveyShownOctetsMax = 200;
 constexpr std::size_t kRecordShownOctetsMax = 4096;
 constexpr std::size_t kShownAddressesMax = 4;
+constexpr std::size_t kAdviceMax = 30;
 constexpr std::size_t kGoodOctetsMax = 450;  // so that the answer fits 512 octets (RFC 7208 §3.4)
 
 std::string shown(std::string_view text) {
@@ -60,6 +61,9 @@ std::string masks_of(const SpfTerm& term) {
   return text;
 }
 
+// repaired_spf_record(); `left_out` gets the terms that could not be understood.
+std::string repair(std::string_view record, std::vector<std::string>& left_out);
+
 class Survey {
  public:
   explicit Survey(RecordedDns& dns) : dns_(dns) {}
@@ -93,11 +97,19 @@ class Survey {
         asked_.size() > kSpfSurveyQuestionsMax) {
       note_wrong("this leads to more than " + std::to_string(kSpfSurveyQuestionsMax) +
                  " questions; not all were asked");
+    }
+    if (asked_.size() > kSpfSurveyQuestionsMax) {
+      is_unknown_ = true;
       return nullptr;
     }
-    if (asked_.size() > kSpfSurveyQuestionsMax) return nullptr;
     const dns::Answer* answer = dns_.find(name, type);
     if (answer == nullptr) is_missing_ = true;
+    if (answer != nullptr && dns::is_temporary(answer->status)) {
+      is_unknown_ = true;
+      note_wrong(answer->detail.empty()
+                     ? shown(name) + ": " + std::string(dns::name_of(answer->status))
+                     : shown(answer->detail));
+    }
     return answer;
   }
 
@@ -105,6 +117,12 @@ class Survey {
     auto& wrong = result_.wrong;
     if (std::find(wrong.begin(), wrong.end(), text) == wrong.end())
       wrong.push_back(std::move(text));
+  }
+
+  void advise(std::string text) {
+    auto& advice = result_.advice;
+    if (advice.size() < kAdviceMax && std::find(advice.begin(), advice.end(), text) == advice.end())
+      advice.push_back(std::move(text));
   }
 
   void line(const std::string& term, std::string meaning) {
@@ -127,22 +145,22 @@ class Survey {
       record = text;
     }
     if (record) return record;
-    if (dns::is_temporary(answer->status)) {
-      note_wrong(answer->detail.empty()
-                     ? shown(domain) + ": " + std::string(name_of(answer->status))
-                     : shown(answer->detail));
-    } else {
-      note_wrong(shown(domain) + (answer->status == dns::Status::NxDomain ? " does not exist"
-                                                                          : " has no SPF record"));
-    }
+    if (dns::is_temporary(answer->status)) return std::nullopt;
+    note_wrong(shown(domain) + (answer->status == dns::Status::NxDomain ? " does not exist"
+                                                                        : " has no SPF record"));
     return std::nullopt;
   }
 
   std::optional<std::string_view> find_own_record(std::string_view domain) {
     const std::optional<std::string_view> record = find_record(domain);
-    if (record || is_missing_) return record;
+    if (record || is_missing_ || is_unknown_) return record;
     if (const dns::Answer* answer = find(domain, RecordType::TXT); answer != nullptr) {
-      if (dns::is_temporary(answer->status)) return record;
+      if (std::any_of(answer->texts.begin(), answer->texts.end(), is_spf_record)) {
+        advise(
+            "make one of them: \"v=spf1\", what each has in front of its \"all\", and \"all\" "
+            "once");
+        return record;
+      }
       for (const std::string& text : answer->texts) {
         const std::string word = base::lower_case(base::trimmed(text).substr(0, 16));
         if (word.find("spf") == std::string::npos || is_spf_record(text)) continue;
@@ -150,7 +168,7 @@ class Survey {
       }
     }
     result_.better = "v=spf1 mx -all";
-    result_.advice.emplace_back(
+    advise(
         "\"v=spf1 mx -all\" lets the hosts of its MX send; \"v=spf1 -all\" is for a domain that "
         "sends no mail");
     return std::nullopt;
@@ -158,9 +176,9 @@ class Survey {
 
   void check_length(std::string_view record) {
     if (record.size() <= kGoodOctetsMax) return;
-    result_.advice.push_back("the record has " + std::to_string(record.size()) +
-                             " octets; more than " + std::to_string(kGoodOctetsMax) +
-                             " need TCP, which not every network lets through (RFC 7208 3.4)");
+    advise("the record has " + std::to_string(record.size()) + " octets; more than " +
+           std::to_string(kGoodOctetsMax) +
+           " need TCP, which not every network lets through (RFC 7208 3.4)");
   }
 
   // Goes into a record, unless it is wrong or open already.
@@ -214,8 +232,7 @@ class Survey {
       return enter(target, Within::Redirect, "redirect=" + shown(target));
     }
     if (is_first && !frame.has_all) {
-      result_.advice.emplace_back(
-          "nothing is said of everybody else, so that they are neutral: end with -all or ~all");
+      advise("nothing is said of everybody else, so that they are neutral: end with -all or ~all");
     }
     frames_.pop_back();
   }
@@ -227,8 +244,9 @@ class Survey {
       return line(term, what + "; which one depends on the message");
     }
     std::string domain(spec.ends_with('.') ? spec.substr(0, spec.size() - 1) : spec);
+    is_unknown_ = false;
     const std::optional<std::string_view> record = find_record(domain);
-    if (!record) return line(term, is_missing_ ? "" : "wrong: there is no such record to use");
+    if (!record) return line(term, not_known().value_or("wrong: there is no such record to use"));
     line(term, what + ": " + shown(*record));
     push(std::move(domain), *record);
   }
@@ -236,7 +254,12 @@ class Survey {
   void describe(Frame& frame, const SpfTerm& term) {
     const std::string text = shown(term.text);
     const std::string verb = std::string(verb_of(term.qualifier)) + ": ";
-    if (frame.has_all) return line(text, "without effect, because it stands behind \"all\"");
+    // Modifiers may stand anywhere (RFC 7208 §6).
+    const bool is_modifier = term.kind == SpfTermKind::Redirect ||
+                             term.kind == SpfTermKind::Explanation ||
+                             term.kind == SpfTermKind::UnknownModifier;
+    if (frame.has_all && !is_modifier)
+      return line(text, "without effect, because it stands behind \"all\"");
     switch (term.kind) {
       case SpfTermKind::All:
         return describe_all(frame, term);
@@ -248,8 +271,9 @@ class Survey {
       case SpfTermKind::Mx:
         return line(text, verb + describe_mx(frame, term));
       case SpfTermKind::Ptr:
-        result_.advice.push_back(text +
-                                 " is slow and unreliable, and should not be used (RFC 7208 5.5)");
+        advise(text +
+               " is slow and unreliable: name the hosts by ip4:, ip6:, a: or mx "
+               "instead (RFC 7208 5.5)");
         return line(text,
                     verb + "hosts whose reverse name is " + target_of(frame, term) + " or below");
       case SpfTermKind::Exists:
@@ -269,12 +293,11 @@ class Survey {
     frame.has_all = true;
     line(shown(term.text), "everybody else: " + std::string(verb_of(term.qualifier)));
     if (term.qualifier == SpfQualifier::Pass) {
-      result_.advice.push_back(
-          (frame.domain.empty() ? "this" : "the record of " + shown(frame.domain)) +
-          " lets everybody send; end it with -all or ~all");
+      advise((frame.domain.empty() ? "this" : "the record of " + shown(frame.domain)) +
+             " lets everybody send; end it with -all or ~all");
     }
     if (!frame.modifiers.redirect.empty())
-      result_.advice.emplace_back("redirect= has no effect beside \"all\" (RFC 7208 6.1)");
+      advise("redirect= has no effect beside \"all\" (RFC 7208 6.1)");
   }
 
   void describe_modifier(const SpfTerm& term) {
@@ -282,11 +305,10 @@ class Survey {
     constexpr std::string_view kMechanisms[] = {"a",       "mx",     "ip4", "ip6",
                                                 "include", "exists", "ptr"};
     if (std::find(std::begin(kMechanisms), std::end(kMechanisms), name) != std::end(kMechanisms)) {
-      result_.advice.push_back(shown(term.text) + " is a modifier that nobody knows; " + name +
-                               ": is meant, with a colon");
+      advise(shown(term.text) + " is a modifier that nobody knows; " + name +
+             ": is meant, with a colon");
     }
-    if (name == "v")
-      result_.advice.push_back("\"v=spf1\" stands twice; two records have become one");
+    if (name == "v") advise("\"v=spf1\" stands twice; two records have become one");
     line(shown(term.text), "ignored: a modifier that nobody knows");
   }
 
@@ -310,8 +332,6 @@ class Survey {
     for (const RecordType type : {RecordType::A, RecordType::AAAA}) {
       const dns::Answer* answer = find(name, type);
       if (answer == nullptr) continue;
-      if (dns::is_temporary(answer->status))
-        note_wrong(shown(name) + ": " + std::string(dns::name_of(answer->status)));
       addresses.insert(addresses.end(), answer->addresses.begin(), answer->addresses.end());
     }
     std::string text;
@@ -322,16 +342,24 @@ class Survey {
     return text;
   }
 
-  std::string lead_to_nothing(const SpfTerm& term) {
+  // What is said where an answer has failed to come; nullopt: none has.
+  [[nodiscard]] std::optional<std::string> not_known() const {
     if (is_missing_) return "";
+    if (is_unknown_) return "not to be found out just now";
+    return std::nullopt;
+  }
+
+  std::string lead_to_nothing(const SpfTerm& term) {
+    if (std::optional<std::string> text = not_known()) return *std::move(text);
     ++result_.void_terms;
-    result_.advice.push_back(shown(term.text) + " leads to nothing in the DNS");
+    advise(shown(term.text) + " leads to nothing in the DNS");
     return "nobody, for there is no such thing in the DNS";
   }
 
   std::string describe_a(const Frame& frame, const SpfTerm& term) {
     const std::optional<std::string> name = fixed_name(frame, term);
     if (!name) return "the addresses of " + target_of(frame, term) + masks_of(term);
+    is_unknown_ = false;
     const std::string addresses = addresses_of(*name);
     if (addresses.empty()) return lead_to_nothing(term);
     return "the addresses of " + shown(*name) + " (" + addresses + ")" + masks_of(term);
@@ -340,23 +368,30 @@ class Survey {
   std::string describe_mx(const Frame& frame, const SpfTerm& term) {
     const std::optional<std::string> name = fixed_name(frame, term);
     if (!name) return "the mail hosts of " + target_of(frame, term) + masks_of(term);
+    is_unknown_ = false;
     const dns::Answer* answer = find(*name, RecordType::MX);
-    if (answer == nullptr) return "";
-    if (dns::is_temporary(answer->status)) {
-      note_wrong(shown(*name) + ": " + std::string(dns::name_of(answer->status)));
-      return "not to be found out just now";
-    }
-    if (answer->exchanges.empty()) return lead_to_nothing(term);
-    if (answer->exchanges.size() > kSpfNamesMax) {
+    if (answer == nullptr || answer->exchanges.empty()) return lead_to_nothing(term);
+    const std::vector<dns::MailExchange>& exchanges = answer->exchanges;
+    if (exchanges.size() > kSpfNamesMax) {
       note_wrong(shown(*name) + " has more than " + std::to_string(kSpfNamesMax) +
                  " mail hosts, which is an error (RFC 7208 4.6.4)");
       return "more hosts than are allowed";
     }
+    if (exchanges.size() == 1 && exchanges.front().exchange.empty())
+      return "nobody, for " + shown(*name) + " takes no mail (RFC 7505)";
     std::string hosts;
-    for (const dns::MailExchange& host : answer->exchanges) {
-      const std::string addresses = addresses_of(host.exchange);
+    bool has_void = false;
+    for (const dns::MailExchange& host : exchanges) {
+      is_unknown_ = false;
+      std::string addresses = addresses_of(host.exchange);
+      if (addresses.empty()) addresses = not_known().value_or("no address");
+      has_void = has_void || addresses == "no address";
       if (!hosts.empty()) hosts += "; ";
-      hosts += shown(host.exchange) + " (" + (addresses.empty() ? "no address" : addresses) + ")";
+      hosts += shown(host.exchange) + " (" + addresses + ")";
+    }
+    if (has_void) {  // as check_spf() counts them
+      ++result_.void_terms;
+      advise("of the mail hosts of " + shown(*name) + " not every one has an address");
     }
     return "the mail hosts of " + shown(*name) + ": " + hosts + masks_of(term);
   }
@@ -364,9 +399,9 @@ class Survey {
   std::string describe_exists(const Frame& frame, const SpfTerm& term) {
     const std::optional<std::string> name = fixed_name(frame, term);
     if (!name) return "whenever " + shown(term.domain) + " exists, which depends on the message";
+    is_unknown_ = false;
     const dns::Answer* answer = find(*name, RecordType::A);
-    if (answer == nullptr) return "";
-    if (answer->addresses.empty()) return lead_to_nothing(term);
+    if (answer == nullptr || answer->addresses.empty()) return lead_to_nothing(term);
     return "everybody, because " + shown(*name) + " exists";
   }
 
@@ -380,8 +415,13 @@ class Survey {
       note_wrong(std::to_string(result_.void_terms) + " terms lead to nothing in the DNS, and " +
                  std::to_string(kSpfVoidTermsMax) + " are allowed (RFC 7208 4.6.4)");
     }
-    const std::string repaired = repaired_spf_record(record);
+    std::vector<std::string> left_out;
+    const std::string repaired = repair(record, left_out);
     if (repaired != record) result_.better = repaired;
+    for (const std::string& term : left_out) {
+      advise("the record to publish is without " + shown(term) +
+             ", which nobody understands: put in what was meant");
+    }
   }
 
   RecordedDns& dns_;
@@ -390,6 +430,7 @@ class Survey {
   std::set<Question> asked_;
   std::size_t records_ = 0;
   bool is_missing_ = false;
+  bool is_unknown_ = false;  // of what was asked last, the DNS has not said or was not asked
 };
 
 // A term as it was plainly meant, without a "+"; it may still be wrong.
@@ -444,14 +485,7 @@ bool is_modifier(SpfTermKind kind) {
          kind == SpfTermKind::UnknownModifier;
 }
 
-}  // namespace
-
-std::optional<SpfSurvey> survey_spf(std::string_view domain, std::optional<std::string_view> record,
-                                    RecordedDns& dns) {
-  return Survey(dns).run(domain, record);
-}
-
-std::string repaired_spf_record(std::string_view record) {
+std::string repair(std::string_view record, std::vector<std::string>& left_out) {
   std::string repaired = "v=spf1";
   std::set<std::string> known;
   std::set<SpfTermKind> once;
@@ -459,8 +493,9 @@ std::string repaired_spf_record(std::string_view record) {
   for (const std::string_view word : words_of(record)) {
     std::string term = meant_term(word);
     const std::optional<SpfTermKind> kind = kind_of(term);
-    const bool is_useless = !kind || *kind == SpfTermKind::Ptr ||
-                            base::equals_ignoring_case(term, "v=spf1") ||
+    const bool is_second_version = base::equals_ignoring_case(term, "v=spf1");
+    if (!kind && !is_second_version) left_out.push_back(term);
+    const bool is_useless = !kind || is_second_version ||
                             !known.insert(base::lower_case(term)).second ||
                             (once.contains(SpfTermKind::All) &&
                              (!is_modifier(*kind) || *kind == SpfTermKind::Redirect));
@@ -476,6 +511,18 @@ std::string repaired_spf_record(std::string_view record) {
   if (once.contains(SpfTermKind::All) || once.contains(SpfTermKind::Redirect))
     return has_changed ? repaired : std::string(record);
   return repaired + " ~all";
+}
+
+}  // namespace
+
+std::optional<SpfSurvey> survey_spf(std::string_view domain, std::optional<std::string_view> record,
+                                    RecordedDns& dns) {
+  return Survey(dns).run(domain, record);
+}
+
+std::string repaired_spf_record(std::string_view record) {
+  std::vector<std::string> left_out;
+  return repair(record, left_out);
 }
 
 }  // namespace rockdove::policy

@@ -41,9 +41,8 @@ struct SpfSurvey {
                                                   RecordedDns& dns);
 
 // The record with what is plainly meant in the place of common mistakes (ipv4: for ip4:, redirect:
-// for redirect=, include= for include:), and without what is wrong, has no effect or ought not to
-// be published: terms behind "all", doubled ones, "ptr". Equal to `record` when nothing is to be
-// done.
+// for redirect=, include= for include:), and without what is wrong or has no effect: terms behind
+// "all", doubled ones. Equal to `record` when nothing is to be done.
 [[nodiscard]] std::string repaired_spf_record(std::string_view record);
 
 }  // namespace rockdove::policy

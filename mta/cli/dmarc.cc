@@ -5,10 +5,10 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "mta/base/text.h"
 #include "mta/cli/commands.h"
 #include "mta/cli/dmarc_survey.h"
 #include "mta/cli/live_dns.h"
-#include "mta/mail/idna.h"
 
 namespace rockdove::cli {
 namespace {
@@ -28,7 +28,12 @@ int fail(const base::Error& error) {
 }
 
 int check(const Options& options) {
-  const base::Result<std::string> domain = mail::to_ascii_domain(options.domain);
+  // Where the record stands is often what people have at hand, and so is an address.
+  constexpr std::string_view kRecordAt = "_dmarc.";
+  std::string_view named = options.domain;
+  named.remove_prefix(named.rfind('@') + 1);
+  if (base::starts_with_ignoring_case(named, kRecordAt)) named.remove_prefix(kRecordAt.size());
+  const base::Result<std::string> domain = parse_dns_name(named);
   if (!domain) {
     std::fprintf(stderr, "rockdove: dmarc check: %s\n", domain.error().text().c_str());
     return kUsage;

@@ -76,6 +76,8 @@ std::string format_record(const DmarcRecord& record, const std::string& domain) 
   if (record.public_suffix == PublicSuffixFlag::Yes) add_tag(text, "psd", "y");
   if (record.public_suffix == PublicSuffixFlag::No) add_tag(text, "psd", "n");
   if (record.is_test) add_tag(text, "t", "y");
+  // Those who follow RFC 7489 would else be asked for more than now.
+  if (record.percent != 100) add_tag(text, "pct", std::to_string(record.percent));
   return text;
 }
 
@@ -92,7 +94,7 @@ std::string_view treatment(DmarcPolicy policy) {
 }
 
 std::string with_address(const ReportUri& uri) {
-  return uri.mailbox ? mail::format_address(*uri.mailbox) : uri.uri;
+  return safe_text(uri.mailbox ? mail::format_address(*uri.mailbox) : uri.uri);
 }
 
 // Sentences that say what the record asks for.

@@ -1,10 +1,13 @@
 #include "mta/cli/live_dns.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "dns/cares_resolver.h"
+#include "mta/cli/safe_text.h"
 #include "mta/daemon/configuration.h"
+#include "mta/mail/idna.h"
 #include "mta/net/uv_loop.h"
 
 namespace rockdove::cli {
@@ -68,6 +71,17 @@ Result<void> run_with_dns(const std::vector<base::SocketAddress>& servers,
   if (conversation.go_on()) loop.run();
   if (conversation.has_failed()) return Error("the check asks for too much");
   return {};
+}
+
+Result<std::string> parse_dns_name(std::string_view text) {
+  constexpr std::size_t kShownOctets = 100;
+  std::string_view name = text;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (std::optional<std::string> known = dns::normalised_name(name)) return *std::move(known);
+  Result<std::string> ascii = mail::to_ascii_domain(name);
+  if (ascii) return ascii;
+  return Error("\"" + safe_text(text.substr(0, kShownOctets)) +
+               "\" is no domain: " + ascii.error().text());
 }
 
 Result<std::vector<base::SocketAddress>> choose_servers(const std::vector<std::string>& asked_for,

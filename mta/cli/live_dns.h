@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mta/base/ip_address.h"
@@ -21,6 +22,10 @@ inline constexpr std::size_t kQuestionsMax = 500;
 [[nodiscard]] base::Result<void> run_with_dns(
     const std::vector<base::SocketAddress>& servers,
     base::UniqueFunction<bool(policy::RecordedDns&)> is_done);
+
+// A domain as people write one on a command line, in A-labels and lower case: "Example.com." with
+// its final dot, "bücher.example", "_spf.example.com". The error shows it.
+[[nodiscard]] base::Result<std::string> parse_dns_name(std::string_view text);
 
 // What --server says, else what the configuration at `config` does, where there is one (see
 // add_config_option()), else none.

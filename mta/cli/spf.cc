@@ -10,8 +10,8 @@
 #include "mta/base/text.h"
 #include "mta/cli/commands.h"
 #include "mta/cli/live_dns.h"
+#include "mta/cli/safe_text.h"
 #include "mta/cli/spf_report.h"
-#include "mta/mail/idna.h"
 
 namespace rockdove::cli {
 namespace {
@@ -92,37 +92,55 @@ std::string machine_name() {
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
+// "<jane@example.com>", as it is often copied, without its brackets.
+std::string_view without_brackets(std::string_view address) {
+  if (address.size() >= 2 && address.starts_with('<') && address.ends_with('>'))
+    return address.substr(1, address.size() - 2);
+  return address;
+}
+
 base::Result<policy::SpfRequest> make_request(const Options& options, const std::string& domain) {
   policy::SpfRequest request;
   const std::string client(options.client.empty() ? kStranger : options.client);
   const std::optional<base::IpAddress> address = base::parse_ip_address(client);
-  if (!address) return base::Error("\"" + client + "\" is no address");
+  if (!address) {
+    return base::Error("\"" + safe_text(client) +
+                       "\" is no address: one is 192.0.2.1 or 2001:db8::1");
+  }
   request.client = *address;
   request.helo = options.helo.empty() ? domain : options.helo;
-  request.sender = options.sender.empty() ? "postmaster@" + domain : options.sender;
+  const std::string_view sender = without_brackets(options.sender);
+  request.sender = sender.empty() ? "postmaster@" + domain : std::string(sender);
   request.receiver = machine_name();
   request.now = base::read_clocks().wall;
   request.explaining = policy::SpfExplaining::Yes;
   return request;
 }
 
-int check(const Options& options) {
+int check(Options options) {
   SpfFindings findings;
   std::optional<std::string> record;
   std::string domain = options.subject;
-  if (base::starts_with_ignoring_case(options.subject, "v=spf1")) {
-    record = options.subject;
-    domain = options.sender.substr(options.sender.rfind('@') + 1);
+  const bool is_record = base::starts_with_ignoring_case(options.subject, "v=spf1");
+  if (const std::size_t at = domain.rfind('@'); at != std::string::npos && !is_record) {
+    if (options.sender.empty()) options.sender = domain;
+    domain = without_brackets(domain);
+    domain.erase(0, domain.rfind('@') + 1);
   }
-  if (!domain.empty()) {
-    const base::Result<std::string> ascii = mail::to_ascii_domain(domain);
-    if (!ascii) return complain(kUsage, ascii.error().text());
-    findings.domain = *ascii;
+  if (is_record) {
+    record = options.subject;
+    const std::string_view sender = without_brackets(options.sender);
+    domain = sender.substr(sender.rfind('@') + 1);
+  }
+  if (!record || !domain.empty()) {
+    const base::Result<std::string> name = parse_dns_name(domain);
+    if (!name) return complain(kUsage, name.error().text());
+    findings.domain = *name;
     const auto request = make_request(options, findings.domain);
     if (!request) return complain(kUsage, request.error().text());
     findings.request = *request;
-  } else if (!options.client.empty()) {
-    return complain(kUsage, "say with --from for which domain " + options.client + " would send");
+  } else if (!options.client.empty() || !options.helo.empty()) {
+    return complain(kUsage, "say with --from for which domain this client would send");
   }
   const auto servers = choose_servers(options.servers, options.config);
   if (!servers) return complain(kFailed, servers.error().text());
@@ -164,7 +182,8 @@ Action add_spf(CLI::App& app) {
       ->add_option("--server", options->servers,
                    "Ask this DNS server; default: those of the configuration, else of "
                    "/etc/resolv.conf")
-      ->type_name("ADDRESS[:PORT]");
+      ->type_name("ADDRESS[:PORT]")
+      ->allow_extra_args(false);  // the domain may stand behind it
   command->add_flag("--json", options->json, "One JSON object");
   add_config_option(*command, options->config);
   command->footer(

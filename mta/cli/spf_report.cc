@@ -69,10 +69,9 @@ std::string format_findings(const SpfFindings& findings) {
     text +=
         (findings.domain.empty() ? "" : findings.domain + ": ") + safe_text(survey.record) + '\n';
     append_lines(text, survey.lines);
-    text += "Look-ups: " + std::to_string(survey.terms) + " terms of " +
-            std::to_string(policy::kSpfTermsMax) + ", of which " +
-            std::to_string(survey.void_terms) + " lead to nothing (" +
-            std::to_string(policy::kSpfVoidTermsMax) + " may)\n";
+    text += "Look-ups: " + std::to_string(survey.terms) + " of at most " +
+            std::to_string(policy::kSpfTermsMax) + "; " + std::to_string(survey.void_terms) +
+            " of at most " + std::to_string(policy::kSpfVoidTermsMax) + " lead to nothing\n";
   }
   append_list(text, "Wrong:\n", survey.wrong);
   append_list(text, "Better otherwise:\n", survey.advice);

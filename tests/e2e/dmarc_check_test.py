@@ -70,6 +70,10 @@ class DmarcCheck(unittest.TestCase):
         self.assertIn("the DNS did not answer", self.check("some.broken", expect=1))
         self.check("no domain", expect=2)
 
+    def test_names_as_people_have_them_at_hand(self):
+        for name in ("Shop.example.", "_dmarc.shop.example", "jane@shop.example"):
+            self.assertIn("shop.example has a DMARC record", self.check(name, expect=0))
+
 
 if __name__ == "__main__":
     unittest.main()

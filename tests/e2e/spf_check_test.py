@@ -45,7 +45,7 @@ class SpfCheck(unittest.TestCase):
         text = self.run_check("good.example", "--ip", "203.0.113.9")
         for part in ("good.example: v=spf1 mx include:_spf.good.example -all",
                      "mx.good.example (192.0.2.25, 2001:db8::25)", "pass: 198.51.100.0/24", "everybody else: fail",
-                     "Look-ups: 2 terms of 10", "203.0.113.9 for postmaster@good.example: fail",
+                     "Look-ups: 2 of at most 10", "203.0.113.9 for postmaster@good.example: fail",
                      "the domain says: 203.0.113.9 is no host of good.example",
                      "libspf2, which Exim and others judge by: the same"):
             self.assertIn(part, text)
@@ -80,8 +80,18 @@ class SpfCheck(unittest.TestCase):
         self.assertEqual((found["verdict"]["result"], found["libspf2"]["result"]), ("pass", "none"))
         self.assertIn("CIDR", found["libspf2"]["words"])
 
+    def test_names_as_people_have_them_at_hand(self):
+        for subject in ("Good.Example.", "postmaster@good.example", "<postmaster@good.example>"):
+            found = self.check(subject)
+            self.assertEqual((found["domain"], found["verdict"]["sender"].strip("<>")),
+                             ("good.example", "postmaster@good.example"))
+        self.assertEqual(self.check("_spf.good.example")["record"], "v=spf1 ip4:198.51.100.0/24 ?all")
+        done = subprocess.run([ROCKDOVE, "spf", "check", "--server", self.knot.address, "good.example"],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_usage(self):
-        for arguments in (["a..b"], ["good.example", "--ip", "x"], ["v=spf1 -all", "--ip", "192.0.2.1"], []):
+        for arguments in (["a..b"], [""], ["good.example", "--ip", "x"], ["v=spf1 -all", "--ip", "192.0.2.1"], []):
             self.run_check(*arguments, status=2)
 
 

@@ -74,11 +74,77 @@ TEST_CASE("spf survey: what is wrong is said, and what to publish instead") {
       {"v=spf1 mx redirect:x.example", "v=spf1 mx redirect=x.example"},
       {"v=spf1 -exp:x.example mx include=y.example a:y.example mx -all",
        "v=spf1 exp=x.example mx include:y.example a:y.example -all"},
-      {"v=spf1 ptr moo -all ~all v=spf1", "v=spf1 -all"},
+      {"v=spf1 ptr moo -all ~all v=spf1", "v=spf1 ptr -all"},
       {"v=spf1", "v=spf1 ~all"},
       {"V=SPF1 -", "v=spf1 ~all"},
   };
   for (const auto& [record, expected] : repairs) CHECK(repaired_spf_record(record) == expected);
+}
+
+TEST_CASE("spf survey: terms behind all are without effect, modifiers are not") {
+  const SpfZone zone;
+  CHECK(shown(survey(zone, "", "v=spf1 -all a:x.example exp=y.example")) ==
+        "-all = everybody else: fail\n"
+        "a:x.example = without effect, because it stands behind \"all\"\n"
+        "exp=y.example = the words for senders that fail are the TXT record there\n");
+}
+
+TEST_CASE("spf survey: what is to be published does not lock out who passes now") {
+  const SpfZone zone;
+  SpfSurvey done = survey(zone, "", "v=spf1 ptr -all");
+  CHECK(done.better.empty());
+  REQUIRE(done.advice.size() == 1);
+  CHECK(done.advice.front().starts_with("ptr is slow and unreliable: name the hosts by ip4:"));
+  done = survey(zone, "", "v=spf1 ip4:192.0.2.300 -all");
+  CHECK(done.better == "v=spf1 -all");
+  CHECK(done.advice ==
+        std::vector<std::string>{"the record to publish is without ip4:192.0.2.300, which nobody "
+                                 "understands: put in what was meant"});
+}
+
+TEST_CASE("spf survey: what the DNS does not say just now is no mistake of the record") {
+  SpfZone zone;
+  zone.text("example.com", "v=spf1 a:late.example mx:late.example exists:late.example -all");
+  zone.text("example.net", "v=spf1 include:late.example -all");
+  for (const auto type :
+       {dns::RecordType::A, dns::RecordType::AAAA, dns::RecordType::MX, dns::RecordType::TXT})
+    zone.fails("late.example", type);
+  SpfSurvey done = survey(zone, "example.com");
+  CHECK(shown(done) ==
+        "a:late.example = pass: not to be found out just now\n"
+        "mx:late.example = pass: not to be found out just now\n"
+        "exists:late.example = pass: not to be found out just now\n"
+        "-all = everybody else: fail\n");
+  CHECK(done.void_terms == 0);
+  CHECK(done.advice.empty());
+  CHECK(done.wrong == std::vector<std::string>{"late.example: timed out"});
+  done = survey(zone, "example.net");
+  CHECK(done.lines.front().meaning == "not to be found out just now");
+  CHECK(survey(zone, "late.example").better.empty());
+}
+
+TEST_CASE("spf survey: mail hosts without an address, and a domain that takes no mail") {
+  SpfZone zone;
+  zone.text("example.com", "v=spf1 mx -all");
+  zone.mx("example.com", "gone.example");
+  SpfSurvey done = survey(zone, "example.com");
+  CHECK(done.void_terms == 1);
+  CHECK(done.lines.front().meaning ==
+        "pass: the mail hosts of example.com: gone.example (no address)");
+  zone.text("example.net", "v=spf1 mx -all");
+  zone.mx("example.net", "");
+  CHECK(survey(zone, "example.net").lines.front().meaning ==
+        "pass: nobody, for example.net takes no mail (RFC 7505)");
+}
+
+TEST_CASE("spf survey: a record of 64 kB says little about it many times") {
+  const SpfZone zone;
+  std::string record = "v=spf1";
+  for (int i = 0; record.size() < 65'000; ++i)
+    record += " ptr:p" + std::to_string(i) + ".example x";
+  const SpfSurvey done = survey(zone, "", record);
+  CHECK(done.advice.size() <= 30);
+  CHECK(done.lines.size() <= kSpfSurveyLinesMax);
 }
 
 TEST_CASE("spf survey: too many look-ups, circles, and records that are not there") {
@@ -124,6 +190,8 @@ TEST_CASE("spf survey: no record, a near one, several") {
   REQUIRE_FALSE(done.wrong.empty());
   CHECK(done.wrong.front() ==
         "example.com has several SPF records; receivers take that for an error");
+  CHECK(done.better.empty());
+  CHECK(done.advice.front().starts_with("make one of them"));
   CHECK(survey(zone, "example.net").wrong.front() == "example.net does not exist");
 }
 
