@@ -21,7 +21,7 @@ ZONES = {
         "12.2.0.192.bl A 127.255.255.254",
         "13.2.0.192.bl A 127.0.0.99",
         "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.bl A 127.0.0.4",
-        "spam.good.dbl A 127.0.1.2", "*.elsewhere A 192.0.2.200",
+        "spam.good.example.dbl A 127.0.1.2", "*.elsewhere A 192.0.2.200",
     ],
     "2.0.192.in-addr.arpa": ["1 PTR mx.good.example.", "2 PTR wrong.good.example."],
     "slow.test": None,  # its answer is a failure of the server
@@ -86,7 +86,7 @@ class ClientPolicy(unittest.TestCase):
         judged = relay.wait_for("judged")[0]
         self.assertEqual(judged["iprev"], "pass: 192.0.2.1 is mx.good.example")
         relay.wait_for("delivered")
-        got = [octets for octets in (message.octets() for message in self.sink.messages()) if b"Subject: iprev" in octets]
+        got = [octets for _, octets in self.sink.messages() if b"Subject: iprev" in octets]
         self.assertIn(b"iprev=pass (mx.good.example) policy.iprev=192.0.2.1", got[0].replace(b"\r\n\t", b" "))
 
     def test_no_answer_refuses_nobody(self):
