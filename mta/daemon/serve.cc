@@ -28,6 +28,7 @@
 #include "mta/daemon/listening.h"
 #include "mta/daemon/local_mail.h"
 #include "mta/daemon/lock.h"
+#include "mta/daemon/mail_workers.h"
 #include "mta/daemon/monitor.h"
 #include "mta/daemon/notify.h"
 #include "mta/daemon/own_addresses.h"
@@ -51,7 +52,6 @@ using base::Result;
 constexpr base::Duration kDrainTime = std::chrono::seconds(30);
 constexpr base::Duration kCertificatesEach = std::chrono::hours(24);  // looked at
 constexpr std::size_t kWorkWaitingMax = 1024;
-constexpr std::size_t kMailWaitingMax = 65'536;  // one for each message that is coming in, at most
 constexpr std::uint64_t kDescriptorsForOurselves = 200;  // files of the queue, sockets that listen
 
 // Everything of one loop that touches the world.
@@ -104,7 +104,6 @@ class Server {
   [[nodiscard]] RelaySettings relay_settings() const;
   void make_relay();
   void make_accounts();
-  void make_mail_workers();
   [[nodiscard]] MonitoredLimits monitored_limits() const;
   void start_loops();
   void begin_work(std::unordered_set<base::IpAddress> held_clients);
@@ -349,26 +348,11 @@ MonitoredLimits Server::monitored_limits() const {
   return limits;
 }
 
-// What they fail at is noted as what loops fail at, in the places behind the loops'.
-void Server::make_mail_workers() {
-  struct Attached {
-    std::unique_ptr<WorkingTable::Attachment> working;
-    std::unique_ptr<base::CounterTable::Attachment> counting;
-  };
-  const unsigned threads =
-      std::min(base::default_worker_threads(), kWorkingThreadsMax - base::kLoopsMax);
-  mail_workers_ = std::make_unique<base::WorkerPool>(
-      threads, kMailWaitingMax, [this](unsigned thread) -> std::shared_ptr<void> {
-        return std::shared_ptr<Attached>(
-            new Attached{working_->attach(base::kLoopsMax + thread), counters_.attach()});
-      });
-  relay_->use_workers(*mail_workers_);
-}
-
 void Server::start_loops() {
   const std::vector<WorkedOn> found = working_->found();
   working_->reset();
-  make_mail_workers();
+  mail_workers_ = make_mail_workers(*working_, counters_);
+  relay_->use_workers(*mail_workers_);
   LoopWorld& first = *worlds_.front();
   first.loop.post([this, found, &first] {
     count_crashes(*store_, first.loop, first.log, found, configuration_.queue.history,
