@@ -230,9 +230,7 @@ ArcVerdict ArcValidator::passed(const Keys& keys, const ArcForms& forms) const {
   const ArcMessageSignature& newest = *signatures_.back();
   const std::optional<std::uint64_t>& octets_max = forms.body.octets_max;
   verdict.covers_body = !octets_max || *octets_max == body_.find(forms.body)->body_octets;
-  // Each From field that is there must be signed, or one could be put on top of the signed one.
-  const auto named = std::count(newest.names.begin(), newest.names.end(), "from");
-  verdict.covers_from = named > 0 && std::cmp_greater_equal(named, index_.count("from"));
+  verdict.covers_from = !fault_in_names(newest.names, index_);
   for (std::size_t i = 0; i < seals_.size(); ++i) {
     const ArcSignature& seal = seals_[i].signature;
     verdict.handlers.push_back({std::string(seal.domain), std::string(seal.selector),

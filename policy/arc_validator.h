@@ -43,8 +43,9 @@ struct ArcVerdict {
   // With Fail: only because a key could not be had now. RFC 8617 §5.2.1 calls that failed all the
   // same.
   bool is_temporary = false;
-  // With Pass: whether the newest message signature covers From, and all of the body. A chain that
-  // does not is good, and says nothing about who wrote what.
+  // With Pass: whether the newest message signature covers From and leaves no room for a second
+  // Subject or the like (fault_in_names), and covers all of the body. A chain that does not is
+  // good, and says nothing about who wrote what.
   bool covers_from = false;
   bool covers_body = false;
   std::vector<ArcHandler> handlers;  // with Pass: by instance - 1

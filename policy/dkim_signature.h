@@ -35,7 +35,8 @@ struct DkimNames {
 
 struct DkimSignatureParts {
   crypto::KeyKind kind = crypto::KeyKind::Rsa;
-  std::string domain;  // d= and s=, as they were written
+  bool is_sha1 = false;  // rsa-sha1: whatever it signs, it cannot pass (RFC 8301 §3.1)
+  std::string domain;    // d= and s=, as they were written
   std::string selector;
   bool is_in_subdomain = false;  // i= is not in d= itself, which a key with t=s forbids
   std::string octets;            // b=

@@ -80,6 +80,7 @@ DkimVerifier::DkimVerifier(std::string_view header, base::WallTime now) : now_(n
     read_signature(field, index);
     if (candidates_.size() == kDkimSignaturesMax) break;
   }
+  choose_shown();
   show_header(all);
 }
 
@@ -99,10 +100,25 @@ void DkimVerifier::read_signature(const mail::HeaderField& field, const HeaderIn
   Result<DkimSignatureParts> parts = read_dkim_signature(field, *tags, index, seconds_of(now_));
   if (!parts) {
     candidate.signature.reason = parts.error().text();
-  } else if (!body_.want(parts->body)) {
+  } else if (!parts->is_sha1 && !body_.want(parts->body)) {
     candidate.signature.reason = "the body is signed in too many ways";
   } else {
     candidate.parts = *std::move(parts);
+  }
+}
+
+// Where two signatures have keys of different kinds at one name, OpenDKIM takes the first's for
+// both.
+void DkimVerifier::choose_shown() {
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    Candidate& candidate = candidates_[i];
+    if (!candidate.parts || !candidate.parts->suits_opendkim) continue;
+    candidate.is_shown = std::none_of(
+        candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(i),
+        [&own = *candidate.parts](const Candidate& other) {
+          return other.is_shown && other.parts->kind != own.kind &&
+                 other.parts->selector == own.selector && other.parts->domain == own.domain;
+        });
   }
 }
 
@@ -111,7 +127,7 @@ void DkimVerifier::show_header(const mail::HeaderFields& all) {
   std::set<std::string, std::less<>> names;
   std::size_t named = 0;
   for (const Candidate& candidate : candidates_) {
-    if (!candidate.parts || !candidate.parts->suits_opendkim) continue;
+    if (!candidate.is_shown) continue;
     names.insert(candidate.parts->names.begin(), candidate.parts->names.end());
     named += candidate.parts->names.size();
   }
@@ -122,9 +138,7 @@ void DkimVerifier::show_header(const mail::HeaderFields& all) {
     const bool is_signature = field.is(kDkimFieldName);
     const std::size_t at = is_signature ? place++ : place;
     if (is_signature && at < candidates_.size()) {
-      Candidate& candidate = candidates_[at];
-      candidate.is_shown = candidate.parts && candidate.parts->suits_opendkim;
-      if (!candidate.is_shown) continue;
+      if (!candidates_[at].is_shown) continue;
     } else if (is_signature || !names.contains(base::lower_case(field.name))) {
       continue;
     } else if (!is_plain(field)) {
@@ -209,6 +223,10 @@ void DkimVerifier::verify(Candidate& candidate, const KeyAnswer& answer) const {
   if (const auto* none = std::get_if<NoDkimKey>(&answer)) {
     signature.reason = none->reason;
     if (none->is_temporary) signature.result = DkimResult::TemporaryError;
+    return;
+  }
+  if (parts.is_sha1) {
+    signature.reason = "it was made with SHA-1, which proves nothing";
     return;
   }
   const auto& key = std::get<DkimKey>(answer);

@@ -79,6 +79,7 @@ class DkimVerifier {
   using KeyAnswer = std::variant<DkimKey, NoDkimKey>;
 
   void read_signature(const mail::HeaderField& field, const HeaderIndex& index);
+  void choose_shown();
   void show_header(const mail::HeaderFields& all);
   [[nodiscard]] std::optional<std::vector<KeyAnswer>> find_keys(RecordedDns& dns) const;
   void verify(Candidate& candidate, const KeyAnswer& answer) const;

@@ -78,7 +78,9 @@ bool says_that_dmarc_passed(const ArcHandler& handler, std::string_view author_d
 // The trusted sealer that saw DMARC pass for this author; "": there is none. All who sealed after
 // it must be trusted, too, since each of them could have changed what it says.
 std::string trusted_witness(const Findings& findings, const std::vector<std::string>& trusted) {
-  if (!findings.arc || findings.arc->status != ArcStatus::Pass || !findings.arc->covers_from) {
+  // A sealed message may be sent again by anybody, with what its seal does not cover changed.
+  if (!findings.arc || findings.arc->status != ArcStatus::Pass || !findings.arc->covers_from ||
+      !findings.arc->covers_body) {
     return "";
   }
   const std::vector<ArcHandler>& handlers = findings.arc->handlers;

@@ -1,10 +1,22 @@
 #include "policy/signed_fields.h"
 
+#include <algorithm>
+#include <array>
+
 #include "mta/base/assert.h"
 #include "mta/base/text.h"
 #include "mta/mail/headers.h"
 
 namespace rockdove::policy {
+namespace {
+
+using base::Error;
+
+// Fields that a message has once at most (RFC 5322 §3.6).
+constexpr std::array<std::string_view, 9> kSingleNames = {
+    "date", "sender", "reply-to", "to", "cc", "message-id", "in-reply-to", "references", "subject"};
+
+}  // namespace
 
 HeaderIndex::HeaderIndex(std::string_view header) {
   for (const mail::HeaderField& field : mail::HeaderFields(header)) {
@@ -30,6 +42,24 @@ void HeaderIndex::add_fields(crypto::Sha256& hash, std::span<const std::string> 
     ++count;
     add_field(hash, fields[fields.size() - count], how);
   }
+}
+
+std::optional<Error> fault_in_names(std::span<const std::string> names, const HeaderIndex& index) {
+  const auto count = [&names](std::string_view name) {
+    return static_cast<std::size_t>(std::count(names.begin(), names.end(), name));
+  };
+  if (count("from") == 0) return Error("it does not sign From");  // RFC 6376 §6.1.1
+  if (index.count("from") != 1) return Error("the message has not exactly one From field");
+  for (const std::string_view name : kSingleNames) {
+    const std::size_t there = index.count(std::string(name));
+    if (there < 2) continue;
+    const std::size_t signed_ones = count(name);
+    if (signed_ones > 0 && signed_ones < there) {
+      return Error("the message has " + std::to_string(there) + " fields named " +
+                   std::string(name) + ", and not all are signed");
+    }
+  }
+  return std::nullopt;
 }
 
 void add_field(crypto::Sha256& hash, std::string_view whole, mail::Canonicalization how) {

@@ -3,12 +3,14 @@
 // each.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "mta/base/result.h"
 #include "mta/crypto/digest.h"
 #include "mta/mail/canonical.h"
 
@@ -31,6 +33,13 @@ class HeaderIndex {
  private:
   std::unordered_map<std::string, std::vector<std::string_view>> fields_;
 };
+
+// What is wrong with a list of signed fields (lower case), as a sentence, or nothing: From must be
+// signed (RFC 6376 §6.1.1) and be there once; and of a field that a message has once at most, and
+// that is signed, no more may be there than are signed, since readers may show the one that was
+// added (RFC 6376 §8.15).
+[[nodiscard]] std::optional<base::Error> fault_in_names(std::span<const std::string> names,
+                                                        const HeaderIndex& index);
 
 // Adds one field in canonical form, with its CRLF if it has it.
 void add_field(crypto::Sha256& hash, std::string_view whole, mail::Canonicalization how);

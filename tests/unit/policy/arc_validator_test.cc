@@ -187,6 +187,15 @@ TEST_CASE("a message signature that leaves out From says nothing about the autho
   CHECK_FALSE(verdict.covers_from);
 }
 
+TEST_CASE("a Subject that was put on top of a sealed one leaves nothing to rest on") {
+  TestMessage message;
+  seal_arc(message, "a.example");
+  CHECK(judge_arc(message).covers_from);
+  message.header = "Subject: pay\r\n" + message.header;
+  CHECK(judge_arc(message).status == ArcStatus::Pass);
+  CHECK_FALSE(judge_arc(message).covers_from);
+}
+
 TEST_CASE("a message signature that signs seals, or asks elsewhere for keys, is not valid") {
   CHECK(reason_for(with_tags("h=from", "h=arc-seal:from")) ==
         "the ARC-Message-Signature of set 1 is not valid: it signs ARC-Seal fields");

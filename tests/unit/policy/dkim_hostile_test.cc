@@ -102,6 +102,7 @@ TEST_CASE("a body without a last CRLF is signed as if it had one") {
 TEST_CASE("i= must be in d=, however long it is") {
   CHECK(result_of({.more = " i=a@example.net;"}) == DkimResult::Pass);
   CHECK(result_of({.more = " i=@Sub.EXAMPLE.net;"}) == DkimResult::Pass);
+  CHECK(result_of({.more = " i=\"a@b\"@example.net;"}) == DkimResult::Pass);
   for (const std::string& identity :
        {std::string("a@other.example"), std::string("a"), std::string("a@badexample.net"),
         std::string("@"), std::string("a@example.net@other.example")}) {
@@ -200,6 +201,26 @@ TEST_CASE("keys of both kinds may stand at one name") {
   CHECK(judge_with(message, name, {"p=junk", ed, rsa}).result == DkimResult::Pass);
   CHECK(judge_with(message, name, {ed}).result == DkimResult::PermanentError);
   CHECK(judge_with(other, name, {rsa, ed}).result == DkimResult::Fail);  // s= was changed
+}
+
+TEST_CASE("signatures of both kinds may have their keys at one name") {
+  TestMessage message;
+  sign(message, {.selector = "both"});
+  sign(message, {.kind = crypto::KeyKind::Ed25519, .selector = "both"});
+  DkimVerifier verifier(message.header, kSealedAt);
+  verifier.take_body(message.body);
+  verifier.body_ended();
+  RecordedDns dns;
+  dns::Answer answer;
+  answer.status = dns::Status::Ok;
+  answer.texts = {test_key(crypto::KeyKind::Rsa)->key_record(),
+                  test_key(crypto::KeyKind::Ed25519)->key_record()};
+  dns.add({"both._domainkey.example.net", dns::RecordType::TXT},
+          std::make_shared<const dns::Answer>(std::move(answer)));
+  const auto results = verifier.judge(dns).value();
+  REQUIRE(results.size() == 2);
+  CHECK(results[0].result == DkimResult::Pass);
+  CHECK(results[1].result == DkimResult::Pass);
 }
 
 TEST_CASE("times are read as they stand") {

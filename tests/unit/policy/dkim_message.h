@@ -23,6 +23,7 @@ struct Signer {
   std::string names = "From:To:Subject";
   std::string more = {};  // tags, each with its semicolon
   std::string b_tag = "b=";
+  std::string selector = {};  // "rsa" or "ed" where it is empty
 };
 
 // Puts a relaxed/relaxed signature on top.
@@ -34,8 +35,9 @@ inline void sign(TestMessage& message, const Signer& signer) {
   body.take(message.body);
   body.finish();
   std::string field = "DKIM-Signature: v=1; c=relaxed/relaxed; a=";
-  field += is_rsa ? "rsa-sha256; s=rsa; d=" : "ed25519-sha256; s=ed; d=";
-  field += signer.domain + ";" + signer.more + " h=" + signer.names +
+  field += is_rsa ? "rsa-sha256; s=" : "ed25519-sha256; s=";
+  field += signer.selector.empty() ? (is_rsa ? "rsa" : "ed") : signer.selector;
+  field += "; d=" + signer.domain + ";" + signer.more + " h=" + signer.names +
            ";\r\n\tbh=" + base::encode_base64(crypto::as_text(body.find(scope)->digest)) + "; " +
            signer.b_tag;
   std::vector<std::string> names;

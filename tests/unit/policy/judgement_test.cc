@@ -150,6 +150,7 @@ TEST_CASE("a trusted seal that saw DMARC pass stands in for a failure here") {
   ArcVerdict& arc = findings.arc.emplace();
   arc.status = ArcStatus::Pass;
   arc.covers_from = true;
+  arc.covers_body = true;
   const std::string passed = " mx.list.example; spf=pass; dmarc=pass header.from=Bank.example";
   arc.handlers = {{"list.example", "s", passed}, {"mx.example", "s", " mx.example; dmarc=fail"}};
   JudgingSettings settings;
@@ -168,6 +169,10 @@ TEST_CASE("a trusted seal that saw DMARC pass stands in for a failure here") {
   }
   SECTION("not when the chain does not cover From") {
     arc.covers_from = false;
+    CHECK(disposition() == Disposition::Refuse);
+  }
+  SECTION("not when there is text behind what it covers") {
+    arc.covers_body = false;
     CHECK(disposition() == Disposition::Refuse);
   }
   SECTION("not when the chain is broken") {
