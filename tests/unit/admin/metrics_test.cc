@@ -83,7 +83,8 @@ TEST_CASE("metrics: counts, gauges and histograms are in Prometheus' text format
   turns_processor.sum = 20'000'000;
   admin::Standing standing;
   standing.now = test::kStart;
-  standing.longest_turns = {{0, std::chrono::microseconds(800)}, {1, std::chrono::milliseconds(9)}};
+  standing.longest_turns = {{0, std::chrono::milliseconds(250)},
+                            {1, std::chrono::milliseconds(500)}};
   standing.memory_used = 1000;
   standing.memory_max = 256'000'000;
   standing.certificates = {
@@ -108,8 +109,8 @@ TEST_CASE("metrics: counts, gauges and histograms are in Prometheus' text format
                        Contains("rockdove_loop_turn_processor_seconds_bucket{le=\"0.005\"} 8\n"));
   CHECK_THAT(text,
              Contains("# TYPE rockdove_loop_turn_processor_longest_seconds gauge\n") &&
-                 Contains("rockdove_loop_turn_processor_longest_seconds{loop=\"0\"} 0.0008\n") &&
-                 Contains("rockdove_loop_turn_processor_longest_seconds{loop=\"1\"} 0.009\n"));
+                 Contains("rockdove_loop_turn_processor_longest_seconds{loop=\"0\"} 0.25\n") &&
+                 Contains("rockdove_loop_turn_processor_longest_seconds{loop=\"1\"} 0.5\n"));
   CHECK_THAT(text, Contains("rockdove_memory_bytes 1000") &&
                        Contains("rockdove_memory_limit_bytes 256000000"));
   CHECK_THAT(
