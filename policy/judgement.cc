@@ -12,7 +12,7 @@ namespace rockdove::policy {
 namespace {
 
 constexpr std::string_view kRefusedByPolicy = "5.7.1";
-constexpr std::string_view kDnsFailed = "4.4.3";       // RFC 3463 §3.5
+constexpr std::string_view kDnsFailed = "4.4.3";   // RFC 3463 §3.5
 constexpr std::string_view kSpfFailed = "5.7.23";  // RFC 7372 §3.2
 
 MethodResult spf_result(const SpfOutcome& outcome, std::string_view property,
@@ -61,8 +61,7 @@ bool is_trusted(const std::string& domain, const std::vector<std::string>& trust
 }
 
 bool says_that_dmarc_passed(const ArcHandler& handler, std::string_view author_domain) {
-  const base::Result<AuthenticationResults> results =
-      parse_authentication_results(handler.results);
+  const base::Result<AuthenticationResults> results = parse_authentication_results(handler.results);
   if (!results) return false;
   return std::any_of(
       results->results.begin(), results->results.end(), [&](const MethodResult& result) {
@@ -128,12 +127,12 @@ Judgement judge_dmarc(const Findings& findings, const JudgingSettings& settings)
   if (verdict.result != DmarcResult::Fail || verdict.disposition == DmarcPolicy::None) return {};
   if (const std::string witness = trusted_witness(findings, settings.trusted_sealers);
       !witness.empty()) {
-    return {Disposition::Accept, "",
-            "DMARC fails here, but passed at " + shown_text(witness) + ", whose ARC seal is trusted"};
+    return {
+        Disposition::Accept, "",
+        "DMARC fails here, but passed at " + shown_text(witness) + ", whose ARC seal is trusted"};
   }
-  const std::string policy =
-      "DMARC policy of " + shown_text(verdict.policy_domain) + " (p=" +
-      std::string(name_of(*verdict.policy)) + "): " + verdict.why;
+  const std::string policy = "DMARC policy of " + shown_text(verdict.policy_domain) +
+                             " (p=" + std::string(name_of(*verdict.policy)) + "): " + verdict.why;
   if (verdict.disposition == DmarcPolicy::Quarantine) {
     return {Disposition::Quarantine, "", policy};
   }
@@ -158,9 +157,9 @@ std::vector<AuthenticatedDomain> authenticated_domains(const Findings& findings)
   for (const DkimSignature& signature : *findings.dkim) {
     const bool passes = signature.result == DkimResult::Pass && signature.covers_body;
     domains.push_back({Method::Dkim,
-                       passes                                            ? Result::Pass
+                       passes                                           ? Result::Pass
                        : signature.result == DkimResult::TemporaryError ? Result::TemporaryError
-                                                                         : Result::Other,
+                                                                        : Result::Other,
                        signature.domain});
   }
   return domains;
@@ -208,8 +207,8 @@ std::optional<Judgement> judge_envelope(const Findings& findings, const Checks& 
     std::string why = "SPF: " + (*outcome)->reason;
     if ((*outcome)->explanation) {
       // A stranger's words: RFC 7208 §6.2 wants it said whose they are.
-      why += "; " + shown_text((*outcome)->domain) + " explains: " +
-             shown_text(*(*outcome)->explanation, 300);
+      why += "; " + shown_text((*outcome)->domain) +
+             " explains: " + shown_text(*(*outcome)->explanation, 300);
     }
     return refuse(kSpfFailed, std::move(why));
   }

@@ -135,8 +135,7 @@ class WaitingQueues final : public rocksdb::SliceTransform {
   }
 
   [[nodiscard]] bool InDomain(const rocksdb::Slice& key) const override {
-    // Of the rows behind the queues (expiry_key()) each would be one of its own.
-    return key.size() > kWaitingPlaceOctets && key[0] != kExpiryRows;
+    return key.size() > kWaitingPlaceOctets && key[0] != kExpiryRows;  // of these each is its own
   }
 };
 

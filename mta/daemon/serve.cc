@@ -144,7 +144,7 @@ class Server {
   // Ends first of these: what it still answers is posted to the loops and counted in the relay.
   std::atomic<bool> tells_removed_ = false;  // to the log
   std::unique_ptr<queue::ThreadedStore> store_;
-  std::unique_ptr<base::WorkerPool> workers_;  // posts to loops and accounts, too
+  std::unique_ptr<base::WorkerPool> workers_;       // posts to loops and accounts, too
   std::unique_ptr<base::WorkerPool> mail_workers_;  // likewise: no login holds up a signature
   sigset_t signals_{};
 };
