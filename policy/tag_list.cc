@@ -5,14 +5,13 @@
 
 #include "mta/base/base64.h"
 #include "mta/base/text.h"
+#include "policy/shown_text.h"
 
 namespace rockdove::policy {
 namespace {
 
 using base::Error;
 using base::Result;
-
-constexpr std::size_t kShownOctetsMax = 40;
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t';
@@ -68,7 +67,7 @@ Result<TagList> TagList::parse(std::string_view text) {
     tag.value = base::trimmed(tag.region);
     if (!is_tag_name(tag.name)) return Error("a tag's name is not valid");
     if (list.find(tag.name) != nullptr) {
-      return Error("the tag " + base::printable(tag.name, kShownOctetsMax) + " is there twice");
+      return Error("the tag " + shown_text(tag.name) + " is there twice");
     }
     if (list.tags_.size() == kTagsMax) return Error("there are too many tags");
     list.tags_.push_back(tag);

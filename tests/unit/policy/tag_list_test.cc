@@ -36,6 +36,9 @@ TEST_CASE("what the grammar of tag lists does not allow is refused") {
   CHECK(problem("a b=1") == "a tag's name is not valid");
   CHECK(problem("a=1;b=2;a=3") == "the tag a is there twice");
   CHECK(problem("a=1;A=2").empty());
+  const std::string name(100, 'n');  // what is told must be fit for a header field: ASCII
+  CHECK(problem(name + "=1;" + name + "=2") ==
+        "the tag " + name.substr(0, 80) + "... is there twice");
   for (const std::string_view text : {"a=\r\nb", "a=1\r\n", "a=1\n 2", "a=1\r 2", "a=\x7f"}) {
     CHECK(problem(text) == "there are characters in it that a tag list cannot have");
   }
