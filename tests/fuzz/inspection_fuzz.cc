@@ -22,14 +22,15 @@ bool is_printable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
-constexpr std::string_view kTexts[] = {"v=spf1 include:a.example -all",
-                                       "v=spf1 redirect=b.example",
-                                       "v=spf1 exists:%{l}.%{d} mx ptr -all",
-                                       "v=DMARC1; p=reject; sp=none; np=quarantine",
-                                       "v=DMARC1; p=quarantine; t=y",
-                                       "v=DMARC1; psd=y; p=reject",
-                                       "v=DKIM1; k=rsa; p=",
-                                       "v=DKIM1; k=ed25519; p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
+constexpr std::string_view kTexts[] = {
+    "v=spf1 include:a.example -all",
+    "v=spf1 redirect=b.example",
+    "v=spf1 exists:%{l}.%{d} mx ptr -all",
+    "v=DMARC1; p=reject; sp=none; np=quarantine",
+    "v=DMARC1; p=quarantine; t=y",
+    "v=DMARC1; psd=y; p=reject",
+    "v=DKIM1; k=rsa; p=",
+    "v=DKIM1; k=ed25519; p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
 
 constexpr std::string_view kFields[] = {
     "From: jane@a.example\r\n",
@@ -147,8 +148,8 @@ void check_inspected(const inbound::Inspected& inspected) {
               judgement.disposition == policy::Disposition::Quarantine));
   const std::string field =
       policy::format_authentication_results("relay.example", inspected.results);
-  const auto read = policy::parse_authentication_results(
-      std::string_view(field).substr(field.find(':') + 1));
+  const auto read =
+      policy::parse_authentication_results(std::string_view(field).substr(field.find(':') + 1));
   FUZZ_CHECK(read && read->results.size() == inspected.results.size());
 }
 
@@ -196,8 +197,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 4:
         if (!is_judging && inspection->has_room()) {
-          inspection->take_body(header,
-                                std::make_shared<const std::string>(choices.next_text(30)));
+          inspection->take_body(header, std::make_shared<const std::string>(choices.next_text(30)));
         }
         break;
       case 5:
