@@ -216,6 +216,18 @@ TEST_CASE("where RCPT waits for the DNS, too, it is 20 s in all") {
   CHECK_THAT(world.header(), Contains("dmarc=temperror"));
 }
 
+TEST_CASE("a header over the limit may hide fields from all checks, so strangers' is refused") {
+  PolicyWorld world;
+  std::string content = "From: office@bank.example\r\n";
+  while (content.size() < queue::kHeaderBlockOctetsMax) {
+    content += "X-Long: " + std::string(900, 'x') + "\r\n";
+  }
+  content += "From: other@shop.example\r\n\r\nhello\r\n";
+  auto stranger = world.client(kStranger);
+  CHECK_THAT(world.send(*stranger, content), StartsWith("552 5.3.4 "));
+  CHECK(world.handed_in.empty());
+}
+
 TEST_CASE("when too much waits for the workers, signed mail is to come again later") {
   PolicyWorld world;
   world.workers.room = 0;
