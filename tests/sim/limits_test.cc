@@ -112,10 +112,14 @@ TEST_CASE("attempts that give way to others for their connection are made again"
   suffering.submit(3);
   // Each of these waits would be minutes long (RFC 5321 section 4.5.3.2), and there are three times
   // as many sites as connections.
-  sim.run_for(2min);
+  sim.run_for(5min);
   // Behind the final dot only the next hop's word counts, so nothing gives way there.
   const bool gives_way = stage != SessionScript::At::Body;
-  for (const RemoteServer* site : suffering.sites) CHECK((site->sessions() > 0 || !gives_way));
+  CAPTURE(settings.loops, static_cast<int>(stage));
+  for (std::size_t i = 0; i < suffering.sites.size(); ++i) {
+    CAPTURE(i);
+    CHECK((suffering.sites[i]->sessions() > 0 || !gives_way));
+  }
   check_others_go_on(sim, healthy);
   for (RemoteServer* site : suffering.sites) site->heal();
   rest(sim);

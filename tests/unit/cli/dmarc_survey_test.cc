@@ -74,7 +74,7 @@ TEST_CASE("dmarc check: a faulty record is shown as it should be") {
              "rua=d@example.com; t=y"}}})));
   CHECK(advice.publish ==
         "v=DMARC1; p=reject; sp=none; rua=mailto:postmaster@example.com; ruf=mailto:f@example.com; "
-        "fo=1:s; t=y");
+        "fo=1:s; t=y; pct=50");
   REQUIRE(advice.wrong.size() == 3);
   CHECK(advice.wrong[2] ==
         "p=… does not stand directly behind v=DMARC1 (by RFC 7489, which many receivers still "
