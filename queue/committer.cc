@@ -30,6 +30,7 @@ constexpr std::chrono::microseconds kGather{1000};
 constexpr std::size_t kGroupOctetsMax = 4 * 1024 * 1024;
 constexpr std::size_t kInboxOctetsMax = 64 * 1024 * 1024;
 constexpr std::chrono::milliseconds kChunkTimeMax{50};
+constexpr base::Duration kBehindPatience = std::chrono::milliseconds(2);
 constexpr std::chrono::seconds kBetweenCollections{10};
 constexpr std::size_t kProbeOctets = 64 * 1024;
 
@@ -126,7 +127,10 @@ void Committer::run() {
       settings_.at_thread_start ? settings_.at_thread_start() : nullptr;
   for (;;) {
     const bool is_idle = commits_.empty() && chunks_.empty();
-    const Work work = take_work(is_idle ? settings_.housekeeping : base::Duration(0));
+    const bool holds_back = commits_.empty() && !chunks_.empty() && rows_.writers()->is_behind();
+    const base::Duration patience = holds_back ? kBehindPatience : base::Duration(0);
+    Work work = take_work(is_idle ? settings_.housekeeping : patience);
+    if (holds_back && work == Work::None) work = Work::Some;
     if (work == Work::Stop) return;
     write_group();
     if (!has_given_up_) write_chunks();
@@ -235,9 +239,12 @@ void Committer::note_oldest() {
   oldest_.store(oldest, std::memory_order_relaxed);
 }
 
-// While changes wait, chunks get a third of the time that groups took: a quarter of all.
+// While changes wait, chunks get a third of the time that groups took: a quarter of all. While the
+// engine is behind with bodies they wait, and so do their clients: a stalled engine would hold back
+// everybody's changes.
 void Committer::write_chunks() {
-  while (!chunks_.empty() && (commits_.empty() || chunk_time_.count() > 0)) {
+  while (!chunks_.empty() && (commits_.empty() || chunk_time_.count() > 0) &&
+         !rows_.writers()->is_behind()) {
     const base::Instant start = clock_now();
     Chunk chunk = std::move(chunks_.front());
     chunks_.pop_front();

@@ -42,12 +42,10 @@ constexpr std::uint64_t kRemovedBodiesMin = 64;
 // quarter of those that are left, have gone since the last time.
 constexpr std::uint64_t kRemovedMessagesMin = 20'000;
 constexpr std::uint64_t kRemovedMessagesParts = 4;
-// Bodies are copied together when over a half, or a tenth on a full disk, of their files is
-// garbage.
+// Bodies are copied together when more than one part in so many of their files is garbage.
 constexpr std::uint64_t kGarbageParts = 2;
 constexpr std::uint64_t kGarbagePartsIfUrgent = 10;
-// On a full disk a log of more than this is let go.
-constexpr std::uint64_t kLogOctetsMax = 4 * kMebi;
+constexpr std::uint64_t kLogOctetsMax = 4 * kMebi;  // on a full disk a longer log is let go
 
 rocksdb::Slice slice(std::string_view octets) {
   return {octets.data(), octets.size()};
@@ -282,6 +280,10 @@ class RocksRows final : public Rows {
   [[nodiscard]] std::optional<Error> failure() const override { return health_->failure(); }
 
   [[nodiscard]] bool is_stalled() const override { return health_->is_stalled(); }
+
+  [[nodiscard]] bool is_behind() const override {
+    return property(Family::Bodies, rocksdb::DB::Properties::kNumImmutableMemTable) > 1;
+  }
 
   [[nodiscard]] Result<void> collect_garbage(Urgency urgency) override;
   [[nodiscard]] Result<void> collect_rows(Urgency urgency);
@@ -526,7 +528,6 @@ rocksdb::ColumnFamilyOptions family_options(std::string_view name,
     options.memtable_insert_with_hint_prefix_extractor = std::make_shared<WaitingQueues>();
   }
   if (name == family_name(Family::Bodies)) {
-    options.write_buffer_size = 16 * kMebi;
     options.max_write_buffer_number = 3;  // large bodies come in bursts; a stall answers 452
     options.enable_blob_files = true;     // compaction moves keys only
     options.min_blob_size = 1024;
@@ -539,9 +540,8 @@ rocksdb::ColumnFamilyOptions family_options(std::string_view name,
   return options;
 }
 
-// Ours, as far as they are there or can be made, and those that a newer version left, which must be
-// opened too: the format version is read first and tells a person more than "column family not
-// opened".
+// Ours, as far as they are there or can be made, and those that a newer version left: opened, too,
+// because the format version, which is read then, tells a person more than RocksDB would.
 std::vector<rocksdb::ColumnFamilyDescriptor> families(const rocksdb::DBOptions& options,
                                                       const std::string& directory,
                                                       const std::shared_ptr<HistoryFloor>& floor) {

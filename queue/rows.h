@@ -189,6 +189,8 @@ class Rows {
   [[nodiscard]] virtual std::optional<Error> failure() const = 0;
   // Any thread: the engine holds writers back because it cannot keep up.
   [[nodiscard]] virtual bool is_stalled() const = 0;
+  // Any thread: bodies come faster than the engine writes them out; much more of them, and it stalls.
+  [[nodiscard]] virtual bool is_behind() const = 0;
 
   // Frees the space of bodies that are gone, if over half of what they take is garbage; when the
   // disk runs full also if it is a tenth, and that of the log. Takes a while; not on the writer's

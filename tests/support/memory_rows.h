@@ -5,6 +5,7 @@
 // view, while it has one.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -47,6 +48,9 @@ class MemoryDisk {
     return writes_left_ == 0;
   }
 
+  // Whether engines on it say that they are behind.
+  std::atomic<bool> is_behind = false;
+
   [[nodiscard]] std::size_t syncs() const { return syncs_; }
 
   [[nodiscard]] const Family& rows(queue::Family family) const {
@@ -88,6 +92,8 @@ class MemoryRows : public queue::Rows {
   [[nodiscard]] std::optional<queue::Error> failure() const override;
 
   [[nodiscard]] bool is_stalled() const override { return false; }
+
+  [[nodiscard]] bool is_behind() const override { return disk_.is_behind; }
 
   [[nodiscard]] queue::Result<void> collect_garbage(Urgency) override { return {}; }
 

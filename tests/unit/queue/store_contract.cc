@@ -343,6 +343,28 @@ TEST_CASE(
   CHECK_FALSE(await(answer));
 }
 
+TEST_CASE(
+    "store: while the engine is behind, pieces of large bodies wait and small mail does not") {
+  MemoryDisk disk;
+  StoreSettings settings;
+  settings.open = [&] { return Result(std::unique_ptr<Rows>(std::make_unique<MemoryRows>(disk))); };
+  ThreadLoop loop(0);
+  const std::unique_ptr<ThreadedStore> store = start(std::move(settings));
+  disk.is_behind = true;
+  const auto octets = std::make_shared<const std::string>("octets");
+  auto [done, answer] = expect<void>();
+  loop.call(
+      [&, done = &done] { store->write_chunk(loop, sample_id(1), 0, octets, std::move(*done)); });
+  for (std::uint64_t tick = 2; tick < 10; ++tick) {
+    std::future<Result<void>> small = commit(*store, loop, acceptance(sample_message(tick)));
+    REQUIRE(await(small));
+  }
+  CHECK(answer.wait_for(std::chrono::seconds(0)) == std::future_status::timeout);
+  CHECK(store->readiness() == Readiness::Ready);
+  disk.is_behind = false;
+  CHECK(await(answer));
+}
+
 TEST_CASE("store: too little free space is told before mail is accepted") {
   TemporaryDirectory directory;
   MemoryDisk disk;
