@@ -69,6 +69,14 @@ class ConnectionBudget {
     return unproven_.load(std::memory_order_relaxed) >= std::max(unproven_max() * 4 / 5, 1U);
   }
 
+  // One more unproven site of some loop waits for a connection, or one less. Any loop may hold what
+  // would help it, so all look at the sum.
+  void began_to_wait() { waiting_.fetch_add(1, std::memory_order_relaxed); }
+
+  void ended_wait() { waiting_.fetch_sub(1, std::memory_order_relaxed); }
+
+  [[nodiscard]] std::uint32_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+
   [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
 
  private:
@@ -88,6 +96,7 @@ class ConnectionBudget {
   std::atomic<std::uint32_t> open_{0};
   std::atomic<std::uint32_t> unproven_{0};
   std::atomic<std::uint32_t> owing_{0};
+  std::atomic<std::uint32_t> waiting_{0};
 };
 
 // Octets of messages in memory: those coming in, and those loaded or kept for their first attempt.

@@ -17,6 +17,8 @@ constexpr std::size_t index_of(Connections standing) {
 
 // Another loop's sessions may have given connections back: looked at this often while blocked.
 constexpr base::Duration kUnblockEvery = std::chrono::milliseconds(50);
+// While unproven sessions are at work: whether sites of other loops wait for their connections.
+constexpr base::Duration kLookEvery = std::chrono::seconds(1);
 // While some of an account's sessions work and a new one fails, no further one is tried for so
 // long.
 constexpr base::Duration kOpenBackoff = std::chrono::seconds(30);
@@ -73,6 +75,8 @@ Scheduler::Scheduler(const QueueSettings& settings, ConnectionBudget& budget, ba
 
 Scheduler::~Scheduler() {
   for (const auto& [id, session] : sessions_) budget_.give_back(session.standing);
+  for (std::size_t i = 0; i < blocked_[index_of(Connections::Unproven)].size(); ++i)
+    budget_.ended_wait();
 }
 
 bool Scheduler::is_proven(const Account& account, base::Now now) {
@@ -156,9 +160,8 @@ std::optional<Scheduler::Command> Scheduler::next(Recording recording, base::Now
     make_ready(account);
     if (account.job_count == 0) forget_if_idle(account, now);
   }
-  if (now.instant >= unblock_at_) {
-    const bool any_blocked = !blocked_[0].empty() || !blocked_[1].empty();
-    unblock_at_ = any_blocked ? now.instant + kUnblockEvery : base::kNever;
+  if (now.instant >= look_at_) {
+    set_next_look(now);
     if (recording == Recording::Possible) look_for_patience_spent(now);
     unblock();
   }
@@ -210,7 +213,8 @@ std::optional<Scheduler::Command> Scheduler::start_one(Account& account, base::N
     account.blocked_as = standing;
     std::list<Account*>& blocked = blocked_[index_of(standing)];
     account.blocked = blocked.insert(blocked.end(), &account);
-    if (unblock_at_ == base::kNever) unblock_at_ = now.instant + kUnblockEvery;
+    if (standing == Connections::Unproven) budget_.began_to_wait();
+    look_at_ = std::min(look_at_, now.instant + kUnblockEvery);
     return must_wait ? std::nullopt : quit_an_idle_one(standing);
   }
   account.has_waited = false;
@@ -250,6 +254,7 @@ std::optional<Scheduler::Command> Scheduler::quit_an_idle_one(Connections needed
 void Scheduler::unblock(Account& account) {
   MTA_ASSERT(account.place == Account::Place::Blocked);
   blocked_[index_of(account.blocked_as)].erase(account.blocked);
+  if (account.blocked_as == Connections::Unproven) budget_.ended_wait();
   account.place = Account::Place::Nowhere;
   make_ready(account);
 }
@@ -273,6 +278,7 @@ void Scheduler::begin_trial(SessionId id, Session& session, base::Now now) {
   if (session.standing != Connections::Unproven) return;
   session.trial = trials_.insert(trials_.end(), id);
   session.trial_since = now.instant;
+  look_at_ = std::min(look_at_, now.instant + kLookEvery);
 }
 
 void Scheduler::end_trial(Session& session) {
@@ -280,10 +286,19 @@ void Scheduler::end_trial(Session& session) {
   session.trial.reset();
 }
 
+void Scheduler::set_next_look(base::Now now) {
+  const bool any_blocked = !blocked_[0].empty() || !blocked_[1].empty();
+  if (any_blocked || (!trials_.empty() && budget_.waiting() > 0)) {
+    look_at_ = now.instant + kUnblockEvery;
+  } else {
+    look_at_ = trials_.empty() ? base::kNever : now.instant + kLookEvery;
+  }
+}
+
+// Those that wait may be accounts of other loops: these sessions are all that can make room there.
 void Scheduler::look_for_patience_spent(base::Now now) {
-  std::size_t wanted = blocked_[index_of(Connections::Unproven)].size();
   if (!budget_.is_unproven_crowded()) return;
-  wanted = std::min(wanted, kGivenUpAtOnce);
+  std::size_t wanted = std::min<std::size_t>(budget_.waiting(), kGivenUpAtOnce);
   for (auto trial = trials_.begin(); trial != trials_.end() && wanted > 0;) {
     const SessionId id = *trial++;
     Session& session = sessions_.at(id.value);
@@ -410,7 +425,8 @@ void Scheduler::forget_if_idle(Account& account, base::Now now) {
 
 base::Instant Scheduler::wake_at() const {
   const base::Instant pause = paused_.empty() ? base::kNever : paused_.begin()->first;
-  return std::min(pause, unblock_at_);
+  const bool looks = !blocked_[0].empty() || !blocked_[1].empty() || !trials_.empty();
+  return looks ? std::min(pause, look_at_) : pause;
 }
 
 std::optional<Scheduler::Standing> Scheduler::standing(std::string_view name, base::Now now) const {

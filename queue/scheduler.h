@@ -189,6 +189,7 @@ class Scheduler {
 
   // Takes out everything that has not started, because the settings have changed.
   [[nodiscard]] std::vector<Job> take_all_waiting();
+
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
 
  private:
@@ -214,6 +215,7 @@ class Scheduler {
   void end_pause(Account& account);
   void begin_trial(SessionId id, Session& session, base::Now now);
   void end_trial(Session& session);
+  void set_next_look(base::Now now);
   void look_for_patience_spent(base::Now now);
   void forget_session(SessionId id, base::Now now);
   void forget_if_idle(Account& account, base::Now now);
@@ -238,7 +240,7 @@ class Scheduler {
   unsigned unproven_turns_ = 0;       // decides which of the blocked and unproven is next
   std::uint64_t next_session_ = 1;
   std::uint64_t idle_count_ = 0;
-  base::Instant unblock_at_ = base::kNever;
+  base::Instant look_at_ = base::kNever;  // for connections that other loops gave back, or want
 };
 
 }  // namespace rockdove::queue

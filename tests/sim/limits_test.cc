@@ -112,7 +112,7 @@ TEST_CASE("attempts that give way to others for their connection are made again"
   suffering.submit(3);
   // Each of these waits would be minutes long (RFC 5321 section 4.5.3.2), and there are three times
   // as many sites as connections.
-  sim.run_for(5min);
+  sim.run_for(2min);
   // Behind the final dot only the next hop's word counts, so nothing gives way there.
   const bool gives_way = stage != SessionScript::At::Body;
   CAPTURE(settings.loops, static_cast<int>(stage));

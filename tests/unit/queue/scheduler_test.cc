@@ -300,6 +300,40 @@ TEST_CASE("an unproven session gives way when others wait, later after each fail
   CHECK(bench.given_up.size() == 1);
 }
 
+TEST_CASE("unproven sessions give way to the sites of another loop, too") {
+  Bench bench(8);
+  for (int i = 0; i < 4; ++i) bench.offer("dead" + std::to_string(i), "d");
+  bench.run();
+  REQUIRE(bench.working.size() == 4);  // all that the unproven may have
+  auto other_loop = std::make_unique<Scheduler>(bench.settings, bench.budget, bench.random);
+  other_loop->offer(bench.job("o"), bench.site("other"), bench.now);
+  REQUIRE_FALSE(other_loop->next(Recording::Possible, bench.now));
+  REQUIRE(bench.budget.waiting() == 1);
+  // Nothing happens here, but this loop wakes by itself.
+  const base::Instant end = bench.now.instant + 1min;
+  const auto until = [&](base::Instant when) {
+    return std::chrono::ceil<base::Duration>(when - bench.now.instant);
+  };
+  while (!other_loop->next(Recording::Possible, bench.now) && bench.now.instant < end) {
+    REQUIRE(bench.scheduler.wake_at() > bench.now.instant);
+    bench.pass(until(std::min(bench.scheduler.wake_at(), end)));
+    bench.run();
+    for (const SessionId id : std::exchange(bench.given_up, {}))
+      bench.finish(bench.working.at(id), Finish::SiteFailed, SessionAfter::Gone);
+  }
+  CHECK(bench.now.instant < end);
+  CHECK(bench.working.size() >= 2);  // no more of them ended than had to
+  CHECK(bench.budget.waiting() == 0);
+  // A loop that ends waits no longer.
+  for (int i = 0; i < 9; ++i)
+    other_loop->offer(bench.job("w"), bench.site("more" + std::to_string(i)), bench.now);
+  while (other_loop->next(Recording::Possible, bench.now)) {
+  }
+  REQUIRE(bench.budget.waiting() > 0);
+  other_loop.reset();
+  CHECK(bench.budget.waiting() == 0);
+}
+
 TEST_CASE("nobody gives way while nobody waits, or once a whole message was taken") {
   Bench bench(2);
   bench.offer("slow", "s");
