@@ -564,6 +564,7 @@ void Server::stop() {
   local_mail_.end();
   list_watch_.reset();
   workers_.reset();  // a result that comes now has no loop any more
+  mail_workers_.reset();
   store_.reset();    // writes what was handed over
   control_.reset();
   monitor_.reset();
