@@ -1,6 +1,7 @@
 #include "mta/inbound/inspection.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "mta/base/counters.h"
@@ -56,15 +57,19 @@ struct Inspection::Content {
     return (!dkim || signatures) && (!arc || chain);
   }
 
-  [[nodiscard]] base::Result<std::string> sign(const std::string& to_sign,
-                                               const std::string& results) {
-    if (signer) return signer->sign(to_sign, now);
-    if (sealer) return sealer->seal(to_sign, *chain, results, now);
-    return std::string();
+  // What cannot be sealed, as a message with as many sets as there may be, goes on without a seal:
+  // that will not be otherwise when it comes again.
+  [[nodiscard]] SignedFields sign(const std::string& to_sign, const std::string& results) {
+    if (signer) return {signer->sign(to_sign, now), ""};
+    if (!sealer) return {};
+    base::Result<std::string> sealed = sealer->seal(to_sign, *chain, results, now);
+    if (!sealed) return {"", sealed.error().text()};
+    return {*std::move(sealed), ""};
   }
 
   const std::string header;  // as it was received
   const base::WallTime now;
+  std::atomic<bool> is_given_up = false;  // the inspection is gone
   bool is_verified = false;
   bool is_chain_judged = false;
   std::vector<std::shared_ptr<const policy::DkimIdentity>> identities;
@@ -95,7 +100,10 @@ Inspection::Inspection(const InspectionServices& services, InspectionRules rules
 
 Inspection::~Inspection() {
   *self_ = nullptr;
-  services_.memory.give_back(header_octets_);
+  // What still waits for the workers is not worked on, so that clients that begin and go away
+  // cannot fill the memory with it.
+  if (content_ != nullptr) content_->is_given_up = true;
+  services_.memory.give_back(header_octets_ + octets_ahead_);
 }
 
 // The envelope.
@@ -119,8 +127,8 @@ void Inspection::start_client_check() {
   run_check(
       client_lookups_, client_dns_,
       [this] {
-        client_ = policy::check_client(*rules_.clients, rules_.checks.client, client_facts_,
-                                       client_dns_);
+        client_ =
+            policy::check_client(*rules_.clients, rules_.checks.client, client_facts_, client_dns_);
         return client_.has_value();
       },
       [this](bool) {
@@ -181,6 +189,10 @@ void Inspection::when_envelope_is_judged(
   };
 }
 
+std::vector<std::string> Inspection::list_errors() const {
+  return client_ ? client_->list_errors : std::vector<std::string>();
+}
+
 std::optional<policy::Refusal> Inspection::envelope_refusal() const {
   if (client_ && client_->is_allowed) return std::nullopt;
   if (client_ && client_->refusal) return client_->refusal;
@@ -237,6 +249,7 @@ void Inspection::content_begun(std::vector<policy::Question> missing) {
 bool Inspection::post(base::UniqueFunction<void(Content&)> work) {
   return strand_.post(
       [content = content_, client = envelope_.client, work = std::move(work)]() mutable {
+        if (content->is_given_up) return;
         const base::WorkingOn working(client);
         work(*content);
       });
@@ -245,20 +258,29 @@ bool Inspection::post(base::UniqueFunction<void(Content&)> work) {
 void Inspection::take_body(std::string_view header, std::shared_ptr<const std::string> octets) {
   if (!has_content_begun_) begin_content(header);
   if (content_ == nullptr || is_overloaded_) return;
+  const std::size_t size = octets->size();
   ++pieces_ahead_;
-  const bool is_posted = post([octets = std::move(octets), self = self_,
-                               &loop = services_.loop](Content& content) {
-    content.take(*octets);
-    loop.post([self] {
-      Inspection* inspection = *self;
-      if (inspection == nullptr) return;
-      --inspection->pieces_ahead_;
-      if (inspection->wake_) inspection->wake_();
-    });
-  });
+  octets_ahead_ += size;
+  services_.memory.take(size);
+  const bool is_posted = post(
+      [octets = std::move(octets), size, self = self_, &loop = services_.loop](Content& content) {
+        content.take(*octets);
+        loop.post([self, size] {
+          Inspection* inspection = *self;
+          if (inspection == nullptr) return;
+          inspection->piece_ended(size);
+          if (inspection->wake_) inspection->wake_();
+        });
+      });
   if (is_posted) return;
-  --pieces_ahead_;
+  piece_ended(size);
   is_overloaded_ = true;
+}
+
+void Inspection::piece_ended(std::size_t octets) {
+  --pieces_ahead_;
+  octets_ahead_ -= octets;
+  services_.memory.give_back(octets);
 }
 
 void Inspection::ask_for_keys(std::vector<policy::Question> questions) {
@@ -337,8 +359,8 @@ void Inspection::find_policies() {
       [this] {
         bool is_done = true;
         for (const std::string& domain : findings_.authors->domains) {
-          const policy::PolicyDiscovery found = policy::discover_policy(
-              domain, rules_.judging->organisation_rule(), dmarc_dns_);
+          const policy::PolicyDiscovery found =
+              policy::discover_policy(domain, rules_.judging->organisation_rule(), dmarc_dns_);
           if (found.state == policy::PolicyDiscovery::State::Unfinished) is_done = false;
         }
         return is_done;
@@ -383,7 +405,7 @@ void Inspection::finish() {
         policy::judge_message(findings_, rules_.checks, *rules_.judging, inspected.is_exempt);
     inspected.results = policy::results_of(findings_);
     inspected.verdicts = verdicts();
-    if (client_) inspected.list_errors = client_->list_errors;
+    inspected.list_errors = list_errors();
     count_results();
   }
   std::exchange(done_, {})(std::move(inspected));
@@ -408,8 +430,9 @@ bool Inspection::is_exempt() const {
   if (lists.find_client(envelope_.client) || lists.find_sender(envelope_.sender)) return true;
   // All of the authors: one that nobody exempts is judged.
   return findings_.authors && !findings_.authors->domains.empty() &&
-         std::all_of(findings_.authors->domains.begin(), findings_.authors->domains.end(),
-                     [&lists](const std::string& domain) { return lists.find_domain(domain).has_value(); });
+         std::all_of(
+             findings_.authors->domains.begin(), findings_.authors->domains.end(),
+             [&lists](const std::string& domain) { return lists.find_domain(domain).has_value(); });
 }
 
 std::vector<std::pair<std::string_view, std::string>> Inspection::verdicts() const {
@@ -445,11 +468,10 @@ std::vector<std::pair<std::string_view, std::string>> Inspection::verdicts() con
 }
 
 void Inspection::sign(std::string header, std::string results,
-                      base::UniqueFunction<void(base::Result<std::string>)> done) {
-  const bool is_wanted = content_ != nullptr && (is_judged() ? rules_.arc != nullptr : true);
-  if (!is_wanted) return done(std::string());
-  auto told = std::make_shared<base::UniqueFunction<void(base::Result<std::string>)>>(
-      std::move(done));
+                      base::UniqueFunction<void(base::Result<SignedFields>)> done) {
+  if (!wants_to_sign()) return done(SignedFields());
+  auto told =
+      std::make_shared<base::UniqueFunction<void(base::Result<SignedFields>)>>(std::move(done));
   const bool is_posted =
       !is_overloaded_ &&
       post([header = std::move(header), results = std::move(results), told, self = self_,

@@ -72,6 +72,13 @@ struct Inspected {
   std::size_t questions = 0;   // that were asked
 };
 
+// What is to be put on top of a message.
+struct SignedFields {
+  std::string fields;  // with their CRLFs; "": none
+  std::string
+      left_out;  // why there is no seal although one is wanted; "": there is one, or none is
+};
+
 class Inspection {
  public:
   Inspection(const InspectionServices& services, InspectionRules rules, InspectedEnvelope envelope,
@@ -86,6 +93,8 @@ class Inspection {
   // One at a time.
   void when_envelope_is_judged(
       base::UniqueFunction<void(const std::optional<policy::Refusal>&)> known);
+  // After that: DNS lists that cannot be used as they are, as in Inspected.
+  [[nodiscard]] std::vector<std::string> list_errors() const;
 
   // A piece of the body. `header` is the message's, whole, as it was received; only the first call
   // looks at it.
@@ -101,12 +110,17 @@ class Inspection {
   // call. `done` may run within this call.
   void judge(std::string_view header, std::shared_ptr<const std::string> rest,
              base::UniqueFunction<void(Inspected)> done);
+
+  // After judge(): whether sign() has anything to do.
+  [[nodiscard]] bool wants_to_sign() const {
+    return content_ != nullptr && (!is_judged() || rules_.arc != nullptr);
+  }
+
   // After judge(): the fields to be put in front of `header`, which is as it will be sent but for
-  // them; "" when there is none. `results` is the value of Authentication-Results that a seal
-  // repeats. The error says why the message could not be signed for now. `done` may run within
-  // this call.
+  // them. `results` is the value of Authentication-Results that a seal repeats. The error says why
+  // the message could not be signed for now. `done` may run within this call.
   void sign(std::string header, std::string results,
-            base::UniqueFunction<void(base::Result<std::string>)> done);
+            base::UniqueFunction<void(base::Result<SignedFields>)> done);
 
  private:
   static constexpr unsigned kPiecesAheadMax = 4;  // of 256 KiB
@@ -130,6 +144,7 @@ class Inspection {
   void begin_content(std::string_view header);
   [[nodiscard]] bool post(base::UniqueFunction<void(Content&)> work);
   void content_begun(std::vector<policy::Question> missing);
+  void piece_ended(std::size_t octets);
   void ask_for_keys(std::vector<policy::Question> questions);
   void judge_content();
   void content_judged(std::vector<policy::Question> missing);
@@ -162,6 +177,7 @@ class Inspection {
   bool is_content_begun_ = false;  // on the strand
   bool is_overloaded_ = false;
   unsigned pieces_ahead_ = 0;
+  std::size_t octets_ahead_ = 0;  // of these
   bool is_asking_for_keys_ = false;
   Lookups::Answers key_answers_;  // not handed to the strand yet
   std::shared_ptr<const std::string> rest_;

@@ -104,17 +104,18 @@ class Receiver final : public net::Protocol {
   void judged(const Inspected& inspected);
   // `quarantined`: why it is to wait on hold; "": it is not.
   void signed_and_judged(const std::shared_ptr<queue::Message>& message,
-                         const base::Result<std::string>& fields, const std::string& quarantined);
+                         const base::Result<SignedFields>& fields, const std::string& quarantined);
   void log_judgement(const Inspected& inspected) const;
-  void log_list_errors(const Inspected& inspected, base::Instant now);
+  void log_not_signed(const std::string& why) const;
+  void log_list_errors(const std::vector<std::string>& errors, base::Instant now);
   void write_full_chunks();
   void write_chunk(std::shared_ptr<const std::string> chunk);
   [[nodiscard]] std::optional<smtp::Reply> refuse_content(const mail::HeaderFacts& facts) const;
   // Without the empty line behind its header. `results`: an Authentication-Results field, or "".
   [[nodiscard]] std::shared_ptr<queue::Message> make_message(const std::string& results,
                                                              base::Now now);
-  [[nodiscard]] std::string make_header(const std::string& results,
-                                        const queue::Message& message, base::Now now) const;
+  [[nodiscard]] std::string make_header(const std::string& results, const queue::Message& message,
+                                        base::Now now) const;
   // As it came, without results that somebody wrote in our name.
   void append_received_header(std::string& header) const;
   [[nodiscard]] std::vector<queue::Delivery> make_deliveries(base::WallTime now) const;
@@ -140,7 +141,7 @@ class Receiver final : public net::Protocol {
   std::string helo_;
   std::string tls_;  // as net::describe(TlsInfo); "" in clear
   std::unique_ptr<Incoming> incoming_;
-  std::unique_ptr<Inspection> inspection_;  // of incoming_; null: it is neither judged nor signed
+  std::unique_ptr<Inspection> inspection_;   // of incoming_; null: it is neither judged nor signed
   std::shared_ptr<const std::string> rest_;  // of its body, behind the chunks
   base::MessageId id_;
   std::uint32_t chunks_ = 0;  // handed to the store

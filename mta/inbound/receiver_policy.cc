@@ -52,6 +52,7 @@ void Receiver::judge_recipient(const smtp::RecipientOffered& event) {
   inspection_->when_envelope_is_judged(
       [this, event](const std::optional<policy::Refusal>& refusal) {
         const base::Now now = reception_.loop.now();
+        log_list_errors(inspection_->list_errors(), now.instant);
         if (refusal) {
           refuse(reply_of(*refusal), "recipient", mail::format_address(event.recipient), now);
         } else {
@@ -75,12 +76,19 @@ void Receiver::log_judgement(const Inspected& inspected) const {
 }
 
 // They would be the same for each message, and it is the operator who must do something.
-void Receiver::log_list_errors(const Inspected& inspected, base::Instant now) {
+void Receiver::log_list_errors(const std::vector<std::string>& errors, base::Instant now) {
   constexpr base::Duration kEach = std::chrono::minutes(10);
-  if (inspected.list_errors.empty() || now < reception_.list_errors_at) return;
+  if (errors.empty() || now < reception_.list_errors_at) return;
   reception_.list_errors_at = now + kEach;
-  for (const std::string& error : inspected.list_errors)
+  for (const std::string& error : errors)
     reception_.log.line(base::Level::Warning, "a DNS list cannot be used").field("error", error);
+}
+
+void Receiver::log_not_signed(const std::string& why) const {
+  reception_.log.line(base::Level::Warning, client_may_relay() ? "not signed" : "not sealed")
+      .id(id_)
+      .field("client", client_text())
+      .field("reason", why);
 }
 
 void Receiver::judged(const Inspected& inspected) {
@@ -96,7 +104,7 @@ void Receiver::judged(const Inspected& inspected) {
     base::count_nth(base::Counter::JudgedAccepted,
                     static_cast<unsigned>(inspected.judgement.disposition));
     log_judgement(inspected);
-    log_list_errors(inspected, now.instant);
+    log_list_errors(inspected.list_errors, now.instant);
   }
   const policy::Judgement& judgement = inspected.judgement;
   const bool is_deferred = judgement.disposition == policy::Disposition::Defer;
@@ -110,24 +118,30 @@ void Receiver::judged(const Inspected& inspected) {
            "content", "", now);
     return drop_message();
   }
+  // A seal wants them even where nothing was looked at: then they say "none".
   std::string results;
-  if (!inspected.results.empty()) {
+  if (!client_may_relay()) {
     results = policy::format_authentication_results(
         settings_.hostname, inspected.results,
         incoming_->needs_utf8() ? policy::FieldText::Utf8 : policy::FieldText::Ascii);
   }
-  std::shared_ptr<queue::Message> message = make_message(results, now);
+  std::shared_ptr<queue::Message> message =
+      make_message(inspected.results.empty() ? "" : results, now);
+  const bool is_quarantined = judgement.disposition == policy::Disposition::Quarantine;
+  const std::string quarantined = is_quarantined ? judgement.why : "";
+  // Its fields go on behind what is known of the header, so that nothing would verify.
+  if (inspection_->wants_to_sign() && incoming_->separator().empty()) {
+    return signed_and_judged(message, SignedFields{"", "its header is too large"}, quarantined);
+  }
   std::string header = message->header_block;
-  inspection_->sign(
-      std::move(header), value_of(results),
-      [this, message, quarantined = judgement.disposition == policy::Disposition::Quarantine,
-       why = judgement.why](const base::Result<std::string>& fields) {
-        signed_and_judged(message, fields, quarantined ? why : "");
-      });
+  inspection_->sign(std::move(header), value_of(results),
+                    [this, message, quarantined](const base::Result<SignedFields>& fields) {
+                      signed_and_judged(message, fields, quarantined);
+                    });
 }
 
 void Receiver::signed_and_judged(const std::shared_ptr<queue::Message>& message,
-                                 const base::Result<std::string>& fields,
+                                 const base::Result<SignedFields>& fields,
                                  const std::string& quarantined) {
   const base::Now now = reception_.loop.now();
   wire_->want_turn();
@@ -138,13 +152,14 @@ void Receiver::signed_and_judged(const std::shared_ptr<queue::Message>& message,
   }
   std::string& header = message->header_block;
   const std::string_view separator = incoming_->separator();
-  if (header.size() + fields->size() + separator.size() <= queue::kHeaderBlockOctetsMax) {
-    header.insert(0, *fields);
-    if (!fields->empty()) base::count(base::Counter::Signed);
-  } else {
-    reception_.log.line(base::Level::Warning, "not signed")
-        .id(id_)
-        .field("reason", "its header is too large for signatures");
+  const std::string& added = fields->fields;
+  if (!fields->left_out.empty()) {
+    log_not_signed(fields->left_out);
+  } else if (header.size() + added.size() + separator.size() > queue::kHeaderBlockOctetsMax) {
+    log_not_signed("its header is too large");
+  } else if (!added.empty()) {
+    header.insert(0, added);
+    base::count(base::Counter::Signed);
   }
   header += separator;
   std::vector<queue::Delivery> deliveries = make_deliveries(now.wall);

@@ -1,5 +1,8 @@
 // Policy as clients meet it: strangers' mail judged, ours signed, over a DNS that is a table and
 // workers that the test turns by hand.
+#include <cstdio>
+#include <fstream>
+
 #include <catch2/catch.hpp>
 
 #include "tests/support/fake_resolver.h"
@@ -14,8 +17,7 @@ using Catch::Matchers::StartsWith;
 using policy::CheckMode;
 
 const std::string kStranger = "198.51.100.7";
-const std::string kFromBank =
-    "From: Bank <office@bank.example>\r\nSubject: hello\r\n\r\nhello\r\n";
+const std::string kFromBank = "From: Bank <office@bank.example>\r\nSubject: hello\r\n\r\nhello\r\n";
 
 struct PolicyWorld : World {
   PolicyWorld() {
@@ -242,6 +244,86 @@ TEST_CASE("when too much waits for the workers, signed mail is to come again lat
   CHECK(world.handed_in.empty());
 }
 
+TEST_CASE("a DNS list that cannot be used is told also when RCPT refuses, and not with each mail") {
+  PolicyWorld world;
+  policy::ClientPolicy clients;
+  policy::DnsList ended;
+  ended.zone = "ended.example";
+  ended.weight = 5;
+  policy::DnsList zen = ended;
+  zen.zone = "zen.example";
+  clients.dns_lists = {ended, zen};
+  world.resolver.address("7.100.51.198.ended.example", "203.0.113.1");
+  world.resolver.address("7.100.51.198.zen.example", "127.0.0.2");
+  const std::string path = "/tmp/rockdove-lists-" + std::to_string(getpid());
+  {
+    std::unique_ptr<base::LogSink> sink = *base::LogSink::open(path);
+    base::Log log(*sink, base::Level::Info);
+    Reception reception = world.reception_with(log);
+    reception.workers = &world.workers;
+    reception.resolver = &world.resolver;
+    reception.random = &world.random;
+    reception.client_policy = std::make_shared<const policy::ClientPolicy>(clients);
+    auto client = world.client_of(reception, kStranger);
+    for (unsigned i = 0; i < 2; ++i) {
+      REQUIRE_THAT(command(*client, "MAIL FROM:<a@thief.example>"), StartsWith("250"));
+      client->say("RCPT TO:<to@ours.example>\r\nRSET\r\n");
+      world.settle(*client);
+      CHECK_THAT(client->take_said(), StartsWith("554 5.7.1 "));
+    }
+  }
+  std::ifstream stream(path);
+  const std::string logged{std::istreambuf_iterator<char>(stream), {}};
+  std::remove(path.c_str());
+  const std::string wanted = "a DNS list cannot be used";
+  CHECK_THAT(logged, Contains(wanted) && Contains("ended.example answers 203.0.113.1"));
+  CHECK(logged.find(wanted) == logged.rfind(wanted));
+}
+
+struct SealingWorld : PolicyWorld {
+  SealingWorld() {
+    auto arc = std::make_shared<policy::ArcIdentity>();
+    arc->domain = "relay.example";
+    arc->selector = "s1";
+    arc->key = policy::SigningKey::make(crypto::KeyKind::Ed25519);
+    settings.arc = std::move(arc);
+  }
+};
+
+TEST_CASE("where nothing is looked at a seal says so, and the mail is accepted") {
+  SealingWorld world;
+  world.judging.checks = {CheckMode::Off,
+                          CheckMode::Off,
+                          CheckMode::Off,
+                          CheckMode::Off,
+                          {CheckMode::Off, CheckMode::Off, CheckMode::Off}};
+  world.judge_by(world.judging);
+  auto client = world.client(kStranger);
+  CHECK_THAT(world.send(*client, kFromBank), StartsWith("250"));
+  CHECK_THAT(world.header(), StartsWith("ARC-Seal: i=1;"));
+  CHECK_THAT(world.header(),
+             Contains("\r\nARC-Authentication-Results: i=1; relay.example; none\r\n"));
+  CHECK_THAT(world.header(), !Contains("\r\nAuthentication-Results:"));
+}
+
+TEST_CASE("a message with as many seals as there may be is accepted without another one") {
+  SealingWorld world;
+  std::string content;
+  for (unsigned i = 50; i > 0; --i) {
+    const std::string instance = "i=" + std::to_string(i) + "; ";
+    const std::string tags = "a=rsa-sha256; d=a.example; s=s; b=YQ==";
+    content += "ARC-Seal: " + instance + tags + (i == 1 ? "; cv=none" : "; cv=pass") +
+               "\r\nARC-Message-Signature: " + instance + tags +
+               "; h=from; bh=YQ==" + "\r\nARC-Authentication-Results: " + instance +
+               "a.example; none\r\n";
+  }
+  auto client = world.client(kStranger);
+  CHECK_THAT(world.send(*client, content + kFromBank), StartsWith("250"));
+  CHECK_THAT(world.header(), StartsWith("Authentication-Results: relay.example;"));
+  CHECK_THAT(world.header(), Contains("arc=fail"));
+  CHECK_THAT(world.header(), !Contains("i=51"));
+}
+
 struct SigningWorld : PolicyWorld {
   SigningWorld() {
     auto identity = std::make_shared<policy::DkimIdentity>();
@@ -254,8 +336,7 @@ struct SigningWorld : PolicyWorld {
     policy::SigningRule rule;
     rule.identity = identity;
     rule.conditions.from = {"bank.example"};
-    settings.signing =
-        std::make_shared<const policy::SigningTable>(std::vector{std::move(rule)});
+    settings.signing = std::make_shared<const policy::SigningTable>(std::vector{std::move(rule)});
   }
 
   // What a verifier says of the message as it was handed in.
@@ -310,6 +391,8 @@ TEST_CASE("a large body streams past the signer, who is at most a MiB behind") {
   }
   CHECK(world.store.commits.empty());
   CHECK(client->take_said() == "");
+  // What waits for the signer is in memory, though the store has it on disk, and counts there.
+  CHECK(world.memory.used() > 4 * queue::kBodyChunkOctets);
   for (unsigned i = 0; i < 100; ++i) {
     world.workers.run_one();
     world.settle(*client);
@@ -319,6 +402,33 @@ TEST_CASE("a large body streams past the signer, who is at most a MiB behind") {
   world.store.end_commit({});
   world.settle(*client);
   CHECK(world.verified(body) == policy::DkimResult::Pass);
+}
+
+TEST_CASE("what a client that goes away leaves with the workers costs neither memory nor time") {
+  SigningWorld world;
+  auto client = world.client("192.0.2.1");
+  begin(*client);
+  std::string body;
+  while (body.size() < 600'000) body += "a line of a large message, which is signed\r\n";
+  client->say(kFromBank + body);
+  for (std::size_t at = 0; at < 3; ++at) client->settle();
+  CHECK(world.memory.used() > queue::kBodyChunkOctets);
+  client.reset();
+  CHECK(world.memory.used() == 0);
+  while (world.workers.run_one()) continue;
+  world.loop.run();
+  CHECK(world.memory.used() == 0);
+}
+
+TEST_CASE("a header that is too large to be known whole is not signed") {
+  SigningWorld world;
+  std::string content = kFromBank.substr(0, kFromBank.find("\r\n\r\n") + 2);
+  while (content.size() < queue::kHeaderBlockOctetsMax) {
+    content += "X-Long: " + std::string(900, 'x') + "\r\n";
+  }
+  auto client = world.client("192.0.2.1");
+  CHECK_THAT(world.send(*client, content + "\r\nhello\r\n"), StartsWith("250"));
+  CHECK_THAT(world.header(), !Contains("DKIM-Signature"));
 }
 
 }  // namespace
