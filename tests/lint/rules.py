@@ -8,17 +8,18 @@ import re
 
 # A folder is a layer; it may include itself and these. Where a layer may use only some headers of
 # another, they are named instead.
-BELOW = ["base", "mail", "smtp", "crypto", "http", "net", "dns", "policy", "queue"]
+BELOW = ["base", "mail", "smtp", "traffic", "crypto", "http", "net", "dns", "policy", "queue"]
 LAYERS = {
     "base": ("mta/base", []),
     "mail": ("mta/mail", ["base"]),
     "smtp": ("mta/smtp", ["base", "mail"]),
+    "traffic": ("mta/traffic", ["base", "mail", "mta/smtp/reply.h"]),
     "crypto": ("mta/crypto", ["base"]),
     "http": ("mta/http", ["base"]),
     "net": ("mta/net", ["base"]),
     "dns": ("dns", ["base", "net"]),
     "policy": ("policy", ["base", "mail", "crypto", "dns/answers.h", "dns/public_suffix.h"]),
-    "queue": ("queue", ["base", "mail", "mta/smtp/reply.h"]),
+    "queue": ("queue", ["base", "mail", "mta/smtp/reply.h", "traffic"]),
     "inbound": ("mta/inbound", BELOW),
     "outbound": ("mta/outbound", BELOW),
     "admin": ("mta/admin", BELOW),
