@@ -1,0 +1,41 @@
+// Messages at even distance: the generic cell rate algorithm (GCRA, ITU-T I.371), which is a leaky
+// bucket that remembers one moment only. A part of traffic::Limiter.
+//
+// With burst 1 two grants are never closer than the interval. With burst b, b may come at once, and
+// any time t holds at most b - 1 more than t holds intervals. What has been granted is a debt that
+// is paid back at one grant an interval; a change of interval or burst leaves the debt as it is, in
+// grants, so that however often limits change, nothing is granted twice.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "mta/base/time.h"
+
+namespace rockdove::traffic {
+
+class Spacing {
+ public:
+  using Interval = std::chrono::nanoseconds;
+
+  // What was granted before `now` is not known, so the whole burst is owed: the first grant is one
+  // full interval away.
+  Spacing(Interval interval, std::uint32_t burst, base::Instant now)
+      : interval_(interval), burst_(burst), paid_(now + interval * burst) {}
+
+  // When the next grant may be; in the past for one that may be now.
+  [[nodiscard]] base::Instant next_at() const { return paid_ - interval_ * (burst_ - 1); }
+
+  // One is granted. Only when next_at() <= now.
+  void take(base::Instant now) { paid_ = (paid_ > now ? paid_ : now) + interval_; }
+
+  // Another interval or burst from now on.
+  void change(Interval interval, std::uint32_t burst, base::Instant now);
+
+ private:
+  Interval interval_;
+  std::uint32_t burst_;
+  base::Instant paid_;  // when all that was granted is paid back
+};
+
+}  // namespace rockdove::traffic

@@ -1,0 +1,353 @@
+// What a limiter promises, case by case; limiter_property_test.cc has the random schedules.
+#include "mta/traffic/limiter.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/unit/traffic/window_count.h"
+
+namespace rockdove::traffic {
+namespace {
+
+using namespace std::chrono_literals;
+using base::Instant;
+using base::Now;
+using Kind = Limiter::Answer::Kind;
+
+std::vector<Rate> rates(const std::vector<std::string_view>& texts) {
+  return *parse_rates(texts);
+}
+
+struct Clocks {
+  Instant instant{100'000s};
+  base::WallTime wall{1'800'000'000s};
+
+  [[nodiscard]] Now now() const { return {instant, wall}; }
+
+  Now pass(std::chrono::nanoseconds time) {
+    instant += time;
+    wall += std::chrono::duration_cast<base::Duration>(time);
+    return now();
+  }
+
+  Now pass_until(Instant time) {
+    return pass(std::max(time - instant, std::chrono::nanoseconds(0)));
+  }
+};
+
+// Asks whenever it is told to, all day, and stores at once what is wanted; sends at the first or
+// the last moment, in turn.
+WindowCount send_all(Limiter& limiter, Clocks& clocks, std::chrono::nanoseconds length) {
+  WindowCount sent;
+  const Instant end = clocks.instant + length;
+  bool late = false;
+  while (clocks.instant < end) {
+    if (limiter.state_to_store(clocks.now())) limiter.stored();
+    const Limiter::Answer answer = limiter.take(clocks.now());
+    if (answer.kind == Kind::Store) continue;
+    if (answer.kind == Kind::Wait) {
+      clocks.pass_until(std::min(answer.at, end));
+      continue;
+    }
+    late = !late;
+    sent.sent(late ? answer.at - 1ns : clocks.instant);
+  }
+  return sent;
+}
+
+// All that is granted now, without time passing.
+int take_all(Limiter& limiter, Now now) {
+  int count = 0;
+  while (true) {
+    if (limiter.state_to_store(now)) limiter.stored();
+    const Limiter::Answer answer = limiter.take(now);
+    if (answer.kind == Kind::Wait) return count;
+    if (answer.kind == Kind::Go) ++count;
+  }
+}
+
+TEST_CASE("without rates everything may go") {
+  Clocks clocks;
+  Limiter limiter({}, clocks.now());
+  CHECK_FALSE(limiter.state_to_store(clocks.now()));
+  for (int i = 0; i < 100; ++i) {
+    const Limiter::Answer answer = limiter.take(clocks.now());
+    CHECK(answer.kind == Kind::Go);
+    CHECK(answer.at == clocks.instant + 50ms);
+  }
+}
+
+TEST_CASE("a rate begins with a full interval and goes at even distance") {
+  Clocks clocks;
+  Limiter limiter(rates({"3/min"}), clocks.now());
+  const Instant first = limiter.next_at(clocks.now());
+  CHECK(first - clocks.instant >= 20s + 50ms / 3);
+  CHECK(first - clocks.instant <= 20s + 17ms);
+  CHECK(limiter.take(clocks.now()).kind == Kind::Wait);
+  CHECK(limiter.take(clocks.now()).at == first);
+  clocks.pass_until(first - 1ns);
+  CHECK(limiter.take(clocks.now()).kind == Kind::Wait);
+  clocks.pass(1ns);
+  CHECK(limiter.take(clocks.now()).kind == Kind::Go);
+  CHECK(limiter.next_at(clocks.now()) == first + (first - Instant(100'000s)));
+}
+
+TEST_CASE("time without work is not saved up") {
+  Clocks clocks;
+  Limiter limiter(rates({"3/min"}), clocks.now());
+  clocks.pass(10h);
+  CHECK(take_all(limiter, clocks.now()) == 1);
+}
+
+TEST_CASE("3 a minute: never 4 in a minute, never fewer than 14 in 5 minutes with work waiting") {
+  Clocks clocks;
+  Limiter limiter(rates({"3/min"}), clocks.now());
+  clocks.pass(21s);
+  const Instant begin = clocks.instant;
+  WindowCount sent = send_all(limiter, clocks, 10h);
+  CHECK(sent.most(1min) == 3);
+  CHECK(sent.fewest(5min, begin, clocks.instant) >= 14);
+}
+
+TEST_CASE("work is conserved: each rate is used to 97 % at least, and no window holds more") {
+  struct Case {
+    std::vector<std::string_view> texts;
+    std::chrono::nanoseconds length;
+    double wanted;
+    base::Duration per;
+    std::uint64_t most;
+  };
+
+  const std::vector<Case> cases = {
+      {{"1/s"}, 1000s, 1'000, 1s, 1},
+      {{"100/s"}, 100s, 10'000, 1s, 100},
+      {{"1000/s burst 50"}, 30s, 30'000, 1s, 1049},
+      {{"50/min"}, 2h, 6'000, 1min, 50},
+      {{"7/min burst 3"}, 10h, 4'200, 1min, 9},
+      {{"100/h"}, 100h, 10'000, 1h, 100},
+      {{"500/day"}, 24h * 60, 30'000, 24h, 500},
+      {{"10/s", "30/min"}, 1h, 1'800, 1s, 10},
+      {{"10/s", "200/h"}, 48h, 9'600, 1h, 200},
+      {{"2/s", "1000/h", "3000/day"}, 240h, 30'000, 24h, 3000},
+  };
+  for (const Case& one : cases) {
+    INFO(one.texts.back());
+    Clocks clocks;
+    Limiter limiter(rates(one.texts), clocks.now());
+    WindowCount sent = send_all(limiter, clocks, one.length);
+    CHECK(static_cast<double>(sent.size()) >= 0.97 * one.wanted);
+    CHECK(sent.most(one.per) <= one.most);
+  }
+}
+
+TEST_CASE("a burst goes at once, and a window never holds more than the count and it") {
+  Clocks clocks;
+  Limiter limiter(rates({"10/s burst 4"}), clocks.now());
+  CHECK(take_all(limiter, clocks.now()) == 0);  // nobody knows what the run before has sent
+  clocks.pass(10s);
+  CHECK(take_all(limiter, clocks.now()) == 4);
+  WindowCount sent = send_all(limiter, clocks, 100s);
+  CHECK(sent.most(1s) == 10);
+}
+
+TEST_CASE(
+    "a counted window is used up at any speed, to the last one, and comes back part by part") {
+  Clocks clocks;
+  Limiter limiter(rates({"100/h"}), clocks.now());
+  CHECK(take_all(limiter, clocks.now()) == 100);
+  CHECK(limiter.next_at(clocks.now()) > clocks.instant + 1h);
+  CHECK(limiter.next_at(clocks.now()) < clocks.instant + 62min);
+  clocks.pass(1h);
+  CHECK(take_all(limiter, clocks.now()) == 0);
+  clocks.pass(62s);
+  CHECK(take_all(limiter, clocks.now()) == 100);
+}
+
+TEST_CASE("what is not used comes back to counted windows") {
+  Clocks clocks;
+  Limiter limiter(rates({"2/h"}), clocks.now());
+  CHECK(take_all(limiter, clocks.now()) == 2);
+  limiter.unused(clocks.instant, clocks.now());
+  CHECK(take_all(limiter, clocks.now()) == 1);
+  limiter.unused(clocks.instant - 1h, clocks.now());  // of no part that is known
+  clocks.pass(30min);
+  CHECK(take_all(limiter, clocks.now()) == 0);
+  limiter.unused(clocks.instant - 30min, clocks.now());
+  CHECK(take_all(limiter, clocks.now()) == 1);
+}
+
+TEST_CASE("nothing of a counted window is granted before it is stored as used") {
+  Clocks clocks;
+  Limiter limiter(rates({"1000/h"}), clocks.now());
+  CHECK(limiter.take(clocks.now()).kind == Kind::Store);
+  const std::optional<LimiterState> slice = limiter.state_to_store(clocks.now());
+  REQUIRE(slice);
+  REQUIRE(slice->windows.size() == 1);
+  CHECK(slice->windows[0].reserved == 10);  // 1 %
+  CHECK(slice->windows[0].parts.empty());
+  CHECK(limiter.take(clocks.now()).kind == Kind::Store);
+  CHECK_FALSE(limiter.state_to_store(clocks.now()));  // one at a time
+  limiter.stored();
+  CHECK_FALSE(limiter.state_to_store(clocks.now()));
+  for (int i = 0; i < 5; ++i) CHECK(limiter.take(clocks.now()).kind == Kind::Go);
+  const std::optional<LimiterState> next = limiter.state_to_store(clocks.now());  // in good time
+  REQUIRE(next);
+  CHECK(next->windows[0].reserved == 10);
+  CHECK(next->windows[0].parts.at(0).count == 5);
+  for (int i = 0; i < 5; ++i) CHECK(limiter.take(clocks.now()).kind == Kind::Go);
+  CHECK(limiter.take(clocks.now()).kind == Kind::Store);
+  limiter.not_stored();
+  CHECK(limiter.take(clocks.now()).kind == Kind::Store);
+  REQUIRE(limiter.state_to_store(clocks.now()));
+  limiter.stored();
+  CHECK(limiter.take(clocks.now()).kind == Kind::Go);
+}
+
+TEST_CASE("a crash loses what a slice had left, and no more; a stop loses nothing") {
+  Clocks clocks;
+  const std::vector<Rate> day = rates({"1000/day"});
+  LimiterState stored;
+  {
+    Limiter limiter(day, clocks.now());
+    stored = *limiter.state_to_store(clocks.now());
+    limiter.stored();
+    for (int i = 0; i < 3; ++i) CHECK(limiter.take(clocks.now()).kind == Kind::Go);
+    clocks.pass(1h);
+    Limiter crashed(day, stored, clocks.now());
+    CHECK(take_all(crashed, clocks.now()) == 990);
+    Limiter stopped(day, limiter.last_state(clocks.now()), clocks.now());
+    CHECK(take_all(stopped, clocks.now()) == 997);
+    CHECK(limiter.take(clocks.now()).kind == Kind::Store);  // it has promised to grant no more
+  }
+  clocks.pass(25h);
+  Limiter later(day, stored, clocks.now());
+  CHECK(take_all(later, clocks.now()) == 990);  // nobody knows when the slice was used
+}
+
+TEST_CASE("a stored state with times to come or absurd counts closes windows and breaks nothing") {
+  Clocks clocks;
+  LimiterState state{clocks.wall + 240h,
+                     {{1h, 7, {{clocks.wall + 240h, 3}, {base::WallTime(0s), 5}}}}};
+  Limiter limiter(rates({"100/h"}), state, clocks.now());
+  CHECK(take_all(limiter, clocks.now()) == 90);
+  state.windows[0].reserved = UINT32_MAX;
+  state.windows[0].parts.assign(61, {base::WallTime::max() - 100h, UINT32_MAX});
+  Limiter full(rates({"100/h"}), state, clocks.now());
+  CHECK(take_all(full, clocks.now()) == 0);
+  CHECK(full.next_at(clocks.now()) <= clocks.instant + 62min);
+  state.windows[0].parts.assign(3, {base::WallTime::min() + 100h, 9});
+  Limiter old(rates({"100/h"}), state, clocks.now());
+  CHECK(take_all(old, clocks.now()) == 0);
+}
+
+TEST_CASE("a jump of the wall clock has the state stored anew before anything else is granted") {
+  Clocks clocks;
+  Limiter limiter(rates({"1000/h"}), clocks.now());
+  REQUIRE(limiter.state_to_store(clocks.now()));
+  limiter.stored();
+  REQUIRE(limiter.take(clocks.now()).kind == Kind::Go);
+  for (const auto jump : {std::chrono::seconds(24h), std::chrono::seconds(-48h)}) {
+    clocks.wall += jump;
+    CHECK(limiter.take(clocks.now()).kind == Kind::Store);
+    const std::optional<LimiterState> state = limiter.state_to_store(clocks.now());
+    REQUIRE(state);
+    CHECK(state->windows[0].parts.at(0).until == clocks.wall);
+    limiter.stored();
+    CHECK(limiter.take(clocks.now()).kind == Kind::Go);
+    limiter.unused(clocks.instant, clocks.now());
+  }
+  clocks.wall += 900ms;  // clocks drift
+  CHECK(limiter.take(clocks.now()).kind == Kind::Go);
+}
+
+TEST_CASE("a jump while a state is being stored makes it worthless") {
+  Clocks clocks;
+  Limiter limiter(rates({"1000/h"}), clocks.now());
+  REQUIRE(limiter.state_to_store(clocks.now()));
+  clocks.wall += 3h;
+  CHECK(limiter.take(clocks.now()).kind == Kind::Store);
+  limiter.stored();
+  CHECK(limiter.take(clocks.now()).kind == Kind::Store);
+  REQUIRE(limiter.state_to_store(clocks.now()));
+  limiter.stored();
+  CHECK(limiter.take(clocks.now()).kind == Kind::Go);
+}
+
+TEST_CASE("the same rates again change nothing") {
+  Clocks clocks;
+  const std::vector<Rate> all = rates({"10/min burst 3", "100/h"});
+  Limiter limiter(all, clocks.now());
+  clocks.pass(1min);
+  CHECK(take_all(limiter, clocks.now()) == 3);
+  const Instant next = limiter.next_at(clocks.now());
+  for (int i = 0; i < 10; ++i) limiter.set_rates(all, clocks.now());
+  CHECK(limiter.next_at(clocks.now()) == next);
+}
+
+TEST_CASE("reloads to and fro give no burst twice") {
+  Clocks clocks;
+  const std::vector<Rate> without = rates({"60/min"});
+  const std::vector<Rate> with = rates({"60/min burst 30"});
+  Limiter limiter(with, clocks.now());
+  clocks.pass(1h);
+  int count = 0;
+  for (int i = 0; i < 20; ++i) {
+    limiter.set_rates(i % 2 == 0 ? with : without, clocks.now());
+    count += take_all(limiter, clocks.now());
+  }
+  CHECK(count == 30);
+}
+
+TEST_CASE("a lower rate waits out what was sent, a higher one goes on at once") {
+  Clocks clocks;
+  Limiter limiter(rates({"60/min"}), clocks.now());
+  clocks.pass(1h);
+  CHECK(take_all(limiter, clocks.now()) == 1);
+  limiter.set_rates(rates({"6/min"}), clocks.now());
+  CHECK(limiter.next_at(clocks.now()) - clocks.instant >= 10s);
+  CHECK(limiter.next_at(clocks.now()) - clocks.instant < 10100ms);
+  limiter.set_rates(rates({"600/min"}), clocks.now());
+  CHECK(limiter.next_at(clocks.now()) - clocks.instant >= 100ms);
+  CHECK(limiter.next_at(clocks.now()) - clocks.instant < 101ms);
+}
+
+TEST_CASE("counted windows keep what was sent when their rates change") {
+  Clocks clocks;
+  Limiter limiter(rates({"100/h"}), clocks.now());
+  CHECK(take_all(limiter, clocks.now()) == 100);
+  limiter.set_rates(rates({"150/h"}), clocks.now());
+  CHECK(take_all(limiter, clocks.now()) == 50);
+  limiter.set_rates(rates({"20/h"}), clocks.now());
+  clocks.pass(30min);
+  CHECK(take_all(limiter, clocks.now()) == 0);
+  limiter.set_rates(rates({"200/day"}), clocks.now());  // begins with what the hour knows
+  CHECK(take_all(limiter, clocks.now()) == 50);
+}
+
+TEST_CASE("a rate that is new begins with a full interval") {
+  Clocks clocks;
+  Limiter limiter({}, clocks.now());
+  REQUIRE(limiter.take(clocks.now()).kind == Kind::Go);
+  limiter.set_rates(rates({"6/min burst 6"}), clocks.now());
+  CHECK(limiter.next_at(clocks.now()) - clocks.instant >= 10s);
+}
+
+TEST_CASE("a pace spaces below the rates, and follows changes without a jump") {
+  Clocks clocks;
+  Limiter limiter(rates({"100/s"}), clocks.now());
+  limiter.set_pace(2.0, clocks.now());
+  CHECK(limiter.next_at(clocks.now()) == clocks.instant + 500ms);
+  clocks.pass(250ms);
+  limiter.set_pace(4.0, clocks.now());  // half of the distance is left, of 250 ms now
+  CHECK(limiter.next_at(clocks.now()) - clocks.instant <= 125ms + 2ns);
+  WindowCount sent = send_all(limiter, clocks, 100s);
+  CHECK(sent.size() >= 399);
+  CHECK(sent.most(1s) <= 5);
+  limiter.set_pace(std::nullopt, clocks.now());
+  WindowCount free = send_all(limiter, clocks, 10s);
+  CHECK(free.size() >= 970);
+  limiter.set_pace(0.0, clocks.now());  // once a day at least
+  CHECK(limiter.next_at(clocks.now()) - clocks.instant == 24h);
+}
+
+}  // namespace
+}  // namespace rockdove::traffic
