@@ -324,6 +324,7 @@ class CaresResolver final : public Resolver {
 
   static void on_poll(uv_poll_t* poll, int status, int events) {
     auto* self = static_cast<CaresResolver*>(poll->data);
+    self->loop_.begin_turn();
     uv_os_fd_t socket = -1;
     uv_fileno(reinterpret_cast<uv_handle_t*>(poll), &socket);
     // On an error c-ares shall read and write, and so learn of it.

@@ -120,6 +120,7 @@ void Connection::fail_soon(int code) {
 
 void Connection::on_connected(uv_connect_t* request, int status) {
   Connection& self = *static_cast<Connection*>(request->data);
+  self.loop_.begin_turn();
   if (self.state_ != State::Connecting) return;  // closed meanwhile
   if (status == UV_ETIMEDOUT) return self.lose({Loss::How::ConnectTimedOut, ETIMEDOUT});
   if (status != 0) return self.lose({Loss::How::ConnectFailed, -status});
@@ -154,15 +155,17 @@ void Connection::run_turn() {
   if (state_ == State::Connecting) return lose({Loss::How::ConnectFailed, failure_});
   if (state_ != State::Open) return;  // it ended in the turn in which it was wanted
   const base::Now now = loop_.now();
-  protocol_->turn(now);
+  if (!has_ended()) protocol_->turn(now);
   settle(now);
 }
 
 void Connection::on_room_wanted(uv_handle_t* handle, std::size_t, uv_buf_t* room) {
   Connection& self = *static_cast<Connection*>(handle->data);
+  self.loop_.begin_turn();
   // No room is libuv's way to hear that we do not want it now: see on_read().
-  *room = self.wants_input_ ? uv_buf_init(self.loop_.read_buffer(), UvLoop::kReadBufferOctets)
-                            : uv_buf_init(nullptr, 0);
+  const bool may_read = self.wants_input_ && self.loop_.shares().try_read(self.share_);
+  *room = may_read ? uv_buf_init(self.loop_.read_buffer(), UvLoop::kReadBufferOctets)
+                   : uv_buf_init(nullptr, 0);
 }
 
 void Connection::on_read(uv_stream_t* stream, ssize_t octets, const uv_buf_t* room) {
@@ -170,6 +173,7 @@ void Connection::on_read(uv_stream_t* stream, ssize_t octets, const uv_buf_t* ro
   if (octets == 0) return;  // libuv's word for "try again"
   if (octets > 0) return self.arrived({room->base, static_cast<std::size_t>(octets)});
   if (octets == UV_ENOBUFS) {
+    if (self.wants_input_) return;  // it has had its share; what is left is told of again next turn
     // Only now that something came while it is unwanted does stopping pay its epoll_ctl: most
     // protocols want input again before the peer sends any.
     uv_read_stop(stream);
@@ -182,6 +186,7 @@ void Connection::on_read(uv_stream_t* stream, ssize_t octets, const uv_buf_t* ro
 }
 
 void Connection::arrived(std::string_view octets) {
+  loop_.shares().count_read(is_handshaking() ? kHandshakeStepOctets : octets.size());
   if (state_ == State::Lingering) {
     lingered_octets_ += octets.size();
     if (lingered_octets_ > kLingerOctetsMax) close();
@@ -290,13 +295,16 @@ bool Connection::send_clear(base::Now now) {
   for (int writes = 0; !is_writing_; ++writes) {
     const std::string_view output = protocol_->output();
     if (output.empty()) break;
-    if (writes == kWritesMaxPerTurn) {
-      want_turn();
-      break;
-    }
+    if (writes > 0 && !may_send_more(writes)) break;
     if (!send(output, now)) return false;
   }
   return true;
+}
+
+bool Connection::may_send_more(int writes) {
+  if (writes < kWritesMaxPerTurn && loop_.shares().may_send()) return true;
+  want_turn();
+  return false;
 }
 
 // Gathers what the protocol says, behind what TLS itself has to say, for one write.
@@ -317,10 +325,7 @@ bool Connection::send_tls(base::Now now) {
     }
     if (has_ended()) tls_->close();
     if (unsent.empty()) break;
-    if (writes == kWritesMaxPerTurn) {
-      want_turn();
-      break;
-    }
+    if (writes > 0 && !may_send_more(writes)) break;
     if (!send_ciphertext()) return false;
   }
   if (unsent.empty() && unsent.capacity() > 0)
@@ -337,6 +342,7 @@ bool Connection::send_ciphertext() {
     return false;
   }
   const std::size_t taken = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+  loop_.shares().count_sent(taken);
   if (taken == unsent.size()) {
     unsent.clear();
     return true;
@@ -362,8 +368,9 @@ bool Connection::send(std::string_view output, base::Now now) {
     return false;
   }
   const std::size_t taken = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+  loop_.shares().count_sent(taken);
   // The protocol may change its output as soon as it is told, so libuv gets a copy of what is left.
-  in_flight_.assign(output.substr(taken, kUnsentOctetsMax));
+  in_flight_.assign(output.substr(taken, kInFlightOctetsMax));
   const std::size_t left = in_flight_.size();
   if (left > 0 && !write_in_flight(0)) return false;
   protocol_->output_sent(taken + left, now);
@@ -372,12 +379,14 @@ bool Connection::send(std::string_view output, base::Now now) {
 
 void Connection::on_written(uv_write_t* request, int status) {
   Connection& self = *static_cast<Connection*>(request->data);
+  self.loop_.begin_turn();
   self.is_writing_ = false;
   if (self.state_ != State::Open) return;  // closed meanwhile
   if (status != 0) return self.lose_writing(status);
   self.in_flight_.clear();
   if (self.in_flight_.capacity() > kKeptOctetsMax) std::string().swap(self.in_flight_);
-  self.settle(self.loop_.now());
+  // What it has to say now waits for its place among others.
+  self.want_turn();
 }
 
 void Connection::set_deadline(base::Now now) {

@@ -26,6 +26,7 @@
 #include "mta/net/network.h"
 #include "mta/net/protocol.h"
 #include "mta/net/tls_engine.h"
+#include "mta/net/turn_shares.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
 
@@ -64,15 +65,18 @@ class Connection : public Wire {
   std::size_t place = 0;  // in the network's list
 
  private:
-  static constexpr std::size_t kUnsentOctetsMax = 256 * 1024;  // that we hold for the socket
-  static constexpr std::size_t kKeptOctetsMax = 4 * 1024;      // of memory, once all is sent
-  static constexpr int kWritesMaxPerTurn = 16;                 // others want to be served, too
+  static constexpr std::size_t kUnsentOctetsMax = 256 * 1024;   // above this the peer is not read
+  static constexpr std::size_t kInFlightOctetsMax = 64 * 1024;  // that libuv holds for the socket
+  static constexpr std::size_t kKeptOctetsMax = 4 * 1024;       // of memory, once all is sent
+  static constexpr int kWritesMaxPerTurn = 16;                  // others want to be served, too
   static constexpr base::Duration kOverMax{30'000};         // for the peer to take our last words
   static constexpr base::Duration kHalfClosedMax{300'000};  // for a protocol without a deadline
   static constexpr base::Duration kLingerMax{2'000};
   static constexpr std::size_t kLingerOctetsMax = 256 * 1024;
   static constexpr base::Duration kDeadlineStep{1};
   static constexpr base::Duration kHandshakeMax{60'000};
+  // What reading a step of a handshake costs, in octets that are only read.
+  static constexpr std::size_t kHandshakeStepOctets = 128 * 1024;
   static constexpr std::size_t kGatheredOctetsMax = 64 * 1024;  // of ciphertext for one write
   static constexpr base::Duration kConnectLook{2'000};          // whether anybody still wants it
 
@@ -99,6 +103,8 @@ class Connection : public Wire {
   // by it.
   [[nodiscard]] bool send_clear(base::Now now);
   [[nodiscard]] bool send_tls(base::Now now);
+  // Whether, after so many writes, another may follow in this turn; else a turn is wanted.
+  [[nodiscard]] bool may_send_more(int writes);
   // One write; likewise.
   [[nodiscard]] bool send(std::string_view output, base::Now now);
   [[nodiscard]] bool send_ciphertext();
@@ -137,8 +143,9 @@ class Connection : public Wire {
   bool wants_input_ = true;  // what the protocol, and our unsent octets, allow
   bool is_reading_ = false;  // what libuv does; it is told to stop only when something arrives
   bool is_writing_ = false;  // write_request_ is with libuv, which reads from in_flight_
-  int socket_ = -1;          // the handle's; it closes it
-  int failure_ = 0;          // errno of a connect() that failed at once
+  TurnShares::Reader share_;
+  int socket_ = -1;  // the handle's; it closes it
+  int failure_ = 0;  // errno of a connect() that failed at once
   std::size_t lingered_octets_ = 0;
   base::Instant connect_until_ = base::kNever;
   base::Instant over_until_ = base::kNever;

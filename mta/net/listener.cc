@@ -52,6 +52,7 @@ void Listener::pause() {
 }
 
 void Listener::on_readable() {
+  loop_.begin_turn();
   for (int accepted = 0; accepted < kAcceptedMaxPerTurn; ++accepted) {
     KernelAddress peer;
     FileDescriptor client(

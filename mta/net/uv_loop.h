@@ -1,9 +1,9 @@
 // The event loop of one thread, on libuv: its clock, its timers, what other threads post to it.
 //
-// One turn is: wait, handle all that has arrived, run what was asked for the turn's end, hand over
-// in one batch each what was posted to other loops. Declare it before everything that lives on it;
-// run() on its own thread; destroy it when all that lives on it is gone and no other loop runs that
-// may still post to it.
+// One turn is: wait, handle what has arrived (turn_shares.h says how much of it), run what was
+// asked for the turn's end, hand over in one batch each what was posted to other loops. Declare it
+// before everything that lives on it; run() on its own thread; destroy it when all that lives on it
+// is gone and no other loop runs that may still post to it.
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,7 @@
 
 #include "mta/base/loop.h"
 #include "mta/net/deadline_heap.h"
+#include "mta/net/turn_shares.h"
 
 namespace rockdove::net {
 
@@ -45,6 +46,13 @@ class UvLoop : public base::Loop {
 
   // For what is timed often, as a connection: a Deadline on this heap needs no allocation.
   [[nodiscard]] DeadlineHeap& deadlines() { return deadlines_; }
+
+  // What libuv calls after waiting says so first: from here on the thread's processor time is the
+  // turn's.
+  void begin_turn();
+
+  // What the connections may still move in this turn.
+  [[nodiscard]] TurnShares& shares() { return shares_; }
 
   // What has arrived is read into here by whoever is called, and used before he returns: one buffer
   // for all connections of the loop.
@@ -88,8 +96,10 @@ class UvLoop : public base::Loop {
   // The loop's thread only.
   mutable base::Now now_{};
   mutable bool time_is_read_ = false;
-  std::chrono::nanoseconds processor_time_{};  // of the thread, when the last turn ended
+  std::chrono::nanoseconds processor_time_{};  // of the thread, when the turn began
+  bool has_turn_begun_ = false;
   DeadlineHeap deadlines_;
+  TurnShares shares_;
   base::Instant timer_at_ = base::kNever;
   std::vector<base::Task> turn_end_;
   std::vector<base::Task> running_;  // keeps its capacity from turn to turn

@@ -90,7 +90,10 @@ void UvNetwork::forget(Connection& connection) {
 
 void UvNetwork::turn_wanted(Connection& connection) {
   turns_.push_back(&connection);
-  if (turns_.size() > 1) return;
+  if (turns_.size() == 1) schedule_turns();
+}
+
+void UvNetwork::schedule_turns() {
   loop_.at_turn_end([this, alive = is_alive_] {
     if (*alive) run_turns();
   });
@@ -98,16 +101,16 @@ void UvNetwork::turn_wanted(Connection& connection) {
 
 void UvNetwork::turn_unwanted(Connection& connection) {
   std::replace(turns_.begin(), turns_.end(), &connection, static_cast<Connection*>(nullptr));
-  std::replace(turns_running_.begin(), turns_running_.end(), &connection,
-               static_cast<Connection*>(nullptr));
 }
 
 void UvNetwork::run_turns() {
-  turns_running_.swap(turns_);
-  for (std::size_t i = 0; i < turns_running_.size(); ++i) {
-    if (turns_running_[i] != nullptr) turns_running_[i]->run_turn();
+  // Those that are wanted meanwhile come in the next round. The running one keeps its place, so
+  // that none of these wishes is the first.
+  for (std::size_t left = turns_.size(); left > 0 && loop_.shares().may_send(); --left) {
+    if (turns_.front() != nullptr) turns_.front()->run_turn();
+    turns_.pop_front();
   }
-  turns_running_.clear();
+  if (!turns_.empty()) schedule_turns();
 }
 
 void UvNetwork::turn_all() {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -68,13 +69,14 @@ class UvNetwork : public Network {
   void accepted(FileDescriptor socket, const ConnectionInfo& info, Accept& accept);
   Connection& add(ConnectionDirection direction, std::unique_ptr<Protocol> protocol);
   void run_turns();
+  void schedule_turns();
 
   UvLoop& loop_;
   Counts counts_;
   std::vector<std::unique_ptr<Listener>> listeners_;  // by ListenerId; null: stopped
   std::vector<std::unique_ptr<Connection>> connections_;
-  std::vector<Connection*> turns_;          // null: closed before its turn came
-  std::vector<Connection*> turns_running_;  // likewise
+  std::deque<Connection*>
+      turns_;  // in the order of their wishes; null: closed before its turn came
   std::shared_ptr<bool> is_alive_ =
       std::make_shared<bool>(true);  // for a task of ours at a turn's end
 };
