@@ -44,6 +44,7 @@ HOMES = {
     "rocksdb/": ["queue/rocks_", "tests/e2e/power_cut/rocks_writer.cc"],
     "google/protobuf/": ["queue/"],
     "idn2.h": ["mta/mail/idna."],
+    "re2/": ["mta/traffic/reply_pattern."],
     "libpsl.h": ["dns/public_suffix."],
     "iconv.h": ["mta/mail/encoded_word."],
     "boost/": ["mta/http/"],
