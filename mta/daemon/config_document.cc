@@ -5,7 +5,8 @@
 namespace rockdove::daemon {
 namespace {
 
-constexpr unsigned kDepthMax = 6;  // route 1, list 2, and some more so that messages can be precise
+// The deepest is provider.x.on.set.rate's list, 7; one more, so that messages can be precise.
+constexpr unsigned kDepthMax = 8;
 
 Position position_of(const toml::source_region& region) {
   return Position{region.begin.line, region.begin.column};
@@ -78,8 +79,10 @@ Node convert(const toml::node& from, unsigned depth) {
     case Node::Type::Time:
       node.time = time_of(from);
       break;
-    case Node::Type::Float:
     case Node::Type::Boolean:
+      node.integer = from.as_boolean()->get() ? 1 : 0;
+      break;
+    case Node::Type::Float:
     case Node::Type::TooDeep:
       break;
   }

@@ -23,7 +23,7 @@ struct Node {
   Type type = Type::Table;
   Position at;
   std::string text;          // of Text
-  std::int64_t integer = 0;  // of Integer
+  std::int64_t integer = 0;  // of Integer; of Boolean 1 for true
   // Of Time: a date begins at midnight, and what has no offset is UTC. None: a time of no day, or
   // before 1970.
   std::optional<base::WallTime> time;
