@@ -213,6 +213,34 @@ policy::ChecksFor all_of(const policy::Checks& checks) {
   return all;
 }
 
+// What must hold for mail that a section [[dkim]] signs, as "From example.com, user jane*".
+std::string conditions(const policy::SigningConditions& conditions) {
+  std::vector<std::string> words;
+  for (const std::string& from : conditions.from) words.push_back("From " + from);
+  if (!conditions.sender.empty()) words.push_back("sender " + conditions.sender);
+  if (!conditions.user.empty()) words.push_back("user " + conditions.user);
+  if (!conditions.listener.empty()) words.push_back("listener " + conditions.listener);
+  for (const std::string& network : formatted(conditions.client))
+    words.push_back("client " + network);
+  return joined(words, "all mail");
+}
+
+void print(const policy::SigningTable* signing, const policy::ArcIdentity* arc) {
+  std::printf("signatures\n");
+  if (signing == nullptr) line("dkim", "none");
+  for (std::size_t i = 0; signing != nullptr && i < signing->rules().size(); ++i) {
+    const policy::SigningRule& rule = signing->rules()[i];
+    const bool is_always = rule.active_from == base::WallTime();
+    line("dkim " + rule.identity->domain,
+         "selector " + rule.identity->selector + ", " +
+             std::string(rule.identity->key->algorithm()) + ", of " + conditions(rule.conditions) +
+             (is_always ? "" : ", from " + base::format_timestamp(rule.active_from) + " on"));
+  }
+  line("arc", arc == nullptr ? "none"
+                             : arc->domain + ", selector " + arc->selector + ", " +
+                                   std::string(arc->key->algorithm()));
+}
+
 void print(const policy::JudgingSettings& judging, const policy::ClientPolicy& policy) {
   std::printf("strangers\n");
   line("checks", describe(all_of(judging.checks)));
@@ -227,6 +255,9 @@ void print(const policy::JudgingSettings& judging, const policy::ClientPolicy& p
   }
   if (!policy.dns_lists.empty()) line("refuse_at", std::to_string(policy.refuse_at));
   line("contact", policy.contact.empty() ? "none" : policy.contact);
+  line("dmarc_organisation", judging.suffixes == nullptr ? "tree-walk" : "psl");
+  line("trusted_sealers", joined(judging.trusted_sealers, "none"));
+  line("quarantine", base::format_duration(judging.quarantine));
 }
 
 void print(const Configuration& configuration) {
@@ -266,6 +297,7 @@ void print(const Configuration& configuration) {
   line("local.domains", joined(sorted(configuration.inbound.local.domains), "none"));
   line("aliases", std::to_string(configuration.inbound.local.aliases.size()));
   print(*configuration.inbound.judging, *configuration.inbound.clients);
+  print(configuration.inbound.signing.get(), configuration.inbound.arc.get());
   std::printf("routes, the first that matches\n");
   for (const outbound::Route& route : configuration.outbound.routes) {
     line(route.name, conditions(route) + " → " + daemon::format_target(route.target) +
@@ -316,7 +348,34 @@ nlohmann::json to_json(const policy::JudgingSettings& judging, const policy::Cli
           {"dmarc_exempt", to_json(policy.dmarc_exempt)},
           {"dns_lists", dns_lists},
           {"refuse_at", policy.refuse_at},
-          {"contact", policy.contact}};
+          {"contact", policy.contact},
+          {"dmarc_organisation", judging.suffixes == nullptr ? "tree-walk" : "psl"},
+          {"trusted_sealers", judging.trusted_sealers},
+          {"quarantine", base::format_duration(judging.quarantine)}};
+}
+
+nlohmann::json to_json(const policy::SigningTable* signing) {
+  nlohmann::json rules = nlohmann::json::array();
+  for (std::size_t i = 0; signing != nullptr && i < signing->rules().size(); ++i) {
+    const policy::SigningRule& rule = signing->rules()[i];
+    const bool is_always = rule.active_from == base::WallTime();
+    rules.push_back({{"domain", rule.identity->domain},
+                     {"selector", rule.identity->selector},
+                     {"algorithm", rule.identity->key->algorithm()},
+                     {"active_from", is_always ? "" : base::format_timestamp(rule.active_from)},
+                     {"from", rule.conditions.from},
+                     {"sender", rule.conditions.sender},
+                     {"user", rule.conditions.user},
+                     {"listener", rule.conditions.listener},
+                     {"client", formatted(rule.conditions.client)}});
+  }
+  return rules;
+}
+
+nlohmann::json to_json(const policy::ArcIdentity* arc) {
+  if (arc == nullptr) return nullptr;
+  return {
+      {"domain", arc->domain}, {"selector", arc->selector}, {"algorithm", arc->key->algorithm()}};
 }
 
 nlohmann::json to_json(const Configuration& configuration) {
@@ -363,6 +422,8 @@ nlohmann::json to_json(const Configuration& configuration) {
        {{"domains", sorted(inbound.relay.domains)}, {"recipients", name_of(inbound.relay.check)}}},
       {"local", {{"domains", sorted(inbound.local.domains)}, {"aliases", inbound.local.aliases}}},
       {"policy", to_json(*inbound.judging, *inbound.clients)},
+      {"dkim", to_json(inbound.signing.get())},
+      {"arc", to_json(inbound.arc.get())},
       {"routes", routes}};
 }
 

@@ -5,16 +5,18 @@
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
+#include "mta/base/text.h"
 #include "mta/base/wipe.h"
 #include "mta/cli/dkim_survey.h"
+#include "mta/cli/json_text.h"
 #include "mta/cli/live_dns.h"
 #include "mta/daemon/configuration.h"
 #include "mta/daemon/privileges.h"
@@ -66,6 +68,13 @@ Result<std::string> default_file(const NewOptions& options, const std::string& d
   return folder + "/" + domain + "." + options.selector + ".pem";
 }
 
+// As the configuration wants it: from the root.
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::absolute(path, error);
+  return error ? path : whole.string();
+}
+
 // A new file for its owner alone; what is there already stays.
 Result<void> write_key(const std::string& path, const std::string& text) {
   constexpr mode_t kOwnerOnly = 0600;
@@ -109,13 +118,14 @@ int make_new(const NewOptions& options) {
     std::fprintf(stderr, "rockdove: warning: %s; the daemon must be able to read %s\n",
                  given.error().text().c_str(), path->c_str());
   }
-  std::printf("The key is in %s.\n\nTo publish in the DNS:\n%s\n\n", path->c_str(),
+  const std::string shown = absolute(*path);
+  std::printf("The key is in %s.\n\nTo publish in the DNS:\n%s\n\n", shown.c_str(),
               format_zone_line(*name, key->key_record()).c_str());
   std::printf(
       "For the configuration, once `rockdove dkim check --key %s %s %s` finds it there:\n"
       "[[dkim]]\ndomain = \"%s\"\nselector = \"%s\"\nkey = \"%s\"\n",
-      path->c_str(), domain->c_str(), options.selector.c_str(), domain->c_str(),
-      options.selector.c_str(), path->c_str());
+      shown.c_str(), domain->c_str(), options.selector.c_str(), domain->c_str(),
+      options.selector.c_str(), shown.c_str());
   return kDone;
 }
 
@@ -156,7 +166,8 @@ void keep_named(std::vector<DkimSurvey>& surveys, const CheckOptions& options) {
   const auto domain = mail::to_ascii_domain(options.domain);
   std::erase_if(surveys, [&](const DkimSurvey& survey) {
     return (!options.domain.empty() && (!domain || survey.domain != *domain)) ||
-           (!options.selector.empty() && survey.selector != options.selector);
+           (!options.selector.empty() &&
+            !base::equals_ignoring_case(survey.selector, options.selector));
   });
 }
 
@@ -179,9 +190,7 @@ int check(const CheckOptions& options) {
                                  "; --key FILE names another key");
   }
   if (options.json) {
-    const std::string line = surveys_as_json(*surveys).dump(
-        -1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
-    std::printf("%s\n", line.c_str());
+    print_line(surveys_as_json(*surveys));
   } else {
     std::fputs(format_surveys(*surveys).c_str(), stdout);
   }

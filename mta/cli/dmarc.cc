@@ -3,11 +3,11 @@
 #include <optional>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "mta/base/text.h"
 #include "mta/cli/commands.h"
 #include "mta/cli/dmarc_survey.h"
+#include "mta/cli/json_text.h"
 #include "mta/cli/live_dns.h"
 
 namespace rockdove::cli {
@@ -56,9 +56,7 @@ int check(const Options& options) {
   });
   if (!ran) return fail(ran.error());
   if (options.json) {
-    const std::string line = survey_as_json(*survey).dump(
-        -1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
-    std::printf("%s\n", line.c_str());
+    print_line(survey_as_json(*survey));
   } else {
     std::fputs(format_survey(*survey).c_str(), stdout);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <ctime>
 
 #include "mta/cli/safe_text.h"
@@ -9,6 +10,11 @@
 namespace rockdove::cli {
 
 using Json = nlohmann::ordered_json;
+
+void print_line(const Json& json) {
+  std::printf("%s\n",
+              json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace).c_str());
+}
 
 Json parsed_line(std::string_view line) {
   Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);

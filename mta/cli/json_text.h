@@ -12,6 +12,9 @@
 
 namespace rockdove::cli {
 
+// One line on standard output; what is no UTF-8 becomes "\uFFFD".
+void print_line(const nlohmann::ordered_json& json);
+
 // An empty object when the line is none.
 [[nodiscard]] nlohmann::ordered_json parsed_line(std::string_view line);
 [[nodiscard]] std::string text_of(const nlohmann::ordered_json& json, const char* name);

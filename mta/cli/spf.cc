@@ -9,6 +9,7 @@
 
 #include "mta/base/text.h"
 #include "mta/cli/commands.h"
+#include "mta/cli/json_text.h"
 #include "mta/cli/live_dns.h"
 #include "mta/cli/safe_text.h"
 #include "mta/cli/spf_report.h"
@@ -149,9 +150,7 @@ int check(Options options) {
       run_with_dns(*servers, [&](RecordedDns& dns) { return spf_check.go_on(dns); });
   if (!ran) return complain(kFailed, ran.error().text());
   if (options.json) {
-    const std::string line = findings_as_json(findings).dump(
-        -1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
-    std::printf("%s\n", line.c_str());
+    print_line(findings_as_json(findings));
   } else {
     std::fputs(format_findings(findings).c_str(), stdout);
   }

@@ -547,8 +547,9 @@ constexpr std::
                     read_servers},
 };
 
-constexpr std::array<LaterKey, 4> kLaterKeys = {{
+constexpr std::array<LaterKey, 5> kLaterKeys = {{
     {"auth", "dovecot", "asking Dovecot", ""},
+    {"dkim", "tenant", "a tenant as a condition", ""},
     {"traffic", "", "traffic profiles", ""},
     {"admin", "token_file", "the HTTP API", ""},
     {"route", "oauth2", "OAuth 2", ""},
@@ -558,13 +559,14 @@ constexpr std::array<LaterKey, 4> kLaterKeys = {{
 
 // The parts of the table: another one is another entry here.
 std::span<const Section> configuration_sections() {
-  static const std::vector<Section> kAll = joined<Section>({kSections, dkim_sections(), policy_sections(),
-                                                              judging_sections()});
+  static const std::vector<Section> kAll =
+      joined<Section>({kSections, dkim_sections(), policy_sections(), judging_sections()});
   return kAll;
 }
 
 std::span<const Key> configuration_keys() {
-  static const std::vector<Key> kAll = joined<Key>({kKeys, dkim_keys(), policy_keys(), judging_keys()});
+  static const std::vector<Key> kAll =
+      joined<Key>({kKeys, dkim_keys(), policy_keys(), judging_keys()});
   return kAll;
 }
 

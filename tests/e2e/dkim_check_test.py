@@ -39,6 +39,11 @@ class Dkim(unittest.TestCase):
         self.assertEqual(done.returncode, expect, (arguments, done.stdout, done.stderr))
         return done.stdout if expect == 0 or done.stdout else done.stderr
 
+    def run_check(self, *options):
+        done = subprocess.run([ROCKDOVE, "check", *options, "--config", self.configuration], capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
     def make(self, selector, *options):
         """What it prints: the record as a line of a zone file, and the section."""
         text = self.run_dkim("new", "shop.example", selector, *options)
@@ -70,6 +75,38 @@ class Dkim(unittest.TestCase):
         self.assertIn("shop.example, selector ed (Ed25519): in order", text)
         found = json.loads(self.check("shop.example", "ed", "--json", lines=[rsa, ed], expect=0))
         self.assertEqual([key["selector"] for key in found["keys"]], ["ed"])
+
+    def test_a_path_from_here_is_written_as_the_configuration_wants_it(self):
+        place = os.getcwd()
+        self.addCleanup(os.chdir, place)
+        os.chdir(self.folder)
+        record, section = self.make("S1", "--out", "here.pem")
+        self.assertIn('key = "%s"' % os.path.join(os.path.realpath(self.folder), "here.pem"), section)
+        self.configure(section)
+        self.assertIn("in order", self.check("shop.example", "S1", lines=[record], expect=0))
+
+    def test_rockdove_check_shows_what_signs(self):
+        _, section = self.make("s1")
+        _, sealing = self.make("seal")
+        _, later = self.make("s2")
+        self.configure(section + 'from = ["shop.example", "*.shop.example"]\nuser = "jane*"\n' + later + "active_from = 2099-01-01\n" +
+                       sealing.replace("[[dkim]]", "[arc]") + '[policy]\ntrusted_sealers = ["list.example"]\nquarantine = "7d"\n')
+        shown = self.run_check()
+        for line in ("dkim shop.example  selector s1, rsa-sha256, of From *.shop.example, From shop.example, user jane*",
+                     "dkim shop.example  selector s2, rsa-sha256, of From shop.example, from 2099-01-01T00:00:00.000Z on",
+                     "arc                shop.example, selector seal, rsa-sha256", "trusted_sealers    list.example",
+                     "quarantine         7d", "dmarc_organisation tree-walk"):
+            self.assertIn("  " + line + "\n", shown)
+        found = json.loads(self.run_check("--json"))["configuration"]
+        self.assertEqual([rule["selector"] for rule in found["dkim"]], ["s1", "s2"])
+        self.assertEqual(found["arc"]["selector"], "seal")
+
+    def test_tenants_are_no_condition_yet(self):
+        _, section = self.make("s1")
+        self.configure(section + 'tenant = "shop"\n')
+        done = subprocess.run([ROCKDOVE, "check", "--config", self.configuration], capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("unknown key `tenant`: a tenant as a condition comes in a later version", done.stderr)
 
     def test_what_is_missing_or_differs_is_said(self):
         first, section = self.make("s1")

@@ -31,11 +31,11 @@ PATHS = ("direct", "postfix-out", "exim-out")
 class Keys:
     """Made by the command itself; the records are read off what it prints."""
 
-    def __init__(self, folder):
-        self.records, self.sections = {}, ""
-        for selector, kind in SELECTORS.items():
-            path = os.path.join(folder, selector + ".pem")
-            text = relay_module.run("dkim", "new", DOMAIN, selector, "--type", kind, "--out", path).stdout
+    def __init__(self, folder, selectors=SELECTORS, domain=DOMAIN):
+        self.records, self.sections, self.paths = {}, "", {}
+        for selector, kind in selectors.items():
+            path = self.paths[selector] = os.path.join(folder, selector + ".pem")
+            text = relay_module.run("dkim", "new", domain, selector, "--type", kind, "--out", path).stdout
             give_to_daemon(path)
             name, record = re.search(r"^(\S+)\. IN TXT (.*)$", text, re.M).groups()
             self.records[name] = "".join(re.findall(r'"([^"]*)"', record))
@@ -135,6 +135,40 @@ class Signing(unittest.TestCase):
         until(lambda: len(self.arrived(seen, found)) == len(headers), lambda: str(found))
         signatures = [found["direct", number].lower().count(b"dkim-signature:") for number in range(1, 6)]
         self.assertEqual(signatures, [2, 0, 0, 0, 0])
+
+    def signed_by(self, relay, client, number):
+        """The selectors by whose keys a message that this client hands in is signed, and which verify."""
+        self.assertEqual(client.sendmail("jane@" + DOMAIN, ["direct-%d@example.org" % number],
+                                         b"From: jane@signed.example\r\nSubject: hello\r\n\r\nhello\r\n"), {})
+        found = {}
+        raw = until(lambda: self.arrived(set(), found).get(("direct", number)), relay.said)
+        dkimpy, ours = results_of([raw], self.records)[0]
+        self.assertEqual(dkimpy, ours)
+        return {selector for selector, result in ours.items() if result == "pass"}
+
+    def test_a_reload_changes_keys_and_one_that_fails_does_not(self):
+        relay = self.start(Relay(to=self.sink.url, sections=self.keys.sections))
+        after = Keys(self.folder, {"next": "rsa"})
+        self.records = {**self.keys.records, **after.records}
+        with relay.client() as old, relay.client() as client:
+            self.assertEqual(self.signed_by(relay, client, 1), set(SELECTORS))
+            with open(relay.configuration) as file:
+                text = file.read()
+            with open(relay.configuration, "w") as file:
+                file.write(text.replace(self.keys.sections, after.sections))
+            os.chmod(after.paths["next"], 0o644)
+            relay.process.send_signal(1)
+            relay.wait_for("not reloaded: all stays as it was")
+            self.assertIn("every user of this machine may read", relay.said())
+            with relay.client() as fresh:
+                self.assertEqual(self.signed_by(relay, fresh, 2), set(SELECTORS))
+            os.chmod(after.paths["next"], 0o600)
+            relay.process.send_signal(1)
+            relay.wait_for("reloaded")
+            with relay.client() as fresh:
+                self.assertEqual(self.signed_by(relay, fresh, 3), {"next"})
+            # Sessions end under the configuration that they began with.
+            self.assertEqual(self.signed_by(relay, old, 4), set(SELECTORS))
 
 
 if __name__ == "__main__":
