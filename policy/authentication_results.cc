@@ -6,6 +6,7 @@
 #include "mta/base/utf8.h"
 #include "mta/mail/headers.h"
 #include "mta/mail/idna.h"
+#include "policy/shown_text.h"
 
 namespace rockdove::policy {
 namespace {
@@ -242,8 +243,7 @@ bool is_property_character(char c) {
 
 base::Error unreadable(const FieldReader& reader) {
   constexpr std::size_t kShownOctets = 40;
-  return base::Error("\"" + base::printable(reader.rest(), kShownOctets) +
-                     "\" does not belong there");
+  return base::Error("\"" + shown_text(reader.rest(), kShownOctets) + "\" does not belong there");
 }
 
 // "header.d=example.net"; the type has been read.

@@ -5,6 +5,7 @@
 
 #include "mta/base/text.h"
 #include "policy/report_uri.h"
+#include "policy/shown_text.h"
 
 namespace rockdove::policy {
 namespace {
@@ -91,7 +92,7 @@ void RecordReader::add(Against against, std::string text) {
 }
 
 void RecordReader::bad_value(const Tag& tag, Against against, std::string_view expected) {
-  add(against, std::string(tag.name) + "=" + base::printable(tag.value, kShownOctets) + ": " +
+  add(against, std::string(tag.name) + "=" + shown_text(tag.value, kShownOctets) + ": " +
                    std::string(expected));
 }
 
@@ -122,14 +123,14 @@ void RecordReader::read_tag(std::string_view text, std::size_t number) {
   const std::string name = base::lower_case(base::trimmed(text.substr(0, equals)));
   if (equals == std::string_view::npos || !is_tag_name(name)) {
     record_.is_tag_list = false;
-    add(Against::Both, "\"" + base::printable(text, kShownOctets) + "\" is not a tag=value");
+    add(Against::Both, "\"" + shown_text(text, kShownOctets) + "\" is not a tag=value");
     return;
   }
   if (name == "v" || std::find(names_.begin(), names_.end(), name) != names_.end()) {
     // RFC 6376 §3.2 voids the whole list; RFC 9989 §4.8 has errors ignored. Neither allows to
     // choose one of two values.
     record_.is_tag_list = false;
-    add(Against::Both, "the tag " + base::printable(name, kShownOctets) + " is there twice");
+    add(Against::Both, "the tag " + shown_text(name, kShownOctets) + " is there twice");
     forget(name);
     return;
   }
@@ -279,7 +280,7 @@ void RecordReader::read_uris(const Tag& tag, std::vector<ReportUri>& uris) {
     const std::string_view text = take_part(rest, ',');
     base::Result<ReportUri> uri = parse_report_uri(text);
     if (!uri) {
-      add(Against::Both, std::string(tag.name) + " has \"" + base::printable(text, kShownOctets) +
+      add(Against::Both, std::string(tag.name) + " has \"" + shown_text(text, kShownOctets) +
                              "\": " + uri.error().text());
       continue;
     }
@@ -335,7 +336,7 @@ void RecordReader::judge_policies() {
     judge(Against::Both, is_saved ? "there is no p=…"
                                   : "there is no p=…, nor a valid address for reports (rua=…)");
   } else if (bad_policy_) {
-    const std::string shown = base::printable(*bad_policy_, kShownOctets);
+    const std::string shown = shown_text(*bad_policy_, kShownOctets);
     judge(Against::Both, "p=" + shown + std::string(kPolicies));
   }
   if (record_.has_bad_subdomain_policy) judge(Against::Both, "sp" + std::string(kPolicies));
