@@ -4,13 +4,11 @@ lists with weights, reverse DNS and HELO. Clients have any address, because a PR
 import os
 import sys
 import tempfile
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from knot import Knot  # noqa: E402
 from main import run_tests  # noqa: E402
-from relay import Conversation, Relay, give_to_daemon  # noqa: E402
-from sinks import Sink  # noqa: E402
+from relay import Conversation, give_to_daemon  # noqa: E402
+from with_dns import WithDns  # noqa: E402
 
 CONTACT = "; to ask about it: postmaster@example.org or +49 30 1234"
 ZONES = {
@@ -29,22 +27,11 @@ ZONES = {
 OFF = '[policy]\nspf = "off"\ndkim = "off"\narc = "off"\ndmarc = "off"\ncontact = "postmaster@example.org or +49 30 1234"\n'
 
 
-class ClientPolicy(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.knot = Knot(ZONES)
-        cls.knot.__enter__()
-        cls.addClassCleanup(cls.knot.__exit__, None, None, None)
-        cls.sink = Sink()
-        cls.addClassCleanup(cls.sink.__exit__)
+class ClientPolicy(WithDns):
+    zones = ZONES
 
     def relay(self, policy, tables="", **options):
-        sections = '[dns]\nservers = ["%s"]\n[relay]\ndomains = ["inside.example"]\nrecipients = "any"\n' % self.knot.address
-        relay = Relay(to=self.sink.url, listener={"proxy_from": ["127.0.0.1"], "relay_from": ["10.0.0.0/8"]},
-                      sections=sections + OFF + policy + tables, **options)
-        self.addCleanup(relay.__exit__)
-        relay.start()
-        return relay
+        return self.relay_with(OFF + policy + tables, listener={"proxy_from": ["127.0.0.1"], "relay_from": ["10.0.0.0/8"]}, **options)
 
     def connect(self, relay, client, helo="mx.good.example"):
         """A conversation of this client, past EHLO."""

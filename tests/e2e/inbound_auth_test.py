@@ -2,37 +2,20 @@
 Authentication-Results says, what goes on unchanged, what is sealed (dkimpy verifies the seal), and
 for whom a reload or [[policy.for]] changes that. What forged mail meets is forged_test.py's."""
 
-import base64
 import os
 import re
 import sys
 import tempfile
-import unittest
 
 import dkim
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from knot import Knot  # noqa: E402
 from main import run_tests  # noqa: E402
-from relay import Relay, give_to_daemon, until  # noqa: E402
-from sinks import Sink  # noqa: E402
+from relay import give_to_daemon, until  # noqa: E402
+from signing import Key  # noqa: E402
+from with_dns import WithDns  # noqa: E402
 
 OURS = "relay.example.org"
-
-
-class Key:
-    def __init__(self):
-        key = rsa.generate_private_key(65537, 2048)
-        self.pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                     serialization.NoEncryption())
-        der = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        self.record = "v=DKIM1; k=rsa; p=" + base64.b64encode(der).decode()
-
-    def zone_line(self, name):
-        parts = [self.record[i:i + 200] for i in range(0, len(self.record), 200)]
-        return "%s TXT %s" % (name, " ".join('"%s"' % part for part in parts))
 
 
 SIGNER = Key()
@@ -66,14 +49,12 @@ def own_results(octets):
             if line.startswith("Authentication-Results:") and line.partition(":")[2].strip().startswith(OURS)]
 
 
-class InboundAuthentication(unittest.TestCase):
+class InboundAuthentication(WithDns):
+    zones = ZONES
+
     @classmethod
     def setUpClass(cls):
-        cls.knot = Knot(ZONES)
-        cls.knot.__enter__()
-        cls.addClassCleanup(cls.knot.__exit__, None, None, None)
-        cls.sink = Sink()
-        cls.addClassCleanup(cls.sink.__exit__)
+        super().setUpClass()
         folder = tempfile.TemporaryDirectory(prefix="rockdove-arc-")
         cls.addClassCleanup(folder.cleanup)
         os.chmod(folder.name, 0o755)
@@ -84,13 +65,8 @@ class InboundAuthentication(unittest.TestCase):
         give_to_daemon(cls.arc_key)
 
     def relay(self, policy, arc=False):
-        sections = '[dns]\nservers = ["%s"]\n[relay]\ndomains = ["inside.example"]\nrecipients = "any"\n' % self.knot.address
-        if arc:
-            sections += '[arc]\ndomain = "sealer.example"\nselector = "arc1"\nkey = "%s"\n' % self.arc_key
-        relay = Relay(to=self.sink.url, listener={"relay_from": ["127.0.0.1"]}, sections=sections + policy)
-        self.addCleanup(relay.__exit__)
-        relay.start()
-        return relay
+        sealing = '[arc]\ndomain = "sealer.example"\nselector = "arc1"\nkey = "%s"\n' % self.arc_key if arc else ""
+        return self.relay_with(sealing + policy, listener={"relay_from": ["127.0.0.1"]})
 
     def send(self, relay, text, sender="jane@good.example", source="127.0.0.9"):
         """The id under which a message of a stranger was queued, or the refusal."""

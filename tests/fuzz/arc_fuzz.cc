@@ -10,7 +10,7 @@
 #include "policy/arc_sealer.h"
 #include "policy/arc_validator.h"
 #include "policy/tag_list.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/body_parts.h"
 
 namespace {
 
@@ -44,23 +44,9 @@ dns::AnswerPointer answer(const policy::Question& question, std::string_view rec
 ArcVerdict judge(std::string_view header, std::string_view body, std::string_view record,
                  fuzz::Choices parts) {
   policy::ArcValidator validator(header, kNow);
-  policy::RecordedDns dns;
-  if (parts.next(2) == 0) validator.want_keys(dns);
-  while (!body.empty()) {
-    const std::string_view part = body.substr(0, parts.is_empty() ? body.size() : parts.next(40));
-    validator.take_body(part);
-    body.remove_prefix(part.size());
-  }
-  validator.body_ended();
-  for (int round = 0; round < 3; ++round) {
-    if (auto verdict = validator.judge(dns)) return *std::move(verdict);
-    for (policy::Question& question : dns.take_missing()) {
-      auto found = answer(question, record);
-      dns.add(std::move(question), std::move(found));
-    }
-  }
-  FUZZ_CHECK(!"asked for the same again");
-  return {};
+  return fuzz::judge_in_parts(validator, body, parts, [record](const policy::Question& question) {
+    return answer(question, record);
+  });
 }
 
 void check_tag_list(std::string_view text) {

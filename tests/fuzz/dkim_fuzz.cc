@@ -7,7 +7,7 @@
 #include "mta/base/utf8.h"
 #include "mta/mail/headers.h"
 #include "policy/dkim_verifier.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/body_parts.h"
 
 namespace {
 
@@ -37,23 +37,9 @@ dns::AnswerPointer answer(const policy::Question& question, std::string_view rec
 std::vector<DkimSignature> judge(std::string_view header, std::string_view body,
                                  std::string_view record, fuzz::Choices parts) {
   policy::DkimVerifier verifier(header, kNow);
-  policy::RecordedDns dns;
-  if (parts.next(2) == 0) verifier.want_keys(dns);
-  while (!body.empty()) {
-    const std::string_view part = body.substr(0, parts.is_empty() ? body.size() : parts.next(40));
-    verifier.take_body(part);
-    body.remove_prefix(part.size());
-  }
-  verifier.body_ended();
-  for (int round = 0; round < 3; ++round) {
-    if (auto results = verifier.judge(dns)) return *std::move(results);
-    for (policy::Question& question : dns.take_missing()) {
-      auto found = answer(question, record);
-      dns.add(std::move(question), std::move(found));
-    }
-  }
-  FUZZ_CHECK(!"asked for the same again");
-  return {};
+  return fuzz::judge_in_parts(verifier, body, parts, [record](const policy::Question& question) {
+    return answer(question, record);
+  });
 }
 
 }  // namespace
