@@ -7,9 +7,10 @@ namespace {
 
 bool fits(const ChecksFor& rule, std::string_view listener, const base::IpAddress& client) {
   if (!rule.listener.empty() && rule.listener != listener) return false;
-  return rule.clients.empty() ||
-         std::any_of(rule.clients.begin(), rule.clients.end(),
-                     [&client](const base::IpNetwork& network) { return network.contains(client); });
+  return rule.clients.empty() || std::any_of(rule.clients.begin(), rule.clients.end(),
+                                             [&client](const base::IpNetwork& network) {
+                                               return network.contains(client);
+                                             });
 }
 
 }  // namespace

@@ -41,8 +41,7 @@ void begin_override(Draft& draft, Position at) {
 template <std::optional<CheckMode> policy::ChecksFor::*mode>
 void read_override(Value& value, Draft& draft) {
   CheckMode read = CheckMode::Off;
-  const bool is_servant =
-      mode == &policy::ChecksFor::dkim || mode == &policy::ChecksFor::arc;
+  const bool is_servant = mode == &policy::ChecksFor::dkim || mode == &policy::ChecksFor::arc;
   if (is_servant ? value.choice<CheckMode>(read, kModesOfServants)
                  : value.choice<CheckMode>(read, kModes)) {
     last(draft).*mode = read;
@@ -80,10 +79,11 @@ constexpr std::array kSections = {
             "For some clients, other modes than those of `[policy]`; the first section that fits "
             "holds.",
             begin_override},
-    Section{"arc", SectionKind::Table,
-            "Seals mail of strangers that goes on from here (RFC 8617), so that whoever gets it can "
-            "see what was found out here. Without it nothing is sealed. `rockdove dkim new` makes "
-            "the key."},
+    Section{
+        "arc", SectionKind::Table,
+        "Seals mail of strangers that goes on from here (RFC 8617), so that whoever gets it can "
+        "see what was found out here. Without it nothing is sealed. `rockdove dkim new` makes "
+        "the key."},
 };
 
 constexpr std::array kKeys = {
@@ -101,7 +101,8 @@ constexpr std::array kKeys = {
           value.choice<CheckMode>(checks(draft).arc, kModesOfServants);
         }},
     Key{"policy", "dmarc", "off, check or enforce", "\"enforce\"",
-        "DMARC (RFC 9989). `enforce`: what the domain of From asks for is done with mail that fails "
+        "DMARC (RFC 9989). `enforce`: what the domain of From asks for is done with mail that "
+        "fails "
         "(550 5.7.1, or quarantine), and mail without one readable From field is refused.",
         [](Value& value, Draft& draft) { value.choice<CheckMode>(checks(draft).dmarc, kModes); }},
     Key{"policy", "dmarc_organisation", "tree-walk or psl", "\"tree-walk\"",
@@ -146,8 +147,7 @@ constexpr std::array kKeys = {
         [](Value& value, Draft& draft) { value.domain(draft.judging.arc.domain, "no domain"); }},
     Key{"arc", "selector", "name", "",
         "Needed. The key is published at SELECTOR._domainkey.DOMAIN.", read_arc_selector},
-    Key{"arc", "key", "path", "",
-        "Needed. PEM: the private key, as that of `[[dkim]]`.",
+    Key{"arc", "key", "path", "", "Needed. PEM: the private key, as that of `[[dkim]]`.",
         [](Value& value, Draft& draft) {
           std::string path;
           if (value.absolute_path(path)) draft.judging.arc.key = {path, value.at()};
@@ -209,9 +209,9 @@ void finish_judging(Draft& draft, NamedFiles& files, Problems& problems) {
     base::Result<std::shared_ptr<const dns::PublicSuffixes>> suffixes =
         dns::PublicSuffixes::load(dns::kPublicSuffixFile);
     if (!suffixes) {
-      return problems.error(judging.organisation_at,
-                            suffixes.error().text() +
-                                "; install the package publicsuffix, or use \"tree-walk\"");
+      return problems.error(
+          judging.organisation_at,
+          suffixes.error().text() + "; install the package publicsuffix, or use \"tree-walk\"");
     }
     judging.settings.suffixes = *std::move(suffixes);
   }

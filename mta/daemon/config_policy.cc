@@ -168,7 +168,8 @@ constexpr std::array kKeys = {
         read_list<&PolicyDraft::allow>},
     Key{"policy", "block", "list of entries", "[]", kEntries, read_list<&PolicyDraft::block>},
     Key{"policy", "dmarc_exempt", "list of entries", "[]",
-        "DMARC refuses and holds no mail of these clients and senders, and none whose authors (From) "
+        "DMARC refuses and holds no mail of these clients and senders, and none whose authors "
+        "(From) "
         "are all of these domains. The entries are those of `block`.",
         read_list<&PolicyDraft::dmarc_exempt>},
     Key{"policy", "refuse_at", "whole number", "5",

@@ -565,7 +565,7 @@ void Server::stop() {
   list_watch_.reset();
   workers_.reset();  // a result that comes now has no loop any more
   mail_workers_.reset();
-  store_.reset();    // writes what was handed over
+  store_.reset();  // writes what was handed over
   control_.reset();
   monitor_.reset();
   accounts_.reset();

@@ -152,8 +152,7 @@ void go_on(const std::shared_ptr<Run>& run) {
 
 void run_check(Lookups& lookups, policy::RecordedDns& dns, base::UniqueFunction<bool()> step,
                base::UniqueFunction<void(bool)> done) {
-  const auto run =
-      std::shared_ptr<Run>(new Run{lookups, dns, std::move(step), std::move(done), 0});
+  const auto run = std::shared_ptr<Run>(new Run{lookups, dns, std::move(step), std::move(done), 0});
   go_on(run);
 }
 

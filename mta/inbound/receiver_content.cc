@@ -165,8 +165,7 @@ void Receiver::on(const smtp::BodyEnded& event, base::Now now) {
   content_ended(now);
 }
 
-std::shared_ptr<queue::Message> Receiver::make_message(const std::string& results,
-                                                       base::Now now) {
+std::shared_ptr<queue::Message> Receiver::make_message(const std::string& results, base::Now now) {
   const Incoming& incoming = *incoming_;
   auto message = std::make_shared<queue::Message>();
   message->id = id_;

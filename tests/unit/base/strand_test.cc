@@ -1,10 +1,11 @@
 #include "mta/base/strand.h"
 
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <deque>
 #include <latch>
 #include <vector>
+
+#include <catch2/catch.hpp>
 
 #include "tests/support/hand_workers.h"
 
