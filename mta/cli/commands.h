@@ -60,6 +60,7 @@ Action add_sink(CLI::App& app);
 Action add_stats(CLI::App& app);
 Action add_top(CLI::App& app);
 Action add_trace(CLI::App& app);
+Action add_traffic(CLI::App& app);
 Action add_spf(CLI::App& app);
 Action add_user(CLI::App& app);
 Action add_version(CLI::App& app);

@@ -24,6 +24,8 @@ constexpr std::array kCommands = {
     Command{"route", "Explain where mail to an address would go", add_route},
     Command{"trace", "Tell all that happened to messages, waiting or gone", add_trace},
     Command{"stats", "Count what came of mail, by time or by name", add_stats},
+    Command{"traffic", "Check traffic profiles, and what they say of a reply or a domain",
+            add_traffic},
     Command{"top", "What the relay is doing, live", add_top},
     Command{"spf", "Check SPF records and what they let pass", add_spf},
     Command{"dkim", "Make keys for signatures, and compare them with the DNS", add_dkim},
