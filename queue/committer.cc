@@ -32,6 +32,7 @@ constexpr std::size_t kInboxOctetsMax = 64 * 1024 * 1024;
 constexpr std::chrono::milliseconds kChunkTimeMax{50};
 constexpr base::Duration kBehindPatience = std::chrono::milliseconds(2);
 constexpr std::chrono::seconds kBetweenCollections{10};
+constexpr std::chrono::seconds kBetweenCollectionsBusy{60};
 constexpr std::size_t kProbeOctets = 64 * 1024;
 
 base::Instant clock_now() {
@@ -449,7 +450,9 @@ void Committer::keep_house(Work work) {
     }
   }
   const bool is_full = is_disk_full_.load(std::memory_order_relaxed);
-  if ((work == Work::None || is_full) && now - collected_ >= kBetweenCollections && idle_) {
+  const bool has_time = work == Work::None || is_full;
+  const auto between = has_time ? kBetweenCollections : kBetweenCollectionsBusy;
+  if (now - collected_ >= between && idle_) {
     collected_ = now;
     idle_(is_full ? Rows::Urgency::DiskFillsUp : Rows::Urgency::Idle);
   }

@@ -529,12 +529,12 @@ rocksdb::ColumnFamilyOptions family_options(std::string_view name,
   }
   if (name == family_name(Family::Bodies)) {
     options.max_write_buffer_number = 3;  // large bodies come in bursts; a stall answers 452
-    options.enable_blob_files = true;     // compaction moves keys only
+    // Merging moves keys only; RocksDB's own garbage collection would copy bodies with them, in
+    // each merge the older ones again. A blob file goes when all in it is gone, or by
+    // collect_garbage().
+    options.enable_blob_files = true;
     options.min_blob_size = 1024;
     options.blob_file_size = 32 * kMebi;
-    options.enable_blob_garbage_collection = true;
-    options.blob_garbage_collection_age_cutoff = 1.0;
-    options.blob_garbage_collection_force_threshold = 0.5;
   }
   if (name == family_name(Family::Index)) set_index_options(options, floor);
   return options;

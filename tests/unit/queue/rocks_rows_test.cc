@@ -2,11 +2,13 @@
 // space that comes back.
 #include "queue/rocks_rows.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -212,6 +214,41 @@ TEST_CASE("rocks rows: the space of bodies that are gone comes back") {
   for (std::uint64_t i = 0; i < kBodies; i += 10) {
     CHECK(has(*rows, Family::Bodies, body_key(sample_id(i), 0)));
   }
+}
+
+TEST_CASE("rocks rows: merging does not copy bodies") {
+  TemporaryDirectory directory;
+  const std::string path = directory.path() + "/queue";
+  const std::unique_ptr<Rows> rows = open(path);
+  // Those of some large messages that come side by side, so that each table overlaps all others.
+  constexpr std::uint64_t kMessages = 20;
+  const auto put_chunks = [&](std::uint32_t from, std::uint32_t to) {
+    for (std::uint32_t chunk = from; chunk < to; ++chunk) {
+      for (std::uint64_t i = 0; i < kMessages; ++i) {
+        const std::string octets(kBodyChunkOctets, 'b');
+        put(*rows, Family::Bodies, body_key(sample_id(i), chunk), octets, Sync::No);
+      }
+    }
+  };
+  const auto blobs = [&path] {
+    std::set<std::string> names;
+    for (const fs::directory_entry& file : fs::directory_iterator(path)) {
+      if (file.path().extension() == ".blob") names.insert(file.path().filename());
+    }
+    return names;
+  };
+  put_chunks(0, 8);  // two tables full
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (blobs().empty() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const std::set<std::string> first = blobs();
+  REQUIRE_FALSE(first.empty());
+  put_chunks(8, 30);
+  REQUIRE(rows->collect_garbage(Rows::Urgency::Idle));  // waits for the merges under way
+  const std::set<std::string> all = blobs();
+  CHECK(all.size() > first.size());
+  CHECK(std::includes(all.begin(), all.end(), first.begin(), first.end()));
 }
 
 TEST_CASE("rocks rows: a log of which little is needed is let go when the disk runs full") {
