@@ -1,7 +1,9 @@
 // `rockdove traffic lint|test|show`: whether traffic profiles make sense, which rule a reply fires,
 // and what applies to a domain. None of them needs a running relay.
 #include <cstdio>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -44,8 +46,17 @@ void print_line(const nlohmann::ordered_json& json) {
 }
 
 ReadProfiles read_profiles(const Options& options) {
-  return daemon::load_profiles(options.profiles.empty() ? std::vector<std::string>{profile_folder()}
-                                                        : options.profiles);
+  if (!options.profiles.empty()) return daemon::load_profiles(options.profiles);
+  if (std::error_code failed; std::filesystem::is_directory(profile_folder(), failed))
+    return daemon::load_profiles({profile_folder()});
+  ReadProfiles none;
+  none.problems.push_back(
+      {daemon::Severity::Error,
+       profile_folder(),
+       {},
+       "the profiles that come with Rockdove are not installed here; name files or "
+       "a folder, as contrib/traffic of its sources"});
+  return none;
 }
 
 void print_problem(const Options& options, const Problem& problem) {
