@@ -69,6 +69,16 @@ class History {
     rest_ -= whole;
   }
 
+  [[nodiscard]] nanoseconds apart() const {
+    return nanoseconds(wall_.time_since_epoch()) + rest_ - instant_.time_since_epoch();
+  }
+
+  // Whether times in what is durable would be read wrongly.
+  [[nodiscard]] bool is_jumped() const {
+    const nanoseconds moved = apart() - durable_apart_;
+    return moved > 2'001ms || moved < -2'001ms;
+  }
+
   void choose_rates() {
     rates_.clear();
     const auto add = [&](base::Duration per, std::uint32_t most) {
@@ -128,7 +138,7 @@ class History {
   void store() {
     if (const std::optional<LimiterState> state = limiter_->state_to_store(now())) {
       storing_ = state;
-      storing_old_ = false;
+      storing_apart_ = apart();
     }
     if (!storing_ || chance(30)) return;
     // A failed write may have reached the disk all the same.
@@ -143,7 +153,7 @@ class History {
 
   void write() {
     durable_ = *storing_;
-    jumped_ = storing_old_;
+    durable_apart_ = storing_apart_;
   }
 
   void ask() {
@@ -151,6 +161,10 @@ class History {
       const Limiter::Answer answer = limiter_->take(now());
       if (answer.kind != Kind::Go) return;
       if (answer.at <= instant_) FAIL("a grant that nobody can use");
+      const bool counts = std::any_of(rates_.begin(), rates_.end(),
+                                      [](const Rate& rate) { return rate.is_counted(); });
+      if (counts && is_jumped())
+        FAIL("a grant of a counted window, while what is stored has other times");
       if (chance(5)) {
         limiter_->unused(instant_, now());
         continue;
@@ -165,7 +179,7 @@ class History {
   // What is being stored may have reached the disk or not. The clock may have been put back.
   void crash() {
     if (storing_ && chance(50)) write();
-    if (jumped_) return;  // limiter.h: this is the one thing that cannot be known
+    if (is_jumped()) return;  // limiter.h: this is the one thing that cannot be known
     storing_.reset();
     start();
   }
@@ -173,7 +187,6 @@ class History {
   void stop() {
     durable_ = limiter_->last_state(now());
     storing_.reset();
-    jumped_ = false;
     start();
   }
 
@@ -184,6 +197,7 @@ class History {
       note_rates();
       choose_rates();
     }
+    durable_apart_ = apart();  // a clock that was put back makes all of it younger, which is safe
     if (durable_.windows.empty()) {
       limiter_.emplace(rates_, now());
     } else {
@@ -201,8 +215,6 @@ class History {
   void jump() {
     const auto far = std::chrono::seconds(below(200'000));
     wall_ += chance(50) ? far : -far;
-    jumped_ = true;
-    storing_old_ = true;
   }
 
   void judge_window(std::size_t index, base::Duration per, const std::vector<Span>& spans) {
@@ -242,8 +254,9 @@ class History {
   std::optional<Limiter> limiter_;
   LimiterState durable_;
   std::optional<LimiterState> storing_;
-  bool jumped_ = false;       // and what is durable has the old time
-  bool storing_old_ = false;  // and what is being stored, too
+  // Between the clocks, when what is durable, or being stored, was made.
+  nanoseconds durable_apart_ = apart();
+  nanoseconds storing_apart_{0};
   WindowCount sent_;
   std::uint64_t judged_ = 0;
   std::uint64_t full_ = 0;
