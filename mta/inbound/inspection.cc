@@ -262,19 +262,27 @@ void Inspection::take_body(std::string_view header, std::shared_ptr<const std::s
   ++pieces_ahead_;
   octets_ahead_ += size;
   services_.memory.take(size);
-  const bool is_posted = post(
-      [octets = std::move(octets), size, self = self_, &loop = services_.loop](Content& content) {
-        content.take(*octets);
-        loop.post([self, size] {
-          Inspection* inspection = *self;
-          if (inspection == nullptr) return;
-          inspection->piece_ended(size);
-          if (inspection->wake_) inspection->wake_();
-        });
-      });
-  if (is_posted) return;
-  piece_ended(size);
-  is_overloaded_ = true;
+  for (std::size_t from = 0; from < size; from += kSlice) {
+    const bool is_last = size - from <= kSlice;
+    if (post_slice(octets, from, is_last)) continue;
+    piece_ended(size);
+    is_overloaded_ = true;
+    return;
+  }
+}
+
+bool Inspection::post_slice(const std::shared_ptr<const std::string>& octets, std::size_t from,
+                            bool is_last) {
+  return post([octets, from, is_last, self = self_, &loop = services_.loop](Content& content) {
+    content.take(std::string_view(*octets).substr(from, kSlice));
+    if (!is_last) return;
+    loop.post([self, size = octets->size()] {
+      Inspection* inspection = *self;
+      if (inspection == nullptr) return;
+      inspection->piece_ended(size);
+      if (inspection->wake_) inspection->wake_();
+    });
+  });
 }
 
 void Inspection::piece_ended(std::size_t octets) {

@@ -124,6 +124,9 @@ class Inspection {
 
  private:
   static constexpr unsigned kPiecesAheadMax = 4;  // of 256 KiB
+  // What a worker reads of a piece at a time, so that small mail does not wait behind whole pieces
+  // of all the large.
+  static constexpr std::size_t kSlice = 32UL * 1024;
 
   struct Content;
 
@@ -144,6 +147,8 @@ class Inspection {
   void begin_content(std::string_view header);
   [[nodiscard]] bool post(base::UniqueFunction<void(Content&)> work);
   void content_begun(std::vector<policy::Question> missing);
+  [[nodiscard]] bool post_slice(const std::shared_ptr<const std::string>& octets, std::size_t from,
+                                bool is_last);
   void piece_ended(std::size_t octets);
   void ask_for_keys(std::vector<policy::Question> questions);
   void judge_content();
