@@ -200,6 +200,7 @@ void encode_message(const Message& message, std::string& octets) {
   record.set_eight_bit(message.eight_bit);
   record.set_recipients(message.recipients);
   record.set_tenant(message.tenant);
+  record.set_campaign(message.campaign);
   record.set_smtputf8(message.smtputf8);
   record.set_envelope_id(message.envelope_id);
   record.set_returned(static_cast<std::uint32_t>(message.returned));
@@ -238,6 +239,7 @@ Result<Message> decode_message(MessageId id, std::string_view octets) {
   message.eight_bit = record.eight_bit();
   message.recipients = record.recipients();
   message.tenant = std::move(*record.mutable_tenant());
+  message.campaign = std::move(*record.mutable_campaign());
   message.smtputf8 = record.smtputf8();
   message.envelope_id = std::move(*record.mutable_envelope_id());
   message.returned = static_cast<mail::ReturnContent>(record.returned());
@@ -339,6 +341,7 @@ void encode_note(const WaitingNote& note, std::string& octets) {
   record.set_octets(std::max<std::uint64_t>(1, note.octets));
   record.set_user(note.user);
   record.set_reason(note.reason);
+  record.set_campaign(note.campaign);
   append_record(record, octets);
 }
 
@@ -349,6 +352,7 @@ bool decode_note(std::string_view octets, WaitingNote& note) {
   note.octets = record.octets();
   note.user.assign(record.user());
   note.reason.assign(record.reason());
+  note.campaign.assign(record.campaign());
   return true;
 }
 
@@ -408,6 +412,9 @@ void encode_closing(const Message& message, std::string_view message_id, const D
   record.set_status(delivery.final_status);
   record.set_original_recipient(delivery.original_recipient);
   record.set_alias(delivery.alias);
+  record.set_tenant(message.tenant);
+  record.set_campaign(message.campaign);
+  record.set_priority(delivery.priority);
   append_record(record, octets);
 }
 
@@ -456,6 +463,9 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.status = std::move(*record.mutable_status());
   step.original_recipient = std::move(*record.mutable_original_recipient());
   step.alias = std::move(*record.mutable_alias());
+  step.tenant = std::move(*record.mutable_tenant());
+  step.campaign = std::move(*record.mutable_campaign());
+  step.priority = static_cast<std::uint8_t>(std::min(record.priority(), 255U));
   return step;
 }
 

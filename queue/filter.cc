@@ -65,9 +65,11 @@ bool is_match(const QueueFilter& filter, const WaitingKeyView& row, const Waitin
   if (filter.message && *filter.message != row.delivery.message) return false;
   if (filter.delivery && *filter.delivery != row.delivery) return false;
   if (!is_wanted(filter.destination, row.destination)) return false;
+  if (!is_wanted(filter.tenant, row.tenant)) return false;
   if (!is_time_wanted(filter, row.delivery.message.made_at())) return false;
   if (note.octets == 0) return true;
   return is_sender_wanted(filter.sender, note.sender) && is_wanted(filter.user, note.user) &&
+         is_wanted(filter.campaign, note.campaign) &&
          (filter.larger_than == 0 || note.octets > filter.larger_than);
 }
 
@@ -89,7 +91,8 @@ bool is_match(const QueueFilter& filter, const Delivery& delivery) {
 
 bool needs_message(const QueueFilter& filter, const WaitingNote& note) {
   if (filter.client || !filter.subject.empty() || !filter.message_id.empty()) return true;
-  const bool asks_note = !filter.sender.empty() || !filter.user.empty() || filter.larger_than > 0;
+  const bool asks_note = !filter.sender.empty() || !filter.user.empty() ||
+                         !filter.campaign.empty() || filter.larger_than > 0;
   return note.octets == 0 && asks_note;
 }
 
@@ -97,6 +100,8 @@ bool is_match(const QueueFilter& filter, const Message& message) {
   if (!is_time_wanted(filter, message.id.made_at())) return false;
   if (!is_sender_wanted(filter.sender, message.sender)) return false;
   if (!is_wanted(filter.user, message.client.user)) return false;
+  if (!is_wanted(filter.tenant, message.tenant)) return false;
+  if (!is_wanted(filter.campaign, message.campaign)) return false;
   if (filter.client && !filter.client->contains(message.client.address)) return false;
   const std::uint64_t octets = message.header_block.size() + message.body_octets;
   if (filter.larger_than > 0 && octets <= filter.larger_than) return false;

@@ -25,6 +25,8 @@ struct QueueFilter {
   std::string destination;
   std::string site;    // the host of the last attempt, as "*.mail.example[192.0.2.*"
   std::string user;    // that authenticated
+  std::string tenant;  // as in Message, and the next
+  std::string campaign;
   std::string reason;  // the last reply, the reason of a hold, or what a policy has against it
   std::string subject;
   std::string message_id;  // with or without its angle brackets

@@ -114,6 +114,8 @@ void HistoryWalk::add_message(MessageId id, TracedMessage& traced) {
   traced.accepted = message->accepted;
   traced.octets = message->header_block.size() + message->body_octets;
   traced.message_id_field = message_id_field(message->header_block);
+  traced.tenant = std::move(message->tenant);
+  traced.campaign = std::move(message->campaign);
 }
 
 void HistoryWalk::add_deliveries(MessageId id, TracedMessage& traced) {
@@ -171,6 +173,8 @@ void HistoryWalk::add_step(HistoryStep step, TracedMessage& traced) {
       traced.accepted = step.accepted;
       traced.octets = step.octets;
       traced.message_id_field = step.message_id_field;
+      traced.tenant = step.tenant;
+      traced.campaign = step.campaign;
     }
   } else if (step.what == "deferred") {
     ++delivery.deferrals;

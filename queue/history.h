@@ -47,6 +47,8 @@ struct TracedMessage {
   WallTime accepted;
   std::uint64_t octets = 0;
   std::string message_id_field;
+  std::string tenant;  // as in Message, and the next
+  std::string campaign;
   std::vector<TracedDelivery> deliveries;  // by number
   std::uint32_t steps_left_out = 0;
   std::vector<TracedMessage> reports;  // that its steps name; filled by trace() alone

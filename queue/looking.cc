@@ -272,6 +272,10 @@ class SummaryOfRows {
         return note.user;
       case SummaryBy::Reason:
         return note.reason;
+      case SummaryBy::Tenant:
+        return row.tenant;
+      case SummaryBy::Campaign:
+        return note.campaign;
     }
     return {};
   }

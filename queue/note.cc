@@ -34,7 +34,7 @@ std::string reason_class(const Delivery& delivery) {
 
 WaitingNote note_of(const Message& message, const Delivery& delivery) {
   return {message.sender, message.header_block.size() + message.body_octets, message.client.user,
-          reason_class(delivery)};
+          reason_class(delivery), message.campaign};
 }
 
 }  // namespace rockdove::queue

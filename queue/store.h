@@ -144,7 +144,7 @@ struct OverduePage {
 };
 
 // What the lines of a summary are about.
-enum class SummaryBy : std::uint8_t { Destination, Sender, User, Reason };
+enum class SummaryBy : std::uint8_t { Destination, Sender, User, Reason, Tenant, Campaign };
 
 struct SummaryRequest {
   WallTime now;  // for the ages
@@ -202,6 +202,9 @@ struct HistoryStep {
   std::string status{};  // "5.1.1"; of what failed for good
   std::string original_recipient{};
   std::string alias{};
+  std::string tenant{};
+  std::string campaign{};
+  std::uint8_t priority = 0;  // as in Delivery
 };
 
 struct MessageView {

@@ -34,6 +34,26 @@ inline constexpr std::size_t kBodyChunkOctets = 256 * 1024;
 inline constexpr std::size_t kHeaderBlockOctetsMax = 256 * 1024;
 inline constexpr std::size_t kReplyOctetsKept = 1024;
 
+inline constexpr std::size_t kTenantOctetsMax = 64;
+inline constexpr std::size_t kCampaignOctetsMax = 128;
+
+// Priorities are those of MT-PRIORITY (RFC 6710): from 9, the most urgent, to -9.
+inline constexpr int kPriorityMax = 9;
+
+// As Delivery::priority and the keys hold it: minus the priority in two's complement, so that 0,
+// which versions without priorities wrote, is the normal one.
+[[nodiscard]] constexpr std::uint8_t stored_priority(int priority) {
+  return static_cast<std::uint8_t>(-priority);
+}
+
+// The way back; a damaged or foreign octet counts as the nearest priority.
+[[nodiscard]] constexpr int priority_of(std::uint8_t stored) {
+  const int priority = -static_cast<int>(static_cast<std::int8_t>(stored));
+  return priority > kPriorityMax    ? kPriorityMax
+         : priority < -kPriorityMax ? -kPriorityMax
+                                    : priority;
+}
+
 // Who handed the message in.
 struct Client {
   base::IpAddress address;
@@ -65,7 +85,8 @@ struct Message {
   mail::ReturnContent returned = mail::ReturnContent::Unset;  // RET of RFC 3461 §4.3
   std::uint32_t recipients = 0;  // deliveries at acceptance, numbered 1 to this
   MessageId about{};             // of a report: the message that it tells of; 0 of any other
-  std::string tenant;            // "" until tenants exist
+  std::string tenant;            // whose mail it is; "" nobody's; ≤ kTenantOctetsMax
+  std::string campaign{};        // the mailing that it belongs to; "" none; ≤ kCampaignOctetsMax
   // The whole body where it has at most one chunk and is at hand; else null, to be read.
   std::shared_ptr<const std::string> body;
 };
@@ -100,7 +121,7 @@ struct Delivery {
   std::string recipient;      // forward-path without <>
   std::string destination;    // the recipient's domain in lower case, or "route:NAME"
   std::string tenant;         // as the message's; part of the queue's name
-  std::uint8_t priority = 0;  // smaller goes first; 0 until priorities exist
+  std::uint8_t priority = 0;  // see stored_priority()
   DeliveryState state = DeliveryState::Waiting;
   WallTime due;                 // not before this; of a held one: since when
   std::uint32_t attempts = 0;   // those that reached a verdict; none for what the environment did
@@ -132,6 +153,7 @@ struct WaitingNote {
   std::uint64_t octets = 0;  // of the message; 0: not known, an older version wrote the row
   std::string user;          // as in Client
   std::string reason;        // as reason_class()
+  std::string campaign{};    // as in Message
 };
 
 inline constexpr std::size_t kReasonClassOctets = 80;
@@ -139,6 +161,12 @@ inline constexpr std::size_t kReasonClassOctets = 80;
 // line of the last reply without what differs from mail to mail (addresses, numbers of over three
 // digits), or the reason of a hold; "" before the first attempt. At most kReasonClassOctets.
 [[nodiscard]] std::string reason_class(const Delivery& delivery);
+
+// It waits for the time that its sender has set, and has not been tried.
+[[nodiscard]] inline bool is_scheduled(const Delivery& delivery, WallTime now) {
+  return delivery.state == DeliveryState::Waiting && delivery.attempts == 0 && delivery.due > now &&
+         delivery.due == delivery.lives_from;
+}
 
 [[nodiscard]] WaitingNote note_of(const Message& message, const Delivery& delivery);
 

@@ -86,7 +86,7 @@ Json delivery_json(const Delivery& delivery) {
   };
   add_number("uncertain", delivery.uncertain);
   add_number("crashes", delivery.crashes);
-  add_number("priority", delivery.priority);
+  if (delivery.priority != 0) json["priority"] = queue::priority_of(delivery.priority);
   add_text("hold_reason", delivery.hold_reason);
   add_text("hold_detail", delivery.hold_detail);
   if (delivery.expires > WallTime{}) json["expires"] = time_json(delivery.expires);
@@ -176,6 +176,18 @@ class Reader {
       return 0;
     }
     return value->get<std::uint64_t>();
+  }
+
+  // As MT-PRIORITY has them (RFC 6710).
+  int priority(const char* name) {
+    const Json* value = find(name);
+    if (value == nullptr) return 0;
+    const auto number = value->is_number_integer() ? value->get<std::int64_t>() : INT64_MAX;
+    if (number >= -queue::kPriorityMax && number <= queue::kPriorityMax) {
+      return static_cast<int>(number);
+    }
+    fail(name, "is no number from -9 to 9");
+    return 0;
   }
 
   std::uint32_t small_number(const char* name, std::uint32_t most) {
@@ -268,7 +280,7 @@ Delivery read_delivery(const Json& json, std::size_t index, std::optional<Error>
   delivery.attempts = reader.small_number("attempts", kCountMax);
   delivery.uncertain = reader.small_number("uncertain", kCountMax);
   delivery.crashes = reader.small_number("crashes", kCountMax);
-  delivery.priority = static_cast<std::uint8_t>(reader.small_number("priority", 255));
+  delivery.priority = queue::stored_priority(reader.priority("priority"));
   delivery.hold_reason = reader.text("hold_reason");
   delivery.hold_detail = reader.text("hold_detail");
   delivery.expires = reader.time("expires");
@@ -375,6 +387,7 @@ std::string format_envelope(const Envelope& envelope, Layout layout) {
   }
   if (message.about.value != 0) json["about"] = base::format_id(message.about);
   if (!message.tenant.empty()) json["tenant"] = text_json(message.tenant);
+  if (!message.campaign.empty()) json["campaign"] = text_json(message.campaign);
   json["content"] = Json{{"octets", stored.header_octets + message.body_octets},
                          {"header_octets", stored.header_octets}};
   if (!envelope.sha256.empty()) json["content"]["sha256"] = envelope.sha256;
@@ -427,6 +440,7 @@ Result<Envelope> parse_envelope(std::string_view text) {
     message.about = about.value_or(base::MessageId{});
   }
   message.tenant = reader.line("tenant");
+  message.campaign = reader.line("campaign");
   read_content(reader.find("content"), envelope, error);
   if (const Json* reports = reader.find("reports")) {
     Reader counted(*reports, "reports.", error);

@@ -291,7 +291,9 @@ struct SummaryName {
 constexpr SummaryName kSummaryNames[] = {{"destination", queue::SummaryBy::Destination},
                                          {"sender", queue::SummaryBy::Sender},
                                          {"user", queue::SummaryBy::User},
-                                         {"reason", queue::SummaryBy::Reason}};
+                                         {"reason", queue::SummaryBy::Reason},
+                                         {"tenant", queue::SummaryBy::Tenant},
+                                         {"campaign", queue::SummaryBy::Campaign}};
 
 // Takes `limit` out; 0: there is none.
 Result<std::uint64_t> take_limit(Parameters& parameters) {

@@ -87,7 +87,7 @@ void add_list_options(CLI::App& app, QueueOptions& options) {
 
 void add_summary_options(CLI::App& app, QueueOptions& options) {
   app.add_option("--by", options.summing.by, "destination (the default), sender, user or reason")
-      ->check(CLI::IsMember({"destination", "sender", "user", "reason"}));
+      ->check(CLI::IsMember({"destination", "sender", "user", "reason", "tenant", "campaign"}));
   app.add_option("--limit", options.summing.limit,
                  "The largest so many lines; by default all destinations, 100 of the others")
       ->check(CLI::PositiveNumber);

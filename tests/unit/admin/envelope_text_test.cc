@@ -51,6 +51,7 @@ Envelope full_envelope() {
   delivery.hold_detail = "dmarc: example.com asks for quarantine";
   delivery.expires = kTime + 720h;
   delivery.lives_from = kTime + 2h;
+  delivery.priority = queue::stored_priority(7);
   delivery.last = {kTime + 1min, "mx.example.net[192.0.2.1]:25", "451 4.3.0 \xE9", "TLSv1.2",
                    1234ms};
   delivery.notify.success = true;
@@ -107,6 +108,7 @@ TEST_CASE("an envelope comes back as it was, in both layouts") {
     CHECK(delivery.hold_detail == "dmarc: example.com asks for quarantine");
     CHECK(delivery.expires == kTime + 720h);
     CHECK(delivery.lives_from == kTime + 2h);
+    CHECK(queue::priority_of(delivery.priority) == 7);
     CHECK(delivery.last.reply == "451 4.3.0 \xE9");
     CHECK(delivery.last.took == 1234ms);
     CHECK(delivery.notify == envelope.stored.deliveries.front().notify);
@@ -186,7 +188,8 @@ TEST_CASE("deliveries that make no sense are refused by their place") {
         "deliveries[1].destination has control characters");
   CHECK(with("state", "lost") == "deliveries[1].state is none of the words that it may be");
   CHECK(with("notify", "NEVER,SUCCESS") == "deliveries[1].notify is no NOTIFY of RFC 3461");
-  CHECK(with("priority", 256) == "deliveries[1].priority is no number up to 255");
+  CHECK(with("priority", 10) == "deliveries[1].priority is no number from -9 to 9");
+  CHECK(with("priority", "high") == "deliveries[1].priority is no number from -9 to 9");
   CHECK(with("last", {{"at", 5}}) == "deliveries[1].last.at is no text");
   CHECK(with("hold_reason", std::string(5000, 'x')) == "deliveries[1].hold_reason is too long");
   Json json = full_json();

@@ -22,6 +22,7 @@ Message odd_message() {
   message.body_chunks = 4711;
   message.eight_bit = true;
   message.tenant = "blue";
+  message.campaign = "spring\xFF";
   message.smtputf8 = true;
   message.envelope_id = "QQ+=\x01";
   message.returned = mail::ReturnContent::Headers;
@@ -73,6 +74,7 @@ TEST_CASE("codec: a message reads back as it was written") {
   CHECK(read->eight_bit);
   CHECK(read->recipients == 3);
   CHECK(read->tenant == "blue");
+  CHECK(read->campaign == "spring\xFF");
   CHECK(read->smtputf8);
   CHECK(read->envelope_id == written.envelope_id);
   CHECK(read->returned == mail::ReturnContent::Headers);
@@ -137,6 +139,12 @@ TEST_CASE("codec: rows of issue 2, without the later fields, still open") {
   CHECK(read->envelope_id.empty());
   CHECK(read->returned == mail::ReturnContent::Unset);
   CHECK(read->client.user.empty());
+  CHECK(read->campaign.empty());
+  WaitingNote note{"", 0, "", "", "of another row"};
+  REQUIRE(decode_note("\x0a\x01\x61\x10\x07"s, note));
+  CHECK(note.sender == "a");
+  CHECK(note.octets == 7);
+  CHECK(note.campaign.empty());
   const Result<Delivery> delivery =
       decode_delivery({sample_id(5), 9}, "\x0a\x03\x62@x\x12\x01x\x28\x01\x30\x01"s);
   REQUIRE(delivery);
@@ -173,6 +181,53 @@ TEST_CASE("codec: a closing record keeps who sent what to whom, and how it was s
   CHECK(step->client_listener == "lan");
   CHECK(step->accepted == message.accepted);
   CHECK(step->octets == message.header_block.size() + message.body_octets);
+}
+
+TEST_CASE("codec: tenant, campaign and priority are in the note and in the closing record") {
+  Message message = sample_message(5);
+  message.tenant = "blue";
+  message.campaign = "spring";
+  Delivery delivery = sample_delivery(message, 1);
+  delivery.priority = stored_priority(4);
+  std::string octets;
+  encode_note(note_of(message, delivery), octets);
+  WaitingNote note;
+  REQUIRE(decode_note(octets, note));
+  CHECK(note.campaign == "spring");
+  octets.clear();
+  encode_closing(message, "", delivery, Outcome::Delivered, sample_attempt(kSampleTime), octets);
+  const Result<HistoryStep> step =
+      decode_step({{message.id, 1}, kSampleTime, HistoryKind::Closing}, octets);
+  REQUIRE(step);
+  CHECK(step->tenant == "blue");
+  CHECK(step->campaign == "spring");
+  CHECK(priority_of(step->priority) == 4);
+}
+
+TEST_CASE("types: a priority is stored so that 0 is normal and the urgent ones are above 246") {
+  CHECK(stored_priority(9) == 247);
+  CHECK(stored_priority(1) == 255);
+  CHECK(stored_priority(0) == 0);
+  CHECK(stored_priority(-9) == 9);
+  for (int priority = -kPriorityMax; priority <= kPriorityMax; ++priority) {
+    CHECK(priority_of(stored_priority(priority)) == priority);
+  }
+  CHECK(priority_of(128) == kPriorityMax);
+  CHECK(priority_of(127) == -kPriorityMax);
+}
+
+TEST_CASE("types: scheduled is what waits, untried, for the time that its sender has set") {
+  Delivery delivery = sample_delivery(sample_message(5), 1);
+  const WallTime now = delivery.due - 1h;
+  CHECK_FALSE(is_scheduled(delivery, now));
+  delivery.lives_from = delivery.due;
+  CHECK(is_scheduled(delivery, now));
+  CHECK_FALSE(is_scheduled(delivery, delivery.due));
+  delivery.attempts = 1;
+  CHECK_FALSE(is_scheduled(delivery, now));
+  delivery.attempts = 0;
+  delivery.due -= 30min;  // a person has set another time
+  CHECK_FALSE(is_scheduled(delivery, now));
 }
 
 TEST_CASE("codec: a closing record names its report, and a report's what it is about") {
