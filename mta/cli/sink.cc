@@ -10,6 +10,7 @@
 
 #include "mta/base/quantity.h"
 #include "mta/cli/commands.h"
+#include "mta/cli/sink_providers.h"
 #include "mta/cli/sink_session.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
@@ -17,9 +18,15 @@
 namespace rockdove::cli {
 namespace {
 
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
+
+constexpr const char* kDefaultAddress = "127.0.0.1:2525";
+
 struct Options {
-  std::vector<std::string> listen = {"127.0.0.1:2525"};
+  std::vector<std::string> listen;  // empty: kDefaultAddress
   std::string directory;
+  std::string providers;  // a file
+  std::string log;        // of what the providers answered
   std::string hostname = "sink.localhost";
   std::string size_max = "1G";
   std::vector<std::string> rules;
@@ -38,6 +45,7 @@ struct Worker {
   SinkLoop shared;
   net::UvLoop loop;
   net::UvNetwork network;
+  std::unique_ptr<base::Timer> each_second;  // with providers
 };
 
 int complain(int status, const std::string& text) {
@@ -56,12 +64,17 @@ sigset_t block_ending_signals() {
   return signals;
 }
 
-void report_address(const base::SocketAddress& address, const Options& options) {
+// `provider`: whose address it is; "": of no provider.
+void report_address(const base::SocketAddress& address, const std::string& provider,
+                    const Options& options) {
   const std::string text = base::format_socket_address(address);
   if (options.json) {
-    std::printf("{\"listening\":\"%s\"}\n", text.c_str());
+    nlohmann::ordered_json line = {{"listening", text}};
+    if (!provider.empty()) line["provider"] = provider;
+    std::puts(line.dump().c_str());
   } else {
-    std::printf("listening on %s\n", text.c_str());
+    std::printf("%s%slistening on %s\n", provider.c_str(), provider.empty() ? "" : ": ",
+                text.c_str());
   }
   std::fflush(stdout);
 }
@@ -85,6 +98,28 @@ void report_counts(const SinkCounts& counts, const Options& options) {
       shown(counts.octets), shown(counts.rules), shown(counts.failed));
 }
 
+// A worker accepts from a socket for `provider`, or, null, for none.
+void accept(Worker& worker, net::ListeningSocket socket, SinkProvider* provider) {
+  worker.network.listen(std::move(socket),
+                        [&shared = worker.shared, provider](const net::ConnectionInfo&) {
+                          return std::make_unique<SinkSession>(shared, provider);
+                        });
+}
+
+base::Result<void> listen_for_providers(Worker& worker, SinkProviders& providers,
+                                        const Options& options) {
+  for (const std::unique_ptr<SinkProvider>& provider : providers.all()) {
+    for (const base::SocketAddress& address : provider->settings().listen) {
+      base::Result<net::ListeningSocket> socket =
+          net::open_listening_socket(address, net::ReusePort::No);
+      if (!socket) return socket.error();
+      report_address(socket->address(), provider->settings().name, options);
+      accept(worker, *std::move(socket), provider.get());
+    }
+  }
+  return {};
+}
+
 // Opens each address once a worker; a port of 0 is the same for all of them.
 base::Result<void> listen(std::vector<std::unique_ptr<Worker>>& workers, const Options& options) {
   for (const std::string& text : options.listen) {
@@ -95,13 +130,10 @@ base::Result<void> listen(std::vector<std::unique_ptr<Worker>>& workers, const O
     for (const std::unique_ptr<Worker>& worker : workers) {
       base::Result<net::ListeningSocket> socket = net::open_listening_socket(*address, reuse);
       if (!socket) return socket.error();
-      if (first) report_address(socket->address(), options);
+      if (first) report_address(socket->address(), "", options);
       first = false;
       address->port = socket->address().port;
-      worker->network.listen(std::move(*socket),
-                             [&shared = worker->shared](const net::ConnectionInfo&) {
-                               return std::make_unique<SinkSession>(shared);
-                             });
+      accept(*worker, *std::move(socket), nullptr);
     }
   }
   return {};
@@ -128,10 +160,73 @@ void run(std::vector<std::unique_ptr<Worker>>& workers, const sigset_t& signals)
   for (std::thread& thread : threads) thread.join();
 }
 
-int sink(const Options& options) {
-  if (options.directory.empty() && !options.discard) {
-    return complain(kUsage, "say where messages go: --into DIR, or --discard");
+// A wrong use of the options; nullopt: none.
+std::optional<std::string> misuse(const Options& options) {
+  if (options.directory.empty() && !options.discard && options.providers.empty())
+    return "say where messages go: --into DIR, --discard, or --providers FILE";
+  if (options.providers.empty() && !options.log.empty())
+    return "--log is of what providers answer: give --providers FILE, too";
+  if (!options.providers.empty() && (options.threads > 1 || !options.listen.empty()))
+    return "with --providers, addresses stand in the file, and one thread counts for all of them";
+  return std::nullopt;
+}
+
+std::unique_ptr<Worker> make_worker(unsigned index, const std::vector<SinkRule>& rules,
+                                    std::uint64_t size_max, const Options& options) {
+  auto worker = std::make_unique<Worker>(index, rules);
+  SinkLoop& shared = worker->shared;
+  shared.limits.message_octets_max = size_max;
+  shared.limits.recipients_max = 100'000;
+  shared.limits.commands_max = 1'000'000;
+  shared.greeting.hostname = options.hostname;
+  shared.directory = options.discard ? "" : options.directory;
+  shared.prints_messages = options.verbose;
+  return worker;
+}
+
+// Lines of what the providers do, each second, from the loop's first turn on.
+void report_each_second(Worker& worker, SinkProviders& providers, const Options& options) {
+  worker.loop.post([&worker, &providers, &options] {
+    worker.each_second = worker.loop.make_timer([&worker, &providers, &options] {
+      providers.report(worker.loop.now().instant, options.json);
+      worker.each_second->set(worker.loop.now().instant + 1s);
+    });
+    worker.each_second->set(worker.loop.now().instant + 1s);
+  });
+}
+
+base::Result<void> prepare_providers(Worker& worker, SinkProviders& providers,
+                                     const Options& options) {
+  base::Result<void> done = providers.load(options.providers);
+  if (done && !options.log.empty()) done = providers.log().open(options.log);
+  if (done) done = listen_for_providers(worker, providers, options);
+  if (done) report_each_second(worker, providers, options);
+  return done;
+}
+
+int finish(const std::vector<std::unique_ptr<Worker>>& workers, SinkProviders& providers,
+           const Options& options) {
+  SinkCounts all;
+  for (const std::unique_ptr<Worker>& worker : workers) {
+    const SinkCounts& counts = worker->shared.counts;
+    all.connections += counts.connections;
+    all.messages += counts.messages;
+    all.recipients += counts.recipients;
+    all.octets += counts.octets;
+    all.rules += counts.rules;
+    all.failed += counts.failed;
   }
+  if (!options.providers.empty()) {
+    providers.report(base::read_clocks().instant, options.json);
+    providers.report_totals(options.json);
+  }
+  report_counts(all, options);
+  return providers.log().has_failed() ? kFailed : kDone;
+}
+
+int sink(Options& options) {
+  if (const std::optional<std::string> wrong = misuse(options)) return complain(kUsage, *wrong);
+  if (options.listen.empty()) options.listen = {kDefaultAddress};
   if (!options.directory.empty() && ::mkdir(options.directory.c_str(), 0755) != 0 &&
       errno != EEXIST) {
     return complain(kFailed, base::Error::system("making " + options.directory, errno).text());
@@ -143,35 +238,20 @@ int sink(const Options& options) {
 
   const sigset_t signals = block_ending_signals();
   std::atomic<std::uint64_t> taken = 0;
+  SinkProviders providers;  // outlives the workers' sessions
   std::vector<std::unique_ptr<Worker>> workers;
   for (unsigned index = 0; index < options.threads; ++index) {
-    SinkLoop& shared = workers.emplace_back(std::make_unique<Worker>(index, *rules))->shared;
-    shared.limits.message_octets_max = *size_max;
-    shared.limits.recipients_max = 100'000;
-    shared.limits.commands_max = 1'000'000;
-    shared.greeting.hostname = options.hostname;
-    shared.directory = options.discard ? "" : options.directory;
-    shared.prints_messages = options.verbose;
-    shared.message_taken = [&taken, &options] {
+    workers.push_back(make_worker(index, *rules, *size_max, options));
+    workers.back()->shared.message_taken = [&taken, &options] {
       if (++taken == options.messages) ::kill(::getpid(), SIGTERM);
     };
   }
-  if (const base::Result<void> done = listen(workers, options); !done) {
-    return complain(kFailed, done.error().text());
-  }
+  const base::Result<void> done = options.providers.empty()
+                                      ? listen(workers, options)
+                                      : prepare_providers(*workers.front(), providers, options);
+  if (!done) return complain(kFailed, done.error().text());
   run(workers, signals);
-  SinkCounts all;
-  for (const std::unique_ptr<Worker>& worker : workers) {
-    const SinkCounts& counts = worker->shared.counts;
-    all.connections += counts.connections;
-    all.messages += counts.messages;
-    all.recipients += counts.recipients;
-    all.octets += counts.octets;
-    all.rules += counts.rules;
-    all.failed += counts.failed;
-  }
-  report_counts(all, options);
-  return kDone;
+  return finish(workers, providers, options);
 }
 
 }  // namespace
@@ -180,11 +260,16 @@ Action add_sink(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("--listen", options->listen, "Where to listen; port 0: any, it is printed")
       ->type_name("ADDR:PORT")
-      ->capture_default_str();
+      ->default_str(kDefaultAddress);
   app.add_option("--into,--dir", options->directory,
                  "Keep each message as ID.eml, and its envelope as ID.json")
       ->type_name("DIR");
   app.add_flag("--discard", options->discard, "Keep nothing");
+  app.add_option("--providers", options->providers,
+                 "Play the providers of this file (contrib/doc/sink.md): limits, greylisting, "
+                 "tarpits. Prints a line a second for each")
+      ->type_name("FILE");
+  app.add_option("--log", options->log, "What the providers answered, as CSV")->type_name("FILE");
   app.add_option(
          "--rule", options->rules,
          "STAGE[:PATTERN]=ACTION[, after N][, first N], as rcpt:*@bad.example=550 5.1.1 no such "

@@ -1,6 +1,5 @@
 #include "mta/cli/sink_rules.h"
 
-#include <array>
 #include <charconv>
 #include <fnmatch.h>
 #include <utility>
@@ -9,14 +8,6 @@
 
 namespace rockdove::cli {
 namespace {
-
-constexpr std::array<std::pair<std::string_view, SinkStage>, 6> kStages = {
-    {{"connect", SinkStage::Connect},
-     {"helo", SinkStage::Helo},
-     {"mail", SinkStage::Mail},
-     {"rcpt", SinkStage::Rcpt},
-     {"data", SinkStage::Data},
-     {"dot", SinkStage::Dot}}};
 
 bool parse_number(std::string_view text, std::uint64_t& number) {
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -32,19 +23,6 @@ bool starts_with_code(std::string_view text) {
          is_digit(text[2]) && (text.size() == 3 || text[3] == ' ');
 }
 
-// "550 5.1.1 no such user", "451", "450 try later": whatever a server could say on one line.
-base::Result<SinkAction> parse_reply(std::string_view text) {
-  smtp::ReplyParser parser;
-  if (text.find_first_of("\r\n") == std::string_view::npos) {
-    parser.receive(std::string(text) + "\r\n");
-    const auto parsed = parser.next();
-    if (parsed && std::holds_alternative<smtp::Reply>(*parsed)) {
-      return SinkAction(std::get<smtp::Reply>(*parsed));
-    }
-  }
-  return base::Error("\"" + base::printable(text, 80) + "\" is no reply");
-}
-
 base::Result<SinkAction> parse_action(std::string_view text) {
   constexpr std::string_view kDelay = "delay ";
   if (text == "stall") return SinkAction(Stall{});
@@ -54,7 +32,11 @@ base::Result<SinkAction> parse_action(std::string_view text) {
     if (!time) return time.error();
     return SinkAction(Delay{*time});
   }
-  if (starts_with_code(text)) return parse_reply(text);
+  if (starts_with_code(text)) {
+    const base::Result<smtp::Reply> reply = parse_sink_reply({&text, 1});
+    if (!reply) return reply.error();
+    return SinkAction(*reply);
+  }
   return base::Error("\"" + base::printable(text, 80) +
                      "\" is no action: write a reply, as \"550 5.1.1 no such user\", or \"stall\", "
                      "\"drop\" or \"delay 5s\"");
@@ -73,6 +55,24 @@ bool take_count(std::string_view& text, std::string_view word, std::uint64_t& nu
 
 }  // namespace
 
+std::string_view stage_name(SinkStage stage) {
+  return kSinkStages.at(static_cast<std::size_t>(stage)).first;
+}
+
+base::Result<smtp::Reply> parse_sink_reply(std::span<const std::string_view> lines) {
+  smtp::ReplyParser parser;
+  bool is_one_line_each = !lines.empty();
+  for (const std::string_view line : lines) {
+    if (line.find_first_of("\r\n") != std::string_view::npos) is_one_line_each = false;
+    parser.receive(std::string(line) + "\r\n");
+  }
+  const auto parsed = parser.next();
+  const auto* reply = parsed ? std::get_if<smtp::Reply>(&*parsed) : nullptr;
+  if (is_one_line_each && reply != nullptr && parser.is_between_replies()) return *reply;
+  return base::Error("\"" + base::printable(lines.empty() ? "" : lines.front(), 80) +
+                     "\" is no reply: write it as the server says it, \"550 5.1.1 no such user\"");
+}
+
 base::Result<SinkRule> parse_sink_rule(std::string_view text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos) {
@@ -83,7 +83,7 @@ base::Result<SinkRule> parse_sink_rule(std::string_view text) {
   const std::string_view left = base::trimmed(text.substr(0, equals));
   const std::size_t colon = left.find(':');
   const SinkStage* stage = nullptr;
-  for (const auto& [name, value] : kStages) {
+  for (const auto& [name, value] : kSinkStages) {
     if (name == left.substr(0, colon)) stage = &value;
   }
   if (stage == nullptr) return base::Error("a stage is connect, helo, mail, rcpt, data or dot");

@@ -11,10 +11,13 @@
 // first rule that matches and has its turn wins.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -25,6 +28,15 @@
 namespace rockdove::cli {
 
 enum class SinkStage : std::uint8_t { Connect, Helo, Mail, Rcpt, Data, Dot };
+
+inline constexpr std::array<std::pair<std::string_view, SinkStage>, 6> kSinkStages = {
+    {{"connect", SinkStage::Connect},
+     {"helo", SinkStage::Helo},
+     {"mail", SinkStage::Mail},
+     {"rcpt", SinkStage::Rcpt},
+     {"data", SinkStage::Data},
+     {"dot", SinkStage::Dot}}};
+[[nodiscard]] std::string_view stage_name(SinkStage stage);
 
 struct Stall {};
 
@@ -44,6 +56,9 @@ struct SinkRule {
   std::uint64_t first = UINT64_MAX;  // after so many matches it is over
 };
 
+// Whatever a server could say, a line of it each: "550 5.1.1 no such user", "451"; or "421-4.7.0 a
+// long", "421 4.7.0 story".
+[[nodiscard]] base::Result<smtp::Reply> parse_sink_reply(std::span<const std::string_view> lines);
 [[nodiscard]] base::Result<SinkRule> parse_sink_rule(std::string_view text);
 
 // The rules with what they have counted. One loop's.

@@ -30,25 +30,48 @@ smtp::ServerOffers offers() {
 
 SinkSession::~SinkSession() {
   forget_message();
+  if (is_admitted_) provider_->disconnected(info_.peer.ip);
 }
 
 void SinkSession::connected(net::Wire& /*wire*/, const net::ConnectionInfo& info, base::Now now) {
   ++loop_.counts.connections;
   info_ = info;
-  session_.emplace(loop_.limits, loop_.greeting, now.instant, offers());
+  const smtp::Greeting& greeting = provider_ == nullptr ? loop_.greeting : provider_->greeting();
+  session_.emplace(loop_.limits, greeting, now.instant, offers());
   const SinkAction* action =
       loop_.rules.find(SinkStage::Connect, base::format_ip_address(info.peer.ip));
   if (action == nullptr) {
+    if (provider_ != nullptr && provider_meets(now)) return;
     session_->greet(now.instant);
     return drain(now);
   }
   ++loop_.counts.rules;
-  if (const auto* reply = std::get_if<Reply>(action)) {
-    session_->refuse(*reply, now.instant);
-    return drain(now);
-  }
-  if (const auto* wait = std::get_if<Delay>(action)) return delay(Question::Greeting, *wait, now);
+  if (const auto* reply = std::get_if<Reply>(action)) return refuse(*reply, now);
+  if (const auto* wait = std::get_if<Delay>(action))
+    return delay(Question::Greeting, wait->time, now);
   mood_ = std::holds_alternative<Stall>(*action) ? Mood::Stalled : Mood::Dropped;
+}
+
+bool SinkSession::provider_meets(base::Now now) {
+  const SinkTreatment treatment = provider_->connected(info_.peer.ip, now.instant);
+  is_admitted_ = !treatment.reply && !treatment.closes;
+  if (treatment.closes) {
+    mood_ = Mood::Dropped;
+  } else if (treatment.delay.count() > 0) {
+    delayed_reply_ = treatment.reply;
+    delay(is_admitted_ ? Question::Greeting : Question::Refusal, treatment.delay, now);
+  } else if (treatment.reply) {
+    refuse(*treatment.reply, now);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void SinkSession::refuse(const Reply& reply, base::Now now) {
+  if (provider_ != nullptr) provider_->answered(SinkStage::Connect, reply, {}, now.instant);
+  session_->refuse(reply, now.instant);
+  drain(now);
 }
 
 void SinkSession::receive(std::string_view bytes, base::Now now) {
@@ -84,6 +107,8 @@ void SinkSession::deadline_reached(base::Now now) {
     case Question::Greeting:
       session_->greet(now.instant);
       break;
+    case Question::Refusal:
+      return refuse(*std::exchange(delayed_reply_, std::nullopt), now);
     case Question::Answer:
       give_answer(delayed_stage_, *std::exchange(delayed_reply_, std::nullopt), now);
       break;
@@ -91,10 +116,10 @@ void SinkSession::deadline_reached(base::Now now) {
   drain(now);
 }
 
-void SinkSession::delay(Question question, const Delay& delay, base::Now now) {
+void SinkSession::delay(Question question, base::Duration time, base::Now now) {
   mood_ = Mood::Delayed;
   delayed_ = question;
-  resume_at_ = now.instant + delay.time;
+  resume_at_ = now.instant + time;
 }
 
 std::string_view SinkSession::output() const {
@@ -168,7 +193,7 @@ void SinkSession::on(const smtp::HelloGiven& hello, std::size_t output_before, b
     session_->output_sent(session_->output().size(), now.instant);
     return;
   }
-  if (const auto* wait = std::get_if<Delay>(action)) return delay(Question::Helo, *wait, now);
+  if (const auto* wait = std::get_if<Delay>(action)) return delay(Question::Helo, wait->time, now);
   if (std::holds_alternative<Stall>(*action)) {
     session_->output_sent(session_->output().size(), now.instant);
     mood_ = Mood::Stalled;
@@ -180,16 +205,16 @@ void SinkSession::on(const smtp::HelloGiven& hello, std::size_t output_before, b
 void SinkSession::on(const smtp::SenderOffered& offered, base::Now now) {
   forget_message();
   sender_ = mail::format_address(offered.sender);
-  ask_rules(SinkStage::Mail, sender_, make_reply(250, "2.1.0", "Ok"), now);
+  ask(SinkStage::Mail, sender_, make_reply(250, "2.1.0", "Ok"), now);
 }
 
 void SinkSession::on(const smtp::RecipientOffered& offered, base::Now now) {
   recipients_.push_back(mail::format_address(offered.recipient));
-  ask_rules(SinkStage::Rcpt, recipients_.back(), make_reply(250, "2.1.5", "Ok"), now);
+  ask(SinkStage::Rcpt, recipients_.back(), make_reply(250, "2.1.5", "Ok"), now);
 }
 
 void SinkSession::on(const smtp::DataWanted& /*wanted*/, base::Now now) {
-  ask_rules(SinkStage::Data, sender_, make_reply(354, "", "End with <CRLF>.<CRLF>"), now);
+  ask(SinkStage::Data, sender_, make_reply(354, "", "End with <CRLF>.<CRLF>"), now);
 }
 
 void SinkSession::on(const smtp::BodyPart& part) {
@@ -199,44 +224,52 @@ void SinkSession::on(const smtp::BodyPart& part) {
 
 void SinkSession::on(const smtp::BodyEnded& ended, base::Now now) {
   if (ended.how != smtp::BodyEnd::Dot) return forget_message();
-  ask_rules(SinkStage::Dot, sender_, make_reply(250, "2.0.0", "Ok"), now);
+  ask(SinkStage::Dot, sender_, make_reply(250, "2.0.0", "Ok"), now);
 }
 
-void SinkSession::ask_rules(SinkStage stage, std::string_view subject, Reply otherwise,
-                            base::Now now) {
+void SinkSession::ask(SinkStage stage, std::string_view subject, Reply otherwise, base::Now now) {
   const SinkAction* action = loop_.rules.find(stage, subject);
-  if (action == nullptr) return give_answer(stage, otherwise, now);
+  if (action == nullptr) return ask_provider(stage, subject, std::move(otherwise), now);
   ++loop_.counts.rules;
   if (const auto* reply = std::get_if<Reply>(action)) return give_answer(stage, *reply, now);
   if (const auto* wait = std::get_if<Delay>(action)) {
     delayed_stage_ = stage;
     delayed_reply_ = std::move(otherwise);
-    return delay(Question::Answer, *wait, now);
+    return delay(Question::Answer, wait->time, now);
   }
   mood_ = std::holds_alternative<Stall>(*action) ? Mood::Stalled : Mood::Dropped;
 }
 
+void SinkSession::ask_provider(SinkStage stage, std::string_view subject, Reply otherwise,
+                               base::Now now) {
+  if (provider_ == nullptr) return give_answer(stage, otherwise, now);
+  SinkProvider::Question question{info_.peer.ip, messages_, sender_};
+  if (stage == SinkStage::Rcpt) question.recipient = subject;
+  SinkTreatment treatment = provider_->judge(stage, question, now.instant);
+  if (treatment.reply) otherwise = *std::move(treatment.reply);
+  if (treatment.delay.count() == 0) return give_answer(stage, otherwise, now);
+  delayed_stage_ = stage;
+  delayed_reply_ = std::move(otherwise);
+  delay(Question::Answer, treatment.delay, now);
+}
+
 void SinkSession::give_answer(SinkStage stage, const Reply& reply, base::Now now) {
-  switch (stage) {
-    case SinkStage::Connect:
-    case SinkStage::Helo:
-    case SinkStage::Mail:
-      break;
-    case SinkStage::Rcpt:
-      if (!reply.is_success()) recipients_.pop_back();
-      break;
-    case SinkStage::Data:
-      if (reply.is_intermediate() && !loop_.directory.empty() && !open_file()) {
-        return session_->answer(make_reply(451, "4.3.0", "cannot write here"), now.instant);
-      }
-      break;
-    case SinkStage::Dot: {
-      const Reply said = reply.is_success() ? keep_message(now) : reply;
-      forget_message();
-      return session_->answer(said, now.instant);
-    }
+  Reply said = reply;
+  if (stage == SinkStage::Data && reply.is_intermediate() && !loop_.directory.empty() &&
+      !open_file()) {
+    said = make_reply(451, "4.3.0", "cannot write here");
   }
-  session_->answer(reply, now.instant);
+  if (stage == SinkStage::Dot && reply.is_success()) said = keep_message(now);
+  if (provider_ != nullptr) {
+    std::span<const std::string> meant;
+    if (stage == SinkStage::Rcpt) meant = std::span(recipients_).last(1);
+    if (stage == SinkStage::Dot) meant = recipients_;
+    provider_->answered(stage, said, meant, now.instant);
+  }
+  if (stage == SinkStage::Mail && said.is_success()) ++messages_;
+  if (stage == SinkStage::Rcpt && !said.is_success()) recipients_.pop_back();
+  if (stage == SinkStage::Dot) forget_message();
+  session_->answer(said, now.instant);
 }
 
 void SinkSession::forget_message() {

@@ -1,6 +1,6 @@
-// One connection to `rockdove sink`: accepts what no rule refuses, and keeps it as a file if
-// wished. A message is DIR/ID.eml as it came, without anything added, and DIR/ID.json with its
-// envelope; the .eml appears last and whole.
+// One connection to `rockdove sink`: accepts what no rule and no provider refuses, and keeps it as
+// a file if wished. A message is DIR/ID.eml as it came, without anything added, and DIR/ID.json
+// with its envelope; the .eml appears last and whole.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 
 #include "mta/base/ids.h"
 #include "mta/base/unique_function.h"
+#include "mta/cli/sink_provider.h"
 #include "mta/cli/sink_rules.h"
 #include "mta/net/protocol.h"
 #include "mta/smtp/server_session.h"
@@ -45,7 +46,9 @@ struct SinkLoop {
 
 class SinkSession : public net::Protocol {
  public:
-  explicit SinkSession(SinkLoop& loop) : loop_(loop) {}
+  // `provider`, if any, is asked where no rule has a say; it outlives the session.
+  explicit SinkSession(SinkLoop& loop, SinkProvider* provider = nullptr)
+      : loop_(loop), provider_(provider) {}
 
   ~SinkSession() override;
   SinkSession(const SinkSession&) = delete;
@@ -68,7 +71,7 @@ class SinkSession : public net::Protocol {
  private:
   // Stalled: says nothing any more; Dropped: closes at once; Delayed: goes on at resume_at_.
   enum class Mood : std::uint8_t { Normal, Stalled, Dropped, Delayed };
-  enum class Question : std::uint8_t { None, Greeting, Helo, Answer };
+  enum class Question : std::uint8_t { None, Greeting, Refusal, Helo, Answer };
 
   void drain(base::Now now);
   void on(const smtp::HelloGiven& hello, std::size_t output_before, base::Now now);
@@ -77,9 +80,14 @@ class SinkSession : public net::Protocol {
   void on(const smtp::DataWanted& wanted, base::Now now);
   void on(const smtp::BodyPart& part);
   void on(const smtp::BodyEnded& ended, base::Now now);
-  void ask_rules(SinkStage stage, std::string_view subject, smtp::Reply otherwise, base::Now now);
+  void ask(SinkStage stage, std::string_view subject, smtp::Reply otherwise, base::Now now);
+  void ask_provider(SinkStage stage, std::string_view subject, smtp::Reply otherwise,
+                    base::Now now);
+  // What the provider says to the connection, if it says anything but the greeting now.
+  [[nodiscard]] bool provider_meets(base::Now now);
+  void refuse(const smtp::Reply& reply, base::Now now);
   void give_answer(SinkStage stage, const smtp::Reply& reply, base::Now now);
-  void delay(Question question, const Delay& delay, base::Now now);
+  void delay(Question question, base::Duration time, base::Now now);
 
   void forget_message();
   bool open_file();
@@ -90,13 +98,16 @@ class SinkSession : public net::Protocol {
   bool write_envelope(base::Now now) const;
 
   SinkLoop& loop_;
+  SinkProvider* provider_;
+  bool is_admitted_ = false;    // counts among the provider's connections
+  std::uint32_t messages_ = 0;  // MAIL that was answered with 250
   std::optional<smtp::ServerSession> session_;
   net::ConnectionInfo info_;
   Mood mood_ = Mood::Normal;
   base::Instant resume_at_ = base::kNever;
   Question delayed_ = Question::None;
   SinkStage delayed_stage_ = SinkStage::Connect;
-  std::optional<smtp::Reply> delayed_reply_;
+  std::optional<smtp::Reply> delayed_reply_;  // of Refusal and Answer
   std::string replaced_;  // output that goes first: a rule's reply in place of that to EHLO
 
   std::string sender_;

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import smtplib
 import subprocess
 import tempfile
 
@@ -69,6 +70,61 @@ class Sink:
             found = self.messages()
             return found if len(found) >= count else None
         return until(look, lambda: "%d messages at the sink, which has %d" % (count, len(self.messages())))
+
+
+class ProviderSink:
+    """`rockdove sink --providers`. `providers` is {name: (address without a port, TOML keys)}; all share one port."""
+
+    def __init__(self, providers):
+        self.folder = tempfile.mkdtemp(prefix="rockdove-providers-")
+        self.hosts = {name: host for name, (host, _) in providers.items()}
+        self.process = None
+        for _ in range(10):
+            self.port = free_port()
+            with open(os.path.join(self.folder, "providers.toml"), "w") as file:
+                for name, (host, keys) in providers.items():
+                    file.write('[provider.%s]\nlisten = ["%s:%d"]\n%s\n' % (name, host, self.port, keys))
+            if self._starts():
+                return
+        self.__exit__()
+        raise RuntimeError("the providers' sink does not start: " + self.error)
+
+    def _starts(self):
+        path = os.path.join(self.folder, "providers.toml")
+        with open(os.path.join(self.folder, "stderr"), "w+") as stderr:
+            self.process = subprocess.Popen([relay_module.ROCKDOVE, "sink", "--json", "--providers", path, "--log", self.log_path],
+                                            stdout=subprocess.PIPE, stderr=stderr, text=True)
+            if all(self.process.stdout.readline() for _ in self.hosts):
+                return True
+            self.process.wait(WAIT_SECONDS)
+            self.process.stdout.close()
+            stderr.seek(0)
+            self.error = stderr.read()
+        return False
+
+    @property
+    def log_path(self):
+        return os.path.join(self.folder, "log.csv")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stop(self):
+        """Ends it; ({provider: totals}, [(seconds, provider, verdict, stage, recipient)])."""
+        self.process.terminate()
+        said = [json.loads(line) for line in self.process.communicate(timeout=WAIT_SECONDS)[0].splitlines()]
+        with open(self.log_path) as file:
+            events = [line.rstrip("\n").split(",", 4) for line in file][1:]
+        totals = {entry["provider"]: entry for entry in said if entry.get("total")}
+        return totals, [(float(time), *rest) for time, *rest in events]
+
+    def client(self, name, source="127.0.0.1"):
+        return smtplib.SMTP(self.hosts[name], self.port, "client.example", timeout=WAIT_SECONDS, source_address=(source, 0))
 
 
 def sinks_on_one_port(hosts, rules=None):
