@@ -15,8 +15,14 @@ constexpr PauseKind kKinds[] = {PauseKind::Everything, PauseKind::Destination, P
                                 PauseKind::User};
 constexpr std::string_view kMxPrefix = "mx:";
 
-std::string_view without_mx(std::string_view account) {
-  return account.substr(account.starts_with(kMxPrefix) ? kMxPrefix.size() : 0);
+std::string_view without_mx(std::string_view site) {
+  return site.substr(site.starts_with(kMxPrefix) ? kMxPrefix.size() : 0);
+}
+
+bool is_about_site(const Pause& pause, std::string_view site, std::string_view account) {
+  return base::matches_pattern(pause.pattern, site) ||
+         base::matches_pattern(pause.pattern, without_mx(site)) ||
+         (account != site && base::matches_pattern(pause.pattern, account));
 }
 
 }  // namespace
@@ -99,8 +105,8 @@ const Pause* Pauses::find(PauseKind kind, std::string_view text) const {
   return nullptr;
 }
 
-std::vector<Pause> Pauses::about(std::string_view destination, std::string_view account,
-                                 std::string_view user) const {
+std::vector<Pause> Pauses::about(std::string_view destination, std::string_view site,
+                                 std::string_view account, std::string_view user) const {
   const auto applies = [&](const Pause& pause) {
     switch (pause.kind) {
       case PauseKind::Everything:
@@ -108,8 +114,7 @@ std::vector<Pause> Pauses::about(std::string_view destination, std::string_view 
       case PauseKind::Destination:
         return base::matches_pattern(pause.pattern, destination);
       case PauseKind::Site:
-        return !account.empty() && (base::matches_pattern(pause.pattern, account) ||
-                                    base::matches_pattern(pause.pattern, without_mx(account)));
+        return !site.empty() && is_about_site(pause, site, account);
       case PauseKind::User:
         return !user.empty() && base::matches_pattern(pause.pattern, user);
     }
@@ -126,11 +131,12 @@ const Pause* Pauses::on_destination(std::string_view destination) const {
   return find(PauseKind::Destination, destination);
 }
 
-const Pause* Pauses::on_account(std::string_view account) const {
+const Pause* Pauses::on_site(std::string_view site, std::string_view account) const {
   if (!has_sites_) return nullptr;
-  const Pause* whole = find(PauseKind::Site, account);
-  if (whole != nullptr || !account.starts_with(kMxPrefix)) return whole;
-  return find(PauseKind::Site, without_mx(account));
+  const auto found = std::find_if(pauses_.begin(), pauses_.end(), [&](const Pause& pause) {
+    return pause.kind == PauseKind::Site && is_about_site(pause, site, account);
+  });
+  return found == pauses_.end() ? nullptr : &*found;
 }
 
 const Pause* Pauses::on_user(std::string_view user) const {

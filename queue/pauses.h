@@ -24,7 +24,7 @@ namespace rockdove::queue {
 enum class PauseKind : std::uint8_t {
   Everything,
   Destination,  // of the queue: a domain, "route:NAME", "to:TARGET"
-  Site,         // what shares connections: a set of MX hosts, or a smarthost
+  Site,         // a set of MX hosts, or a smarthost; or the account of sites, "provider:NAME"
   User,         // the account that the client authenticated as
 };
 
@@ -65,15 +65,15 @@ class Pauses {
   // The pause that applies, or null. That of everything is the answer of on_destination(). The
   // pointers are valid as long as this is.
   [[nodiscard]] const Pause* on_destination(std::string_view destination) const;
-  // `account` as outbound::Site names it, "mx:mail.example.net" or "route:NAME"; a pattern may
-  // leave the "mx:" out.
-  [[nodiscard]] const Pause* on_account(std::string_view account) const;
+  // `site` and `account` as queue::SiteSpec names them, "mx:mail.example.net" or "route:NAME", and
+  // "provider:NAME" or again the site; a pattern is about either, and may leave the "mx:" out.
+  [[nodiscard]] const Pause* on_site(std::string_view site, std::string_view account) const;
   // "" is nobody, whom no pause is about.
   [[nodiscard]] const Pause* on_user(std::string_view user) const;
   // All that apply to mail of this user to this destination, for people: by kind and pattern. With
-  // "" for the account, because its site is not known, those of sites are left out.
-  [[nodiscard]] std::vector<Pause> about(std::string_view destination, std::string_view account,
-                                         std::string_view user) const;
+  // "" for the site, because it is not known, those of sites are left out.
+  [[nodiscard]] std::vector<Pause> about(std::string_view destination, std::string_view site,
+                                         std::string_view account, std::string_view user) const;
 
   [[nodiscard]] bool is_empty() const { return pauses_.empty(); }
 

@@ -1,15 +1,20 @@
 // Which delivery goes next, on which connection: the accounts that one loop owns. An account is
-// what shares a sending budget: a site (a set of MX hosts), or a smarthost. Windows, pauses and
-// fairness are plain variables here; no other loop touches them.
+// what shares a sending budget: a provider with many sites, or a single site (a set of MX hosts, a
+// smarthost). Windows, pauses, rates and fairness are plain variables here; no other loop touches
+// them.
 //
 // Tell it what is offered, what finished and what closed; then call next() until it is nullopt. No
 // timers: wake_at() says when to call next() again. It decides only; connections live in
-// outbound::Pool, on any loop.
+// outbound::Session, on any loop.
 //
-// Fairness: accounts take turns, and within one account its queues (destination, tenant, priority).
+// Fairness: accounts take turns; within one account queue/job_queue.h says whose turn it is.
 // Window: a site without a success in kProvenFor gets one connection; each success doubles it, up
 // to the site's limit; trouble halves it. A site whose only connection fails is paused. The window
 // bounds the sessions at work; those beyond it stay idle until they close.
+// Rates: where an account, a site or both have rates or a pace, no MAIL goes without a grant of
+// their limiters (mta/traffic/limiter.h), which comes with Start and is good for a moment only. A
+// session there opens with a job, so that a failure is that job's; once it is ready for MAIL it
+// hands the job back (came_ready()) and is given the one whose turn it is then.
 #pragma once
 
 #include <array>
@@ -28,30 +33,37 @@
 
 #include "mta/base/random.h"
 #include "mta/base/time.h"
+#include "mta/traffic/rate.h"
 #include "queue/budget.h"
 #include "queue/failure.h"
+#include "queue/job_queue.h"
 #include "queue/settings.h"
 #include "queue/types.h"
 
 namespace rockdove::queue {
 
-// Deliveries of one message that go to one queue together: one transaction, if the next hop agrees.
-struct Job {
-  MessagePointer message;
-  std::vector<Delivery> deliveries;
-  QueueName queue;
-};
-
-[[nodiscard]] bool has(const Job& job, DeliveryId delivery);
-
 // Recipients in one transaction; RFC 5321 §4.5.3.1.8 makes every server take 100.
 inline constexpr std::size_t kJobDeliveriesMax = 100;
+
+// What an account may do, all its sites together.
+struct AccountSpec {
+  std::string name;                             // "provider:NAME", or the name of its only site
+  std::vector<traffic::Rate> rates;             // messages; as traffic::parse_rates() makes them
+  std::vector<traffic::Rate> connection_rates;  // sessions begun, whatever hosts one tries
+  std::uint32_t connections_max = 0;            // at once; 0: none but those of its sites
+
+  bool operator==(const AccountSpec&) const = default;
+};
 
 // What the scheduler needs to know of where a job goes. outbound::Site adds the hosts.
 struct SiteSpec {
   virtual ~SiteSpec() = default;
-  std::string account;
+  std::string name;                            // "mx:HOSTS", "route:NAME": one in its account
+  std::shared_ptr<const AccountSpec> account;  // never null
   std::uint32_t connections_max = 10;
+  // Limits of this site alone, beside those of its account.
+  std::vector<traffic::Rate> rates;
+  std::vector<traffic::Rate> connection_rates;
 };
 
 using SitePointer = std::shared_ptr<const SiteSpec>;
@@ -70,21 +82,27 @@ class Scheduler {
   static constexpr base::Duration kPatience = std::chrono::seconds(5);
   static constexpr base::Duration kPatienceMax = std::chrono::minutes(5);
 
-  // Open a connection to the site and give it the job.
+  // Open a connection to the site and give it the job. `is_paced`: it may send no MAIL for it, but
+  // hands it back when it could. With `valid_until` it may begin before then only (connection
+  // rates); after that not_opened() must follow.
   struct Open {
     SessionId session;
     SitePointer site;
     Job job;
+    bool is_paced = false;
+    std::optional<base::Instant> valid_until{};
   };
 
-  // Give the job to a session that waits for work.
+  // Give the job to a session that waits for work. With `valid_until` its MAIL goes before then, or
+  // not at all: then came_ready() must follow.
   struct Start {
     SessionId session;
     SitePointer site;
     Job job;
+    std::optional<base::Instant> valid_until{};
   };
 
-  // Close an idle session, because another account needs the connection. closed() must follow.
+  // Close an idle session, because another site needs the connection. closed() must follow.
   struct Quit {
     SessionId session;
   };
@@ -107,28 +125,38 @@ class Scheduler {
   };
   enum class SessionAfter : std::uint8_t { Idle, Gone };
 
-  // What an account does at the moment, for people and for what depends on it.
+  // What a site does at the moment, for people and for what depends on it.
   struct Standing {
     bool proven = false;
     std::uint32_t window = 1;
-    base::Instant paused_until{};
-    std::string pause_reason;  // set while paused
+    base::Instant paused_until{};  // the site, or its account
+    std::string pause_reason;      // set while paused
     std::uint32_t sessions = 0;
     std::size_t jobs = 0;
     std::uint32_t connections_max = 0;  // its site's own limit
+    // Of its account.
+    std::string account;
+    std::uint32_t account_sessions = 0;
+    std::uint32_t account_connections_max = 0;  // 0: none
+    // What messages are held to: "50/min", "a pace of 3 a second", several joined by "; "; "":
+    // none.
+    std::string rates;
+    base::Instant next_grant{};  // with rates: when the next message may go
   };
 
   // Why a job that waits here has not started.
   enum class Gate : std::uint8_t {
     Open,     // its turn comes in a moment
-    Paused,   // its site failed
+    Paused,   // its site failed, or a rule has paused it or its account
     Budget,   // there is no connection left of those that the process may have
     Window,   // all connections that its site may have at the moment are at work
     Backoff,  // a further connection failed just now while others work
+    Rate,     // the rate of its site or account lets nothing go before Standing::next_grant
+    Account,  // its account may have, or begin, no further connection at the moment
   };
 
   struct Place {
-    std::string account;
+    std::string site;
     Standing standing;
     Gate gate = Gate::Open;
     std::size_t before = 0;  // deliveries of its queue that go first
@@ -152,8 +180,26 @@ class Scheduler {
   // longer counts among the unproven, however long it takes to answer; where a quarter of all
   // connections stand so already, it goes on counting, and is asked again later.
   void took_content(SessionId session, base::Now now);
+  // The session is ready for MAIL, but has no grant that is still good: it has said nothing for its
+  // job, which comes back by give_back(), and is idle or gone. Its grant, if any, was not used.
+  void came_ready(SessionId session, SessionAfter after, base::Now now);
   // A session without a job closed.
   void closed(SessionId session, base::Now now);
+  // Open came too late: nothing was begun, and the job comes back by give_back().
+  void not_opened(SessionId session, base::Now now);
+
+  // A pace for all messages of an account, below its rates (traffic/backoff.h's), in messages a
+  // second; nullopt: none. Remembered for a day after the account's last use.
+  void set_pace(std::string_view account, std::optional<double> per_second, base::Now now);
+  // What a rule says: nothing starts there before `until`, whatever succeeds meanwhile; a later
+  // end replaces an earlier one. `reason` is what people are told.
+  void pause_account(std::string_view account, base::Instant until, std::string_view reason,
+                     base::Now now);
+  void pause_site(const SitePointer& site, base::Instant until, std::string_view reason,
+                  base::Now now);
+
+  // From now on tenants have so many jobs in a turn; an empty function gives each 1.
+  void set_weights(TenantWeight weight) { weight_ = std::move(weight); }
 
   // Call until nullopt. With `recording` No nothing starts, because its result could not be kept.
   enum class Recording : std::uint8_t { Possible, No };
@@ -161,22 +207,22 @@ class Scheduler {
   // When next() may have more to say though nothing happened; kNever: only when something happens.
   [[nodiscard]] base::Instant wake_at() const;
 
-  // nullopt: no such account at the moment.
-  [[nodiscard]] std::optional<Standing> standing(std::string_view account, base::Now now) const;
-  // How many deliveries of one queue of this account are worth holding in memory: 4 × its window
-  // and never under 16; many where it is proven, since they leave at once.
-  [[nodiscard]] std::uint32_t room(std::string_view account, base::Now now) const;
+  // nullopt: no such site at the moment.
+  [[nodiscard]] std::optional<Standing> standing(const SiteSpec& site, base::Now now) const;
+  // How many deliveries of one queue of this site are worth holding in memory: 4 × its window and
+  // never under 16; many where it is proven, since they leave at once.
+  [[nodiscard]] std::uint32_t room(const SiteSpec& site, base::Now now) const;
 
-  // Ends the pause of an account, because a person said so.
-  void end_pause(std::string_view account);
-  // Takes out what has not started, because a person acts on it: of the accounts and queues that
+  // Ends the pauses of a site and of its account, because a person said so.
+  void end_pause(const SiteSpec& site, base::Now now);
+  // Takes out what has not started, because a person acts on it: of the sites and queues that
   // fulfil the first condition, those jobs that fulfil the second.
   [[nodiscard]] std::vector<Job> take_waiting(
-      const std::function<bool(std::string_view account, const QueueName&)>& where,
+      const std::function<bool(const SitePointer& site, const QueueName&)>& where,
       const std::function<bool(const Job&)>& condition);
 
-  // Likewise of one queue of this account, those jobs that fulfil the condition.
-  [[nodiscard]] std::vector<Job> take_waiting(std::string_view account, const QueueName& queue,
+  // Likewise of one queue of this site, those jobs that fulfil the condition.
+  [[nodiscard]] std::vector<Job> take_waiting(const SiteSpec& site, const QueueName& queue,
                                               const std::function<bool(const Job&)>& condition);
 
   struct Paused {
@@ -193,47 +239,87 @@ class Scheduler {
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
 
  private:
+  // In queue/scheduler_parts.h.
   struct Account;
+  struct Limits;
   struct Session;
+  struct Site;
 
-  [[nodiscard]] static Standing standing_of(const Account& account, base::Now now);
-  [[nodiscard]] static Gate gate_of(const Account& account, base::Now now);
-  Account& account_of(const SitePointer& site);
+  [[nodiscard]] static Standing standing_of(const Site& site, base::Now now);
+  [[nodiscard]] static Gate gate_of(const Site& site, base::Now now);
+  Account& account_named(std::string_view name);
+  Site& site_of(const SitePointer& spec, base::Now now);
+  [[nodiscard]] Site* find_site(const SiteSpec& spec) const;
+  void make_ready(Site& site);
   void make_ready(Account& account);
+  // Takes the site out of whichever list of those that wait it is in.
+  void take_from_place(Site& site);
+  void wait_until(Site& site, base::Instant until);
+  void wait_until(Account& account, base::Instant until);
+  void wake_sites(base::Now now);
+  void wake_accounts(base::Now now);
   void unblock();
-  void unblock(Account& account);
-  std::optional<Command> start_one(Account& account, base::Now now);
+  void unblock(Site& site);
+  // The first of those that want one has the account's next connection.
+  void let_open(Account& account);
+  [[nodiscard]] static bool lets_open(const Account& account, base::Now now);
+  [[nodiscard]] static bool is_full(const Account& account);
+  void look_again(Account& account);
+  std::optional<Command> start_of(Account& account, base::Now now);
+  std::optional<Command> start_one(Site& site, base::Now now);
+  std::optional<Command> start_paced(Site& site, base::Now now);
+  Command start_idle(Site& site, std::optional<base::Instant> valid_until, base::Now now);
+  std::optional<Command> open_one(Site& site, base::Now now);
+  std::optional<Command> wait_to_open(Site& site, base::Now now);
+  [[nodiscard]] bool is_turn_over(const Site& site) const;
+  std::optional<Command> block(Site& site, ConnectionBudget::Standing standing, bool must_wait,
+                               base::Now now);
   std::optional<Command> quit_an_idle_one(ConnectionBudget::Standing needed);
-  Job take_job(Account& account);
-  static void take_waiting(Account& account, const QueueName& queue,
-                           const std::function<bool(const Job&)>& condition,
-                           std::vector<Job>& taken);
-  void put_job(Account& account, Job job, bool front);
-  void succeeded(Account& account, Session& session, base::Now now);
+  Command quit(SessionId id);
+  void begin_idle(SessionId id, Session& session);
+  void end_idle(SessionId id, Session& session);
+  // The session no longer counts among those that are not ready for MAIL yet.
+  void end_connecting(Session& session);
+  void ended(SessionId id, Session& session, SessionAfter after, base::Now now);
+  void succeeded(Site& site, Session& session, base::Now now);
   void prove(Session& session);
-  void site_failed(Account& account, std::string_view reason, base::Now now);
-  void end_pause(Account& account);
+  void site_failed(Site& site, std::string_view reason, base::Now now);
+  void end_pause(Site& site);
   void begin_trial(SessionId id, Session& session, base::Now now);
   void end_trial(Session& session);
   void set_next_look(base::Now now);
   void look_for_patience_spent(base::Now now);
   void forget_session(SessionId id, base::Now now);
+  // Nothing may be left to do for it: the next call of next() looks.
+  void look_soon(Site& site);
+  void forget_if_idle(Site& site, base::Now now);
   void forget_if_idle(Account& account, base::Now now);
-  [[nodiscard]] static bool is_proven(const Account& account, base::Now now);
-  [[nodiscard]] static std::uint32_t window(const Account& account, base::Now now);
+  [[nodiscard]] static bool is_proven(const Site& site, base::Now now);
+  [[nodiscard]] static std::uint32_t window(const Site& site, base::Now now);
+  [[nodiscard]] static bool is_paced(const Site& site);
+  // Until when a message may go, if it may; nullopt: not yet.
+  [[nodiscard]] static std::optional<base::Instant> take_grant(Site& site, base::Now now);
+  // The same for a connection that may be begun; nullopt: nothing limits it.
+  [[nodiscard]] static std::optional<base::Instant> take_connection_grant(Session& session,
+                                                                          base::Now now);
+  static void return_grant(Session& session, base::Now now);
+  static void return_connection_grant(Session& session, base::Now now);
 
   const QueueSettings& settings_;
   ConnectionBudget& budget_;
   base::Random& random_;
+  TenantWeight weight_;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
   std::unordered_map<std::uint64_t, Session> sessions_;
-  std::deque<Account*> ready_;  // has jobs and, as far as known, room for one more
+  std::deque<Account*> ready_;  // has a site with jobs and, as far as known, room for one more
   // Has jobs and a window, but the budget had no connection of that standing; by standing, because
   // those that are unproven must not stand in the way of the others.
-  std::array<std::list<Account*>, 2> blocked_;
+  std::array<std::list<Site*>, 2> blocked_;
   ConnectionBudget::Standing unblock_first_ = ConnectionBudget::Standing::Proven;
-  std::multimap<base::Instant, Account*> paused_;
-  // All accounts' idle sessions by the standing they count with, the longest idle first.
+  std::multimap<base::Instant, Site*> paused_;      // also those that wait for a rate
+  std::multimap<base::Instant, Account*> waiting_;  // for a rate, the end of a pause, or oblivion
+  std::multimap<base::Instant, Account*> opening_;  // for the next connection that a rate allows
+  // All sites' idle sessions by the standing they count with, the longest idle first.
   std::array<std::list<SessionId>, 2> idle_;
   std::list<SessionId> trials_;       // unproven sessions with a job, the longest first
   std::deque<SessionId> to_give_up_;  // to be said by next()

@@ -28,7 +28,7 @@ struct Whereabouts {
     OnItsWay,  // between two of these: its turn comes, or its result is being written
   };
   // Why it waits in memory, as queue::Scheduler::Gate.
-  enum class Gate : std::uint8_t { Open, Paused, Budget, Window, Backoff };
+  enum class Gate : std::uint8_t { Open, Paused, Budget, Window, Backoff, Rate, Account };
 
   Place place = Place::NoDaemon;
   bool is_stopping = false;
@@ -45,9 +45,14 @@ struct Whereabouts {
   base::WallTime site_paused_until{};
   std::string site_pause_reason;
   std::uint32_t connections = 0;
-  std::uint32_t window = 0;           // connections that it may have at the moment
-  std::uint32_t connections_max = 0;  // and at most
-  bool is_proven = false;             // it has taken mail within the last ten minutes
+  std::uint32_t window = 0;                   // connections that it may have at the moment
+  std::uint32_t connections_max = 0;          // and at most
+  bool is_proven = false;                     // it has taken mail within the last ten minutes
+  std::string account;                        // the site itself, or "provider:NAME" with more sites
+  std::uint32_t account_connections = 0;      // of all its sites
+  std::uint32_t account_connections_max = 0;  // and at most; 0: no limit of its own
+  std::string rates;                          // that hold for messages, "50/min"; "": none
+  base::WallTime next_grant{};                // with rates: when they let the next one go
   Gate gate = Gate::Open;
   std::uint64_t before = 0;  // deliveries of its destination in memory that go first
 

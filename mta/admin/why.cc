@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mta/admin/why_explanation.h"
 #include "mta/admin/why_words.h"
 #include "mta/base/text.h"
 #include "queue/quarantine.h"
@@ -19,167 +20,7 @@ using Place = Whereabouts::Place;
 
 constexpr std::size_t kPausesTold = 3;
 
-// Makes one explanation; what it is about stays the same meanwhile.
-class Explanation {
- public:
-  Explanation(const queue::Message& message, const queue::Delivery& delivery,
-              const std::vector<queue::HistoryStep>& history, const Whereabouts& where,
-              const std::optional<WhySettings>& settings, WallTime now)
-      : message_(message),
-        delivery_(delivery),
-        history_(history),
-        where_(where),
-        settings_(settings),
-        now_(now),
-        id_(base::format_id(queue::DeliveryId{message.id, delivery.number})) {
-    why_.host = delivery.last.host;
-    why_.reply = delivery.last.reply;
-  }
-
-  Why make() {
-    explain();
-    if (delivery_.uncertain > 0 && delivery_.state != queue::DeliveryState::Deleted) {
-      add("A connection was lost behind its final dot, so it may have arrived already.");
-    }
-    return std::move(why_);
-  }
-
- private:
-  void explain() {
-    if (delivery_.state == queue::DeliveryState::Deleted) return deleted();
-    const bool is_held = delivery_.state == queue::DeliveryState::Held;
-    const bool has_ended = !is_held && !delivery_.final_status.empty();
-    if (is_held) {
-      held();
-    } else if (has_ended) {
-      waits_for_report();
-    } else {
-      waiting();
-    }
-    add_last_attempt();
-    if (has_ended) return;
-    add_detour();
-    if (is_held) return;
-    if (delivery_.crashes > 0) {
-      add("Rockdove itself failed " + count_of(delivery_.crashes, "time") +
-          " while it worked on this; soon it goes on hold for that.");
-    }
-    add_end();
-  }
-
-  void say(std::string cause, std::string text) {
-    why_.cause = std::move(cause);
-    why_.text = std::move(text);
-  }
-
-  void add(std::string_view sentence) {
-    if (!why_.text.empty()) why_.text += ' ';
-    why_.text += sentence;
-  }
-
-  void advise(std::string text, std::string command) {
-    why_.advice.push_back({std::move(text), std::move(command)});
-  }
-
-  // Where a limit of ours keeps it.
-  void advise_more(std::string_view key) {
-    advise("allow more: raise " + std::string(key) + ", then", "systemctl reload rockdove");
-  }
-
-  void advise_queue(std::string text, std::string_view act) {
-    advise(std::move(text), "rockdove queue " + std::string(act) + " " + id_);
-  }
-
-  void setting(std::string name, std::string value) {
-    why_.settings.emplace_back(std::move(name), std::move(value));
-  }
-
-  // The last step of this delivery's history with this name; null: there is none.
-  [[nodiscard]] const queue::HistoryStep* last_step(std::string_view what) const {
-    const auto found = std::find_if(
-        history_.rbegin(), history_.rend(), [this, what](const queue::HistoryStep& step) {
-          return step.delivery.number == delivery_.number && step.what == what;
-        });
-    return found == history_.rend() ? nullptr : &*found;
-  }
-
-  // "by uid 0 (root): looks like spam", as the history has it.
-  [[nodiscard]] std::string by_whom(std::string_view what) const {
-    const queue::HistoryStep* step = last_step(what);
-    return step != nullptr && step->reply.starts_with("by ") ? step->reply : "by a person";
-  }
-
-  [[nodiscard]] std::string destination() const { return plain_name(delivery_.destination); }
-
-  [[nodiscard]] std::string site() const {
-    return plain_name(where_.site.empty() ? delivery_.destination : where_.site);
-  }
-
-  // When it was last tried; before that, when it was accepted.
-  [[nodiscard]] WallTime last_tried() const {
-    return delivery_.last.at == WallTime{} ? message_.accepted : delivery_.last.at;
-  }
-
-  // It could have gone from then on, but for what keeps it.
-  [[nodiscard]] WallTime due_since() const {
-    return std::max(last_tried(), std::min(delivery_.due, now_));
-  }
-
-  // Not before this, whatever else keeps it.
-  [[nodiscard]] WallTime next_try() const {
-    return std::max({delivery_.due, where_.asked_again, where_.site_paused_until});
-  }
-
-  // Whether there is somebody to tell that it has failed, and they want to know.
-  [[nodiscard]] bool has_returns() const {
-    return !message_.sender.empty() && delivery_.notify.wants_failure();
-  }
-
-  // Its site has the limit that the configuration gives to routes, and to what persons name.
-  [[nodiscard]] bool has_named_hosts() const {
-    return delivery_.destination.starts_with("route:") || delivery_.destination.starts_with("to:");
-  }
-
-  [[nodiscard]] std::string_view connections_key() const {
-    return has_named_hosts() ? "[queue] route_connections" : "[queue] site_connections";
-  }
-
-  void held();
-  bool is_held_by_pause();
-  void quarantined();
-  void deleted();
-  void waits_for_report();
-  void waiting();
-  bool is_stopped_as_a_whole();
-  void no_daemon();
-  void paused();
-  void being_sent();
-  void in_memory();
-  void site_paused();
-  void site_busy();
-  void on_disk();
-  void behind_others();
-  void attempt_failed();
-  void advise_on(queue::Reason reason);
-  void advise_on_tls();
-  void add_last_attempt();
-  void add_detour();
-  void add_route_setting();
-  void add_tls_setting();
-  void add_connections_setting();
-  void add_retry();
-  void add_end();
-
-  const queue::Message& message_;
-  const queue::Delivery& delivery_;
-  const std::vector<queue::HistoryStep>& history_;
-  const Whereabouts& where_;
-  const std::optional<WhySettings>& settings_;
-  const WallTime now_;
-  const std::string id_;
-  bool tells_last_attempt_ = false;
-  Why why_;
-};
+}  // namespace
 
 void Explanation::held() {
   why_.since = delivery_.due;
@@ -352,80 +193,6 @@ void Explanation::being_sent() {
   why_.estimate = "when " + whom + " has answered";
 }
 
-void Explanation::site_paused() {
-  std::string text = "All mail to " + site() + " waits, because an attempt failed there";
-  if (!where_.site_pause_reason.empty()) {
-    text += ": \"" + base::printable(where_.site_pause_reason, queue::kReplyOctetsKept) + '"';
-  }
-  say("site-paused",
-      text + ". After this wait one delivery is tried first; the others follow if it goes.");
-  why_.next = next_try();
-  if (delivery_.attempts == 0) why_.reply = where_.site_pause_reason;
-  if (delivery_.last.reply == where_.site_pause_reason) tells_last_attempt_ = true;
-  add_route_setting();
-  add_retry();
-  advise_queue("end the wait and try now", "retry");
-  advise("see hosts and limits", "rockdove route " + shell_quoted(delivery_.recipient));
-  advise("send it another way", "rockdove queue reroute " + id_ + " --to smtp://HOST:25");
-}
-
-void Explanation::site_busy() {
-  why_.cause = "site-busy";
-  if (!where_.is_proven) {
-    add("Until " + site() +
-        " has taken a message it gets a single connection, and that one is at work.");
-  } else if (where_.window == 1) {
-    add("The one connection that " + site() + " gets at the moment is at work.");
-  } else {
-    add("All " + count_of(where_.window, "connection") + " that " + site() +
-        " gets at the moment are at work.");
-  }
-  why_.estimate = "as soon as one of them is free";
-  if (where_.window == 1) why_.estimate = "as soon as it is free";
-  add_connections_setting();
-  add_route_setting();
-  advise("see what is slow", "rockdove top");
-  advise("see hosts and limits", "rockdove route " + shell_quoted(delivery_.recipient));
-}
-
-void Explanation::in_memory() {
-  const std::string before =
-      where_.before == 0 ? "It is the next one of " + destination() + "."
-                         : count_of(where_.before, "other") + " of " + destination() +
-                               " in memory " + (where_.before == 1 ? "goes" : "go") + " before it.";
-  switch (where_.gate) {
-    case Whereabouts::Gate::Paused:
-      return site_paused();
-    case Whereabouts::Gate::Budget:
-      say("no-connection-left", "All connections that rockdove may have open are at work.");
-      if (!where_.is_proven) {
-        add("Sites that have taken no mail within the last ten minutes share half of them, and " +
-            site() + " is one of those.");
-      }
-      add(before);
-      why_.estimate = "as soon as a connection is free";
-      if (settings_) {
-        setting("[limits] connections_out", std::to_string(settings_->connections_out));
-      }
-      advise("see how many are open", "rockdove top");
-      return advise_more("[limits] connections_out");
-    case Whereabouts::Gate::Window:
-      site_busy();
-      return add(before);
-    case Whereabouts::Gate::Backoff:
-      say("site-busy", "A further connection to " + site() +
-                           " failed a moment ago, while others there are at work.");
-      add(before);
-      why_.estimate = "within half a minute";
-      return;
-    case Whereabouts::Gate::Open:
-      break;
-  }
-  say("due", "Its turn comes in a moment.");
-  add(before);
-  why_.estimate = "now";
-}
-
 void Explanation::on_disk() {
   const bool is_due = delivery_.due <= now_ && where_.asked_again <= now_;
   if (is_due && where_.place == Place::OnDisk) {
@@ -588,8 +355,6 @@ void Explanation::add_end() {
     add("Its lifetime is over: the next attempt is the last.");
   }
 }
-
-}  // namespace
 
 Why explain_why(const queue::Message& message, const queue::Delivery& delivery,
                 const std::vector<queue::HistoryStep>& history, const Whereabouts& where,

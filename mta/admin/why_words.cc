@@ -66,6 +66,7 @@ std::string count_of(std::uint64_t count, std::string_view what) {
 
 std::string plain_name(std::string_view name) {
   if (name.starts_with("route:")) return "route " + base::printable(name.substr(6));
+  if (name.starts_with("provider:")) return base::printable(name.substr(9), kNameOctetsShown);
   const bool has_prefix = name.starts_with("mx:") || name.starts_with("to:");
   return base::printable(name.substr(has_prefix ? 3 : 0), kNameOctetsShown);
 }

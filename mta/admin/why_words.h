@@ -17,9 +17,10 @@ namespace rockdove::admin {
 // "1 connection", "2 connections".
 [[nodiscard]] std::string count_of(std::uint64_t count, std::string_view what);
 
-// "route smarthost" for "route:smarthost", a domain as it is; of an account the hosts behind "mx:";
+// "route smarthost" for "route:smarthost", a domain as it is; of a site the hosts behind "mx:", of
+// "provider:google" the name;
 // of what a person has rerouted to a target, the target.
-[[nodiscard]] std::string plain_name(std::string_view destination_or_account);
+[[nodiscard]] std::string plain_name(std::string_view name);
 
 // "uid 0 (root) has paused destination *.example.net (the hosts move)".
 [[nodiscard]] std::string describe_pause(const queue::Pause& pause);

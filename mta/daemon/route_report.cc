@@ -72,6 +72,12 @@ void add_standing(RouteExplanation& explanation,
   explanation.limits.emplace_back("connections now", std::to_string(standing->sessions));
   explanation.limits.emplace_back("window", std::to_string(standing->window));
   explanation.limits.emplace_back("waiting in memory", std::to_string(standing->jobs));
+  if (!standing->rates.empty()) explanation.limits.emplace_back("rates", standing->rates);
+  if (standing->account_connections_max > 0) {
+    explanation.limits.emplace_back("connections of " + standing->account,
+                                    std::to_string(standing->account_sessions) + " of " +
+                                        std::to_string(standing->account_connections_max));
+  }
   if (standing->paused_until <= now.instant) {
     explanation.conclusion = "mail to it would be sent now";
     if (standing->jobs > 0 && standing->sessions >= standing->window) {
@@ -105,7 +111,8 @@ std::string name_of(const outbound::HostAddress& host) {
 
 // While one lasts that is about all mail to it, nothing else decides what would happen now.
 void add_pauses(RouteExplanation& explanation, const queue::Pauses& pauses, base::WallTime now) {
-  explanation.pauses = pauses.about(explanation.destination, explanation.account, "");
+  explanation.pauses =
+      pauses.about(explanation.destination, explanation.site, explanation.account, "");
   std::string waits;
   for (const queue::Pause& pause : explanation.pauses) {
     waits += waits.empty() ? "nothing is sent to it: " : "; ";
@@ -215,17 +222,17 @@ void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Res
   if (!explanation.destination.starts_with("route:")) {
     add_mx_answer(explanation, *site, resolved.keep_for);
   }
-  explanation.account = site->account;
-  explanation.site = site->account;
+  explanation.account = site->account->name;
+  explanation.site = site->name;
   explanation.limits.emplace_back("connections", std::to_string(site->connections_max));
   if (site->maildir.empty()) {
     explanation.limits.emplace_back("messages per connection",
                                     std::to_string(environment.queue.messages_per_connection));
   }
-  const unsigned owner = outbound::owner_loop(site->account, environment.loop_count());
+  const unsigned owner = outbound::owner_loop(site->account->name, environment.loop_count());
   const unsigned asker = environment.loop.index();
   environment.on_loop(owner, [explaining, asker, site](outbound::Dispatcher& dispatcher) {
-    const auto standing = dispatcher.scheduler().standing(site->account, dispatcher.now());
+    const auto standing = dispatcher.scheduler().standing(*site, dispatcher.now());
     dispatcher.environment().on_loop(asker, [explaining, site, standing](outbound::Dispatcher&) {
       add_standing(explaining->explanation, standing, explaining->environment.now());
       add_notes(explaining, site, 0);

@@ -21,6 +21,10 @@ Whereabouts::Gate gate_of(queue::Scheduler::Gate gate) {
       return Whereabouts::Gate::Window;
     case queue::Scheduler::Gate::Backoff:
       return Whereabouts::Gate::Backoff;
+    case queue::Scheduler::Gate::Rate:
+      return Whereabouts::Gate::Rate;
+    case queue::Scheduler::Gate::Account:
+      return Whereabouts::Gate::Account;
   }
   MTA_ASSERT(false);
 }
@@ -34,6 +38,11 @@ void take_site(Whereabouts& where, const queue::Scheduler::Standing& standing, b
   where.window = standing.window;
   where.connections_max = standing.connections_max;
   where.is_proven = standing.proven;
+  where.account = standing.account;
+  where.account_connections = standing.account_sessions;
+  where.account_connections_max = standing.account_connections_max;
+  where.rates = standing.rates;
+  where.next_grant = wall_of(standing.next_grant, now);
   if (standing.paused_until <= now.instant) return;
   where.site_paused_until = wall_of(standing.paused_until, now);
   where.site_pause_reason = standing.pause_reason;
@@ -80,30 +89,34 @@ void Locator::home_said(std::uint64_t number, Look& look, const outbound::Home::
   where.out = home.queue.out;
   where.room = home.queue.room;
   where.asked_again = home.queue.held_back_until;
-  if (home.site != nullptr) where.site = home.site->account;
+  if (home.site != nullptr) {
+    where.site = home.site->name;
+    where.account = home.site->account->name;
+  }
   if (home.pauses != nullptr) {
-    where.pauses = home.pauses->about(look.queue.destination, where.site, look.user);
+    where.pauses = home.pauses->about(look.queue.destination, where.site, where.account, look.user);
   }
   if (home.is_resolving) {
     where.place = Whereabouts::Place::Resolving;
     return finish(number, look);
   }
   where.place = home.is_out ? Whereabouts::Place::OnItsWay : Whereabouts::Place::OnDisk;
-  ask_all(number, look);
+  ask_all(number, look, home.site);
 }
 
-void Locator::ask_all(std::uint64_t number, const Look& look) {
+void Locator::ask_all(std::uint64_t number, const Look& look,
+                      const std::shared_ptr<const outbound::Site>& site) {
   const unsigned loops = env_.loop_count();
   looks_.at(number).missing = loops;
   for (unsigned loop = 0; loop < loops; ++loop) {
     ask(loop, number,
         [this, number, queue = look.queue, delivery = look.delivery,
-         site = look.where.site](outbound::Dispatcher& dispatcher) {
+         site](outbound::Dispatcher& dispatcher) {
           Word word;
           word.now = dispatcher.now();
           word.session = dispatcher.session_with(delivery);
           word.place = dispatcher.scheduler().find(delivery, queue, word.now);
-          word.site = dispatcher.scheduler().standing(site, word.now);
+          if (site != nullptr) word.site = dispatcher.scheduler().standing(*site, word.now);
           return [this, number, word = std::move(word)](Look& asked) {
             take(asked, word);
             if (--asked.missing == 0) finish(number, asked);
@@ -122,7 +135,7 @@ void Locator::take(Look& look, const Word& word) {
     where.past_final_dot = word.session->past_final_dot;
   } else if (word.place && where.place != Whereabouts::Place::BeingSent) {
     where.place = Whereabouts::Place::InMemory;
-    where.site = word.place->account;
+    where.site = word.place->site;
     where.gate = gate_of(word.place->gate);
     where.before = word.place->before;
   }

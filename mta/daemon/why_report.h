@@ -57,7 +57,8 @@ class Locator {
   void ask(unsigned loop, std::uint64_t number,
            std::function<std::function<void(Look&)>(outbound::Dispatcher&)> question);
   void home_said(std::uint64_t number, Look& look, const outbound::Home::Standing& home);
-  void ask_all(std::uint64_t number, const Look& look);
+  void ask_all(std::uint64_t number, const Look& look,
+               const std::shared_ptr<const outbound::Site>& site);
   static void take(Look& look, const Word& word);
   void finish(std::uint64_t number, Look& look);
 

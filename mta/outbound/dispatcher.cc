@@ -94,7 +94,7 @@ void Dispatcher::note_quarantined(const queue::Message& message,
 void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) {
   // One that was routed by settings that have been replaced is on its way back at once.
   if (is_stale(*site)) return give_home(job);
-  if (give_paused_home(job, site->account)) return;
+  if (give_paused_home(job, *site)) return;
   scheduler_.offer(std::move(job), site, env_.now());
   want_pass();
 }
@@ -190,17 +190,13 @@ void Dispatcher::run(queue::Scheduler::Command command) {
   if (auto* open = std::get_if<queue::Scheduler::Open>(&command)) {
     const unsigned loop = next_loop_++ % env_.loop_count();
     placed_[open->session.value] = loop;
-    auto site = std::static_pointer_cast<const Site>(std::move(open->site));
-    env_.on_loop(loop, [key = SessionKey{self, open->session}, site = std::move(site),
-                        job = std::move(open->job)](Dispatcher& dispatcher) mutable {
-      dispatcher.open(key, std::move(site), std::move(job));
+    env_.on_loop(loop, [self, open = std::move(*open)](Dispatcher& dispatcher) mutable {
+      dispatcher.open(self, std::move(open));
     });
   } else if (auto* start = std::get_if<queue::Scheduler::Start>(&command)) {
-    auto site = std::static_pointer_cast<const Site>(std::move(start->site));
     env_.on_loop(placed_.at(start->session.value),
-                 [key = SessionKey{self, start->session}, site = std::move(site),
-                  job = std::move(start->job)](Dispatcher& dispatcher) mutable {
-                   dispatcher.start(key, std::move(site), std::move(job));
+                 [self, start = std::move(*start)](Dispatcher& dispatcher) mutable {
+                   dispatcher.start(self, std::move(start));
                  });
   } else if (auto* give_up = std::get_if<queue::Scheduler::GiveUp>(&command)) {
     env_.on_loop(placed_.at(give_up->session.value),
@@ -214,14 +210,24 @@ void Dispatcher::run(queue::Scheduler::Command command) {
   }
 }
 
-void Dispatcher::open(SessionKey key, std::shared_ptr<const Site> site, queue::Job job) {
+void Dispatcher::open(unsigned owner, queue::Scheduler::Open open) {
+  const SessionKey key{owner, open.session};
+  auto site = std::static_pointer_cast<const Site>(std::move(open.site));
+  if (open.valid_until && env_.now().instant >= *open.valid_until) {
+    return env_.on_loop(owner, [key, site = std::move(site),
+                                job = std::move(open.job)](Dispatcher& dispatcher) mutable {
+      dispatcher.owner_not_opened(key, site, std::move(job));
+    });
+  }
   auto session = std::make_unique<Session>(key, std::move(site), context_, *this);
   Session& started = *session;
   sessions_[key] = std::move(session);
-  started.start(std::move(job), env_.now());
+  started.start(std::move(open.job), env_.now(), open.is_paced ? base::Instant{} : base::kNever);
 }
 
-void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::Job job) {
+void Dispatcher::start(unsigned owner, queue::Scheduler::Start start) {
+  const SessionKey key{owner, start.session};
+  auto site = std::static_pointer_cast<const Site>(std::move(start.site));
   const auto found = sessions_.find(key);
   // The owner may have had a reload that this loop has yet to see: the connection is then one of
   // the old settings, which perhaps asked for less TLS.
@@ -229,13 +235,14 @@ void Dispatcher::start(SessionKey key, std::shared_ptr<const Site> site, queue::
       found->second->site()->manner.generation < site->manner.generation) {
     quit(key);
   } else if (found != sessions_.end()) {
-    return found->second->start(std::move(job), env_.now());
+    return found->second->start(std::move(start.job), env_.now(),
+                                start.valid_until.value_or(base::kNever));
   }
   // It closed while the owner's word was on its way; that it is gone the owner hears in its turn.
-  env_.on_loop(key.owner,
-               [job = std::move(job), site = std::move(site)](Dispatcher& dispatcher) mutable {
-                 dispatcher.give_back(std::move(job), site);
-               });
+  env_.on_loop(
+      owner, [job = std::move(start.job), site = std::move(site)](Dispatcher& dispatcher) mutable {
+        dispatcher.give_back(std::move(job), site);
+      });
 }
 
 void Dispatcher::give_up(SessionKey key) {
@@ -275,6 +282,20 @@ void Dispatcher::session_gone(Session& session) {
   env_.on_loop(key.owner, [key](Dispatcher& dispatcher) { dispatcher.owner_session_gone(key); });
 }
 
+void Dispatcher::came_ready(Session& session, queue::Job job) {
+  const SessionKey key = session.key();
+  const std::shared_ptr<const Site> site = session.site();
+  auto after = queue::Scheduler::SessionAfter::Idle;
+  if (stopping_ || is_stale(*site)) {
+    session.quit(env_.now());
+    forget(key);
+    after = queue::Scheduler::SessionAfter::Gone;
+  }
+  env_.on_loop(key.owner, [key, site, job = std::move(job), after](Dispatcher& dispatcher) mutable {
+    dispatcher.owner_came_ready(key, site, std::move(job), after);
+  });
+}
+
 void Dispatcher::forget(SessionKey key) {
   const auto found = sessions_.find(key);
   MTA_ASSERT(found != sessions_.end());
@@ -302,7 +323,7 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
   scheduler_.finished(key.id, finish, after, reason, now);
   if (after == queue::Scheduler::SessionAfter::Gone) placed_.erase(key.id.value);
   if (!again.empty()) give_back({message, std::move(again), queue}, site);
-  tell_room(queue, site->account);
+  tell_room(queue, *site);
   if (finish == queue::Scheduler::Finish::SiteFailed) {
     end_expired(queue, *site, {now.wall, host, reason});
     tell_delayed(queue, *site, {now.wall, host, reason});
@@ -322,7 +343,7 @@ void Dispatcher::end_expired(const queue::QueueName& queue, const Site& site,
     return std::any_of(job.deliveries.begin(), job.deliveries.end(),
                        [](const queue::Delivery& one) { return one.is_expired; });
   };
-  for (queue::Job& job : scheduler_.take_waiting(site.account, queue, has_expired)) {
+  for (queue::Job& job : scheduler_.take_waiting(site, queue, has_expired)) {
     std::vector<EndedDelivery> ended;
     queue::Job rest{job.message, {}, job.queue};
     for (queue::Delivery& delivery : job.deliveries) {
@@ -359,7 +380,7 @@ void Dispatcher::tell_delayed(const queue::QueueName& queue, const Site& site,
     return std::any_of(job.deliveries.begin(), job.deliveries.end(),
                        [&](const queue::Delivery& one) { return wants_notice(*job.message, one); });
   };
-  for (queue::Job& job : scheduler_.take_waiting(site.account, queue, is_late)) {
+  for (queue::Job& job : scheduler_.take_waiting(site, queue, is_late)) {
     std::vector<DelayNotices::Deferral> deferrals;
     queue::Job rest{job.message, {}, job.queue};
     for (queue::Delivery& delivery : job.deliveries) {
@@ -382,8 +403,24 @@ void Dispatcher::owner_session_gone(SessionKey key) {
   want_pass();
 }
 
-void Dispatcher::tell_room(const queue::QueueName& queue, const std::string& account) {
-  const std::uint32_t room = scheduler_.room(account, env_.now());
+void Dispatcher::owner_came_ready(SessionKey key, const std::shared_ptr<const Site>& site,
+                                  queue::Job job, queue::Scheduler::SessionAfter after) {
+  scheduler_.came_ready(key.id, after, env_.now());
+  if (after == queue::Scheduler::SessionAfter::Gone) placed_.erase(key.id.value);
+  give_back(std::move(job), site);
+  want_pass();
+}
+
+void Dispatcher::owner_not_opened(SessionKey key, const std::shared_ptr<const Site>& site,
+                                  queue::Job job) {
+  scheduler_.not_opened(key.id, env_.now());
+  placed_.erase(key.id.value);
+  give_back(std::move(job), site);
+  want_pass();
+}
+
+void Dispatcher::tell_room(const queue::QueueName& queue, const Site& site) {
+  const std::uint32_t room = scheduler_.room(site, env_.now());
   if (told_room_.size() > kToldRoomMax) told_room_.clear();
   std::uint32_t& told = told_room_[queue];
   if (told == room) return;
@@ -400,16 +437,16 @@ void Dispatcher::steer(std::shared_ptr<const queue::Order> order,
 
 void Dispatcher::surrender(const Wanted& wanted, bool ends_pauses, unsigned asker,
                            std::function<void(Surrendered)> done) {
-  std::vector<std::string> accounts;
+  std::vector<queue::SitePointer> sites;
   Surrendered found;
   found.jobs = scheduler_.take_waiting(
-      [&](std::string_view account, const queue::QueueName& queue) {
+      [&](const queue::SitePointer& site, const queue::QueueName& queue) {
         if (!wanted.queues.contains(queue)) return false;
-        if (ends_pauses) accounts.emplace_back(account);
+        if (ends_pauses) sites.push_back(site);
         return true;
       },
       [&wanted](const queue::Job& job) { return wanted.is_in(job); });
-  for (const std::string& account : accounts) end_pause_of(account);
+  for (const queue::SitePointer& site : sites) end_pause_of(*site);
   for (const auto& [key, session] : sessions_) {
     const queue::Job* const job = session->job();
     if (job == nullptr || !wanted.queues.contains(job->queue)) continue;
@@ -423,16 +460,16 @@ void Dispatcher::surrender(const Wanted& wanted, bool ends_pauses, unsigned aske
   });
 }
 
-void Dispatcher::end_pause_of(const std::string& account) {
-  scheduler_.end_pause(account);
+void Dispatcher::end_pause_of(const queue::SiteSpec& site) {
+  scheduler_.end_pause(site, env_.now());
   want_pass();
 }
 
-bool Dispatcher::give_paused_home(const queue::Job& job, const std::string& account) {
+bool Dispatcher::give_paused_home(const queue::Job& job, const Site& site) {
   const std::shared_ptr<const queue::Pauses>& pauses = home_.pauses();
   const bool is_paused = pauses == nullptr ||
                          pauses->on_destination(job.queue.destination) != nullptr ||
-                         pauses->on_account(account) != nullptr;
+                         pauses->on_site(site.name, site.account->name) != nullptr;
   const bool is_users = !is_paused && pauses->on_user(job.message->client.user) != nullptr;
   if (is_users) give_home(job);  // and goes on hold there
   if (!is_paused) return is_users;
@@ -448,12 +485,12 @@ void Dispatcher::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) 
   home_.use_pauses(pauses);
   want_pass();
   if (pauses->is_empty()) return;
-  const auto is_account_paused = [&](std::string_view account, const queue::QueueName& queue) {
+  const auto is_site_paused = [&](const queue::SitePointer& site, const queue::QueueName& queue) {
     return pauses->on_destination(queue.destination) != nullptr ||
-           pauses->on_account(account) != nullptr;
+           pauses->on_site(site->name, site->account->name) != nullptr;
   };
   for (const queue::Job& job :
-       scheduler_.take_waiting(is_account_paused, [](const queue::Job&) { return true; })) {
+       scheduler_.take_waiting(is_site_paused, [](const queue::Job&) { return true; })) {
     env_.on_loop(queue::home_loop(job.queue.destination, env_.loop_count()),
                  [job, pauses](Dispatcher& dispatcher) {
                    dispatcher.home_.take_back_paused(job, pauses);
@@ -465,7 +502,7 @@ void Dispatcher::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) 
     return pauses->on_user(job.message->client.user) != nullptr;
   };
   for (const queue::Job& job : scheduler_.take_waiting(
-           [](std::string_view, const queue::QueueName&) { return true; }, is_users)) {
+           [](const queue::SitePointer&, const queue::QueueName&) { return true; }, is_users)) {
     give_home(job);
   }
 }
@@ -482,7 +519,7 @@ bool Dispatcher::is_stale(const Site& site) const {
 
 void Dispatcher::give_back(queue::Job job, const std::shared_ptr<const Site>& site) {
   if (is_stale(*site)) return give_home(job);
-  if (give_paused_home(job, site->account)) return;
+  if (give_paused_home(job, *site)) return;
   scheduler_.give_back(std::move(job), site, env_.now());
   want_pass();
 }

@@ -53,13 +53,16 @@ class Dispatcher final : public SessionListener {
 
   // From other loops' dispatchers, on this one's loop.
   void offer(queue::Job job, const std::shared_ptr<const Site>& site);
-  void open(SessionKey key, std::shared_ptr<const Site> site, queue::Job job);
-  void start(SessionKey key, std::shared_ptr<const Site> site, queue::Job job);
+  void open(unsigned owner, queue::Scheduler::Open open);
+  void start(unsigned owner, queue::Scheduler::Start start);
   void give_up(SessionKey key);
   void quit(SessionKey key);
   void owner_job_done(SessionKey key, const std::shared_ptr<const Site>& site, JobReport report,
                       queue::Scheduler::SessionAfter after);
   void owner_session_gone(SessionKey key);
+  void owner_came_ready(SessionKey key, const std::shared_ptr<const Site>& site, queue::Job job,
+                        queue::Scheduler::SessionAfter after);
+  void owner_not_opened(SessionKey key, const std::shared_ptr<const Site>& site, queue::Job job);
   void released(const queue::QueueName& queue, const std::vector<Release>& releases);
   void found_row(const queue::QueueName& queue, base::WallTime due);
 
@@ -93,7 +96,7 @@ class Dispatcher final : public SessionListener {
   [[nodiscard]] base::Now now() const { return env_.now(); }
 
   // A person wants its mail tried now.
-  void end_pause_of(const std::string& account);
+  void end_pause_of(const queue::SiteSpec& site);
   // A person acts on deliveries: what there is of them here goes to `done`, which runs on the loop
   // `asker`. `ends_pauses`: where it waits for a failed site, that is tried again now.
   void surrender(const Wanted& wanted, bool ends_pauses, unsigned asker,
@@ -105,6 +108,7 @@ class Dispatcher final : public SessionListener {
   // SessionListener.
   void job_done(Session& session, JobReport report, queue::Scheduler::SessionAfter after) override;
   void session_gone(Session& session) override;
+  void came_ready(Session& session, queue::Job job) override;
 
  private:
   void note_quarantined(const queue::Message& message, std::span<const queue::Delivery> held);
@@ -114,13 +118,13 @@ class Dispatcher final : public SessionListener {
   void give_home(const queue::Job& job);
   void quit_idle();
   // What a person has paused goes home; true: it did.
-  [[nodiscard]] bool give_paused_home(const queue::Job& job, const std::string& account);
+  [[nodiscard]] bool give_paused_home(const queue::Job& job, const Site& site);
   void pass();
   void run(queue::Scheduler::Command command);
   void set_wake();
   // What waits for a paused site goes back to disk while memory is short.
   void give_back_paused();
-  void tell_room(const queue::QueueName& queue, const std::string& account);
+  void tell_room(const queue::QueueName& queue, const Site& site);
   void end_expired(const queue::QueueName& queue, const Site& site,
                    const queue::LastAttempt& failed);
   void tell_delayed(const queue::QueueName& queue, const Site& site,

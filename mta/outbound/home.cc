@@ -356,7 +356,7 @@ void Home::found_row(const queue::QueueName& queue, base::WallTime due) {
 }
 
 void Home::to_owner(queue::Job job, const std::shared_ptr<const Site>& site) {
-  env_.on_loop(owner_loop(site->account, env_.loop_count()),
+  env_.on_loop(owner_loop(site->account->name, env_.loop_count()),
                [job = std::move(job), site](Dispatcher& dispatcher) mutable {
                  dispatcher.offer(std::move(job), site);
                });
@@ -523,9 +523,9 @@ void Home::try_now(const queue::QueueName& queue) {
   if (found == destinations_.end()) return;
   found->second.failures = 0;
   if (found->second.state != Destination::State::Known) return;
-  const std::string& account = found->second.site->account;
-  env_.on_loop(owner_loop(account, env_.loop_count()),
-               [account](Dispatcher& dispatcher) { dispatcher.end_pause_of(account); });
+  const std::shared_ptr<const Site> site = found->second.site;
+  env_.on_loop(owner_loop(site->account->name, env_.loop_count()),
+               [site](Dispatcher& dispatcher) { dispatcher.end_pause_of(*site); });
 }
 
 void Home::expires_some(const queue::QueueName& queue) {
@@ -543,8 +543,10 @@ bool Home::is_paused(const queue::QueueName& queue) const {
   if (pauses_->on_destination(queue.destination) != nullptr) return true;
   if (!pauses_->has_sites()) return false;
   const auto found = destinations_.find(queue.destination);
-  return found != destinations_.end() && found->second.state == Destination::State::Known &&
-         pauses_->on_account(found->second.site->account) != nullptr;
+  if (found == destinations_.end() || found->second.state != Destination::State::Known)
+    return false;
+  const Site& site = *found->second.site;
+  return pauses_->on_site(site.name, site.account->name) != nullptr;
 }
 
 void Home::take_back_paused(const queue::Job& job, const std::shared_ptr<const queue::Pauses>& by) {

@@ -42,6 +42,14 @@ MxDestination split_destination(std::string_view destination) {
   return split;
 }
 
+// It shares its budget with no other.
+void set_name(Site& site, std::string_view name) {
+  auto account = std::make_shared<queue::AccountSpec>();
+  account->name = name;
+  site.name = name;
+  site.account = std::move(account);
+}
+
 std::string_view domain_of(std::string_view address) {
   const std::size_t at = address.rfind('@');
   return at == std::string_view::npos ? std::string_view() : address.substr(at + 1);
@@ -255,7 +263,7 @@ void Router::resolve_target(std::string_view destination, const Target& target, 
   if (std::holds_alternative<ToDiscard>(target)) return done(Discard{});
   if (const auto* maildir = std::get_if<ToMaildir>(&target)) {
     auto site = std::make_shared<Site>();
-    site->account = destination;
+    set_name(*site, destination);
     site->connections_max = queue_settings_.route_connections;
     site->manner = manner_of(route);
     site->maildir = maildir->path;
@@ -273,11 +281,11 @@ void Router::resolve_mx(std::string_view domain, std::uint16_t port, const Route
   options.port = port;
   options.own_names = ourselves_.names;
   options.own_listeners = ourselves_.listeners;
-  std::string account_end = port == kSmtpPort ? "" : ":" + std::to_string(port);
-  if (route != nullptr) account_end += "/" + route->name;
+  std::string name_end = port == kSmtpPort ? "" : ":" + std::to_string(port);
+  if (route != nullptr) name_end += "/" + route->name;
   dns::look_up_mail_hosts(
       resolver_, random_, domain, std::move(options),
-      [port, limit = queue_settings_.site_connections, account_end = std::move(account_end),
+      [port, limit = queue_settings_.site_connections, name_end = std::move(name_end),
        manner = manner_of(route), done = std::move(done)](dns::MailHosts found) mutable {
         if (found.status != dns::MailHosts::Status::Found) {
           return done(not_resolved(found, dns::is_permanent(found.status)
@@ -285,7 +293,7 @@ void Router::resolve_mx(std::string_view domain, std::uint16_t port, const Route
                                               : queue::Cause::Temporary));
         }
         auto site = std::make_shared<Site>();
-        site->account = "mx:" + found.site + account_end;
+        set_name(*site, "mx:" + found.site + name_end);
         site->connections_max = limit;
         site->manner = std::move(manner);
         add_hosts(*site, found.hosts, port, /*implicit_tls=*/false);
@@ -303,12 +311,12 @@ struct Router::HostsWanted {
   std::size_t missing = 0;
 };
 
-void Router::resolve_hosts(std::string_view account, const ToHosts& hosts, const Route* route,
+void Router::resolve_hosts(std::string_view name, const ToHosts& hosts, const Route* route,
                            Done done) {
   auto wanted = std::make_shared<HostsWanted>();
   wanted->done = std::move(done);
   wanted->site = std::make_shared<Site>();
-  wanted->site->account = account;
+  set_name(*wanted->site, name);
   wanted->site->connections_max = queue_settings_.route_connections;
   wanted->site->manner = manner_of(route);
   wanted->site->manner.speaks = hosts.speaks;

@@ -85,7 +85,7 @@ class Router {
   void resolve_mx(std::string_view domain, std::uint16_t port, const Route* route, Done done);
   void resolve_target(std::string_view destination, const Target& target, const Route* route,
                       Done done);
-  void resolve_hosts(std::string_view account, const ToHosts& hosts, const Route* route, Done done);
+  void resolve_hosts(std::string_view name, const ToHosts& hosts, const Route* route, Done done);
   [[nodiscard]] Manner manner_of(const Route* route) const;
   [[nodiscard]] const Route* route_named(std::string_view name) const;
   static void host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t index,

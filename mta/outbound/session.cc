@@ -116,9 +116,10 @@ std::optional<Session::Standing> Session::standing() const {
   return standing;
 }
 
-void Session::start(queue::Job job, base::Now now) {
+void Session::start(queue::Job job, base::Now now, base::Instant mail_before) {
   MTA_ASSERT(!job_ && !job.deliveries.empty());
   job_ = std::move(job);
+  mail_before_ = mail_before;
   job_started_ = now.instant;
   setup_ = base::Duration::zero();
   connects_ = 0;
@@ -126,11 +127,22 @@ void Session::start(queue::Job job, base::Now now) {
   no_route_ = false;
   last_failure_.reset();
   const base::WorkingOn working(*working_on());
+  const bool needs_connection = site_->maildir.empty() && protocol_ == nullptr;
+  if (!needs_connection && now.instant >= mail_before) return hand_back(now);
   if (!site_->maildir.empty()) return write_to_maildir();
-  if (protocol_ == nullptr) return connect(now);
+  if (needs_connection) return connect(now);
   protocol_->set_idle_until(base::kNever);
   begin_transaction(now);
   protocol_->want_turn();
+}
+
+void Session::hand_back(base::Now now) {
+  queue::Job job = *std::exchange(job_, std::nullopt);
+  if (protocol_ != nullptr) {
+    protocol_->set_limit(base::kNever);
+    protocol_->set_idle_until(now.instant + context_.idle_timeout);
+  }
+  listener_.came_ready(*this, std::move(job));
 }
 
 void Session::quit(base::Now now) {
@@ -321,7 +333,9 @@ void Session::pump(base::Now now) {
     } else if (std::holds_alternative<smtp::Greeted>(*event)) {
       tls_ = protocol_->tls();
       // Not if the peer said more than its reply to EHLO at once: how that ended is the next event.
-      if (smtp.is_ready()) begin_transaction(now);
+      if (!smtp.is_ready()) continue;
+      if (mail_before_ != base::kNever) return hand_back(now);
+      begin_transaction(now);
     } else if (const auto* ended = std::get_if<smtp::TransactionEnded>(&*event)) {
       return transaction_ended(*ended, now);
     } else if (const auto* failed = std::get_if<smtp::SessionFailed>(&*event)) {
@@ -479,7 +493,7 @@ void Session::warn_of_login(const smtp::Reply& reply) {
             "this host does not let us log in; mail of its route waits. Correct user and password "
             "of the route, then reload")
       .field("host", host_)
-      .field("route", site_->account)
+      .field("route", site_->name)
       .field("user", site_->manner.credentials ? site_->manner.credentials->user : "")
       .field("reply", smtp::one_line(reply, queue::kReplyOctetsKept));
 }

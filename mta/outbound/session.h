@@ -90,10 +90,12 @@ struct SessionContext {
 class SessionListener {
  public:
   virtual ~SessionListener() = default;
-  // Either may destroy the session, and is the last thing that the session does in its turn.
+  // Each may destroy the session, and is the last thing that the session does in its turn.
   virtual void job_done(Session& session, JobReport report,
                         queue::Scheduler::SessionAfter after) = 0;
   virtual void session_gone(Session& session) = 0;
+  // It is ready for MAIL and may not send it now: nothing was said for the job, and it is idle.
+  virtual void came_ready(Session& session, queue::Job job) = 0;
 };
 
 class Session {
@@ -112,8 +114,10 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // The first job, at once; later ones only when it said Idle.
-  void start(queue::Job job, base::Now now);
+  // The first job, at once; later ones only when it is idle. MAIL goes before `mail_before`, or the
+  // job comes back by came_ready(); one that has to connect first hands it back in any case where
+  // that is not kNever.
+  void start(queue::Job job, base::Now now, base::Instant mail_before = base::kNever);
   // Says QUIT and is gone, without a session_gone(). Only when idle.
   void quit(base::Now now);
 
@@ -164,6 +168,7 @@ class Session {
   [[nodiscard]] std::optional<std::size_t> next_host(base::Now now) const;
   [[nodiscard]] bool has_more_hosts(base::Now now) const;
   void begin_transaction(base::Now now);
+  void hand_back(base::Now now);
   void feed_body(base::Now now);
   void read_chunk();
   void chunk_read(std::uint32_t index, base::Result<std::shared_ptr<const std::string>> octets);
@@ -192,6 +197,7 @@ class Session {
   unsigned connects_ = 0;  // in this job
   std::optional<queue::Job> job_;
   base::Instant job_started_{};
+  base::Instant mail_before_ = base::kNever;
   base::Duration setup_{0};               // as in JobReport
   const HostAddress* address_ = nullptr;  // in site_: the host tried last
   std::string host_;                      // the same, described

@@ -33,12 +33,15 @@ void measure(std::size_t accounts) {
   std::vector<queue::SitePointer> sites;
   for (std::size_t i = 0; i < accounts; ++i) {
     auto site = std::make_shared<queue::SiteSpec>();
-    site->account = "site" + std::to_string(i) + ".example.net";
+    auto account = std::make_shared<queue::AccountSpec>();
+    account->name = "site" + std::to_string(i) + ".example.net";
+    site->name = account->name;
+    site->account = std::move(account);
     sites.push_back(std::move(site));
   }
   std::vector<queue::Job> jobs;
   jobs.reserve(kJobs);
-  for (std::size_t i = 0; i < kJobs; ++i) jobs.push_back(make_job(i, sites[i % accounts]->account));
+  for (std::size_t i = 0; i < kJobs; ++i) jobs.push_back(make_job(i, sites[i % accounts]->name));
 
   const auto begin = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < kJobs; ++i)

@@ -300,6 +300,31 @@ TEST_CASE("why: of what is in memory the gate is named, and who stands before it
   CHECK(one.in_memory(Whereabouts::Gate::Open).cause == "due");
 }
 
+TEST_CASE("why: a rate or an account that holds mail back is named, with what it shares") {
+  Case one;
+  one.where.account = "provider:google";
+  one.where.rates = "50/min";
+  one.where.next_grant = kStart + 1s;
+  const Why first = one.in_memory(Whereabouts::Gate::Rate);
+  CHECK(first.cause == "rate");
+  CHECK(has(first.text, "Mail to google goes no faster than it may: 50/min."));
+  CHECK(has(first.text, "All sites of google share that."));
+  CHECK(first.next == kStart + 1s);
+  one.where.before = 3;
+  const Why later = one.in_memory(Whereabouts::Gate::Rate);
+  CHECK_FALSE(later.next);
+  CHECK(later.estimate == "as the rate lets those before it go");
+  one.where.account = one.where.site;
+  CHECK_FALSE(has(one.in_memory(Whereabouts::Gate::Rate).text, "share"));
+  one.where.account = "provider:google";
+  CHECK(has(one.in_memory(Whereabouts::Gate::Account).text, "No further connection to google"));
+  one.where.account_connections = 5;
+  one.where.account_connections_max = 5;
+  const Why full = one.in_memory(Whereabouts::Gate::Account);
+  CHECK(full.cause == "account-busy");
+  CHECK(has(full.text, "All 5 connections that google may have are at work"));
+}
+
 TEST_CASE("why: what is due and on disk waits for memory, for room, or for its site") {
   Case one;
   one.delivery.due = kStart - 1s;

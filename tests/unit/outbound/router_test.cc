@@ -168,7 +168,7 @@ TEST_CASE("a domain goes to its MX hosts by preference, at port 25") {
   const Resolved resolved = bench.found("x.example");
   CHECK(hosts_of(resolved) == Texts{"a.x.example[2001:db8::1]:25", "a.x.example[192.0.2.1]:25",
                                     "b.x.example[192.0.2.2]:25"});
-  CHECK(resolved.site->account == "mx:a.x.example,b.x.example");
+  CHECK(resolved.site->name == "mx:a.x.example,b.x.example");
   CHECK(resolved.site->connections_max == 7);
   CHECK(resolved.site->equals == 1);
   CHECK(resolved.keep_for == 5min);
@@ -197,7 +197,7 @@ TEST_CASE("a destination's port is part of its account") {
   bench.resolver.address("x.example", "192.0.2.1");
   const Resolved resolved = bench.found("x.example:2525");
   CHECK(hosts_of(resolved) == Texts{"x.example[192.0.2.1]:2525"});
-  CHECK(resolved.site->account == "mx:x.example:2525");
+  CHECK(resolved.site->name == "mx:x.example:2525");
 }
 
 TEST_CASE("address literals are taken as they are") {
@@ -256,7 +256,7 @@ TEST_CASE("a route goes to its hosts, in order or shared, whatever their MX reco
   const Resolved first = bench.found("route:first");
   CHECK(hosts_of(first) == Texts{"smart.example[192.0.2.40]:587", "[192.0.2.50]:25",
                                  "in-hosts.example[192.0.2.77]:2525"});
-  CHECK(first.site->account == "route:first");
+  CHECK(first.site->name == "route:first");
   CHECK(first.site->connections_max == 9);
   CHECK(first.site->equals == 1);
   CHECK(bench.found("route:share").site->equals == 3);
@@ -296,7 +296,7 @@ TEST_CASE("mail by MX has its level of TLS, and never credentials") {
   const Resolved strict = bench.found("bank.example/bank");
   CHECK(strict.site->manner.tls == TlsLevel::Verify);
   CHECK_FALSE(strict.site->manner.credentials);
-  CHECK(strict.site->account == plain.site->account + "/bank");
+  CHECK(strict.site->name == plain.site->name + "/bank");
   // The route is gone, or is as all others: the rules are asked again.
   CHECK(std::holds_alternative<RouteGone>(bench.resolve("bank.example/other")));
   bench.settings.routes[0].tls = TlsLevel::May;
@@ -327,7 +327,7 @@ TEST_CASE("a route's hosts have its manner, and sockets need no DNS") {
   CHECK(smart.site->manner.credentials == Credentials{"u", "p"});
   const Resolved archive = bench.found("route:archive");
   CHECK(archive.site->maildir == "/var/mail/archive");
-  CHECK(archive.site->account == "route:archive");
+  CHECK(archive.site->name == "route:archive");
   CHECK(archive.site->hosts.empty());
 }
 

@@ -27,6 +27,57 @@ TEST_CASE("TLS is used where it is offered, and the report names it") {
   CHECK(world.is_idle);
 }
 
+TEST_CASE("a session that may not send MAIL yet hands its job back when it is ready, and is idle") {
+  World world(TlsLevel::Off);
+  world.session = std::make_unique<Session>(SessionKey{0, {1}}, world.site, world.context, world);
+  world.session->start(world.job(), world.loop.now(), base::Instant{});
+  tests::HandConnection& server = world.greet("");
+  CHECK(server.take_said().empty());  // no MAIL
+  REQUIRE(world.handed_back.size() == 1);
+  CHECK(world.handed_back[0].message->id == base::MessageId{42});
+  CHECK(world.session->is_idle());
+  CHECK(world.reports.empty());
+  SECTION("it sends what it is given in time") {
+    const base::Now now = world.loop.now();
+    world.session->start(world.job(), now, now.instant + 20ms);
+    server.settle();
+    world.take(server);
+    CHECK(world.result().kind == Kind::Delivered);
+    CHECK(world.handed_back.size() == 1);
+  }
+  SECTION("it says nothing for what comes too late") {
+    const base::Now now = world.loop.now();
+    world.session->start(world.job(), now, now.instant);
+    server.settle();
+    CHECK(server.take_said().empty());
+    CHECK(world.handed_back.size() == 2);
+    CHECK(world.session->is_idle());
+  }
+  SECTION("it quits when nothing comes") {
+    world.loop.pass(5s);
+    server.ring();
+    CHECK(server.take_said() == "QUIT\r\n");
+    CHECK(world.is_gone);
+  }
+}
+
+TEST_CASE("a session without a grant that cannot connect reports its job, as any other") {
+  World world(TlsLevel::Off);
+  world.session = std::make_unique<Session>(SessionKey{0, {1}}, world.site, world.context, world);
+  world.session->start(world.job(), world.loop.now(), base::Instant{});
+  world.greet("").close();
+  CHECK(world.handed_back.size() == 1);
+  World refused(TlsLevel::Off);
+  refused.session =
+      std::make_unique<Session>(SessionKey{0, {1}}, refused.site, refused.context, refused);
+  refused.session->start(refused.job(), refused.loop.now(), base::Instant{});
+  refused.network.last().accept();
+  refused.network.last().say("421 busy\r\n");
+  CHECK(refused.handed_back.empty());
+  CHECK(refused.result().kind == Kind::Defer);
+  CHECK(refused.reports[0].finish == queue::Scheduler::Finish::SiteFailed);
+}
+
 TEST_CASE("a host that is an address is asked for its certificate by that address") {
   World world(TlsLevel::Verify);
   world.site->hosts[0].host = "[192.0.2.1]";

@@ -25,7 +25,10 @@ inline net::Loss tls_loss(std::string detail) {
 
 struct World : SessionListener {
   explicit World(TlsLevel level, int hosts = 1) {
-    site->account = "route:test";
+    auto account = std::make_shared<queue::AccountSpec>();
+    account->name = "route:test";
+    site->name = account->name;
+    site->account = std::move(account);
     for (int i = 1; i <= hosts; ++i) {
       const std::string ip = "192.0.2." + std::to_string(i);
       site->hosts.push_back(
@@ -42,6 +45,11 @@ struct World : SessionListener {
   }
 
   void session_gone(Session& /*session*/) override { is_gone = true; }
+
+  void came_ready(Session& /*session*/, queue::Job job) override {
+    handed_back.push_back(std::move(job));
+    is_idle = true;
+  }
 
   queue::Job job(int recipients = 1) {
     auto message = std::make_shared<queue::Message>();
@@ -114,6 +122,7 @@ struct World : SessionListener {
   std::shared_ptr<Site> site = std::make_shared<Site>();
   std::unique_ptr<Session> session;
   std::vector<JobReport> reports;
+  std::vector<queue::Job> handed_back;
   bool is_idle = false;
   bool is_gone = false;
 };

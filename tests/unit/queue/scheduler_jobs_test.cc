@@ -16,7 +16,7 @@ using namespace test;  // NOLINT(google-build-using-namespace)
 
 std::vector<Job> take_of(Scheduler& scheduler, MessageId message, const QueueName& name) {
   return scheduler.take_waiting(
-      [&name](std::string_view, const QueueName& queue) { return queue == name; },
+      [&name](const SitePointer&, const QueueName& queue) { return queue == name; },
       [message](const Job& job) { return job.message->id == message; });
 }
 
@@ -43,7 +43,7 @@ TEST_CASE("where a delivery waits is known: behind whom, and what keeps it") {
   CHECK_FALSE(bench.scheduler.find({MessageId{1}, 1}, queue, bench.now));
   auto place = bench.scheduler.find({MessageId{3}, 1}, queue, bench.now);
   REQUIRE(place);
-  CHECK(place->account == "a");
+  CHECK(place->site == "a");
   CHECK(place->before == 1);
   CHECK(place->gate == Scheduler::Gate::Window);
   CHECK(place->standing.sessions == 1);
@@ -81,7 +81,7 @@ TEST_CASE("a pause can be ended of an account from which all was just taken") {
   Bench bench;
   bench.offer("a", "a", 1);  // it is ready
   CHECK(take_of(bench.scheduler, MessageId{1}, {"a", "", 0}).size() == 1);
-  bench.scheduler.end_pause("a");
+  bench.scheduler.end_pause(*bench.site("a"), bench.now);
   bench.run();
   bench.offer("a", "a", 1);
   bench.run();
@@ -102,7 +102,7 @@ TEST_CASE("what waits of one message and queue can be taken back, and the rest g
   bench.finish("a", Finish::Success);
   bench.run();
   CHECK(bench.started == std::vector<std::string>{"a", "a"});
-  CHECK(bench.scheduler.standing("a", bench.now)->jobs == 0);
+  CHECK(bench.scheduler.standing(*bench.site("a"), bench.now)->jobs == 0);
 }
 
 TEST_CASE("everything that has not started can be taken back, and what is at work goes on") {
@@ -131,9 +131,9 @@ TEST_CASE("a site that allows no connection at all is given one") {
 
 TEST_CASE("a proven account is worth many places in memory, any other a few") {
   Bench bench;
-  CHECK(bench.scheduler.room("a", bench.now) == 16);
+  CHECK(bench.scheduler.room(*bench.site("a"), bench.now) == 16);
   bench.prove("a");
-  CHECK(bench.scheduler.room("a", bench.now) >= 1000);
+  CHECK(bench.scheduler.room(*bench.site("a"), bench.now) >= 1000);
 }
 
 // Random offers, ends, closings and times: each job that was offered is started and ends, whatever

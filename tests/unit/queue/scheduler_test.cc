@@ -61,20 +61,21 @@ TEST_CASE("a refusal neither opens the window nor closes it") {
   bench.finish("a", Finish::Refused);
   bench.run();
   CHECK(bench.at_work("a") == 1);
-  CHECK_FALSE(bench.scheduler.standing("a", bench.now)->proven);
+  CHECK_FALSE(bench.scheduler.standing(*bench.site("a"), bench.now)->proven);
 }
 
 TEST_CASE("a success is good for ten minutes, then one connection asks anew") {
   Bench bench;
   bench.prove("a");
   bench.scheduler.closed(SessionId{1}, bench.now);
-  CHECK(bench.scheduler.standing("a", bench.now)->proven);  // remembered with nothing to do
+  CHECK(bench.scheduler.standing(*bench.site("a"), bench.now)
+            ->proven);  // remembered with nothing to do
   bench.pass(9min);
   bench.offer("a", "a", 5);
   bench.run();
   CHECK(bench.at_work("a") == 2);
   bench.pass(2min);
-  CHECK(bench.scheduler.standing("a", bench.now)->window == 1);
+  CHECK(bench.scheduler.standing(*bench.site("a"), bench.now)->window == 1);
 }
 
 TEST_CASE("trouble halves the window and holds new connections back while others work") {
@@ -87,8 +88,8 @@ TEST_CASE("trouble halves the window and holds new connections back while others
   bench.run();
   REQUIRE(bench.at_work("a") == 8);
   bench.finish("a", Finish::SiteFailed, SessionAfter::Gone);
-  CHECK(bench.scheduler.standing("a", bench.now)->window == 4);
-  CHECK(bench.scheduler.standing("a", bench.now)->paused_until <= bench.now.instant);
+  CHECK(bench.scheduler.standing(*bench.site("a"), bench.now)->window == 4);
+  CHECK(bench.scheduler.standing(*bench.site("a"), bench.now)->paused_until <= bench.now.instant);
   const int opened = bench.opened["a"];
   for (int i = 0; i < 3; ++i) bench.finish("a", Finish::Refused);
   bench.run();
@@ -109,7 +110,7 @@ TEST_CASE("a site whose only connection fails is paused, longer each time, until
     bench.finish("a", Finish::SiteFailed, SessionAfter::Gone);
     bench.run();
     CHECK(bench.at_work("a") == 0);
-    const Scheduler::Standing standing = *bench.scheduler.standing("a", bench.now);
+    const Scheduler::Standing standing = *bench.scheduler.standing(*bench.site("a"), bench.now);
     CHECK(standing.pause_reason == "451 reason");
     CHECK(standing.paused_until >= bench.now.instant + wait);
     CHECK(standing.paused_until <= bench.now.instant + wait + wait / 8);
@@ -124,7 +125,8 @@ TEST_CASE("a site whose only connection fails is paused, longer each time, until
   bench.pass(11min);
   bench.run();
   bench.finish("a", Finish::SiteFailed, SessionAfter::Gone);
-  CHECK(bench.scheduler.standing("a", bench.now)->paused_until < bench.now.instant + 6min);
+  CHECK(bench.scheduler.standing(*bench.site("a"), bench.now)->paused_until <
+        bench.now.instant + 6min);
 }
 
 TEST_CASE("connections that began before a pause do not make it longer") {
@@ -138,7 +140,8 @@ TEST_CASE("connections that began before a pause do not make it longer") {
   REQUIRE(bench.at_work("a") == 4);
   bench.pass(11min);  // none of them has succeeded for so long
   for (int i = 0; i < 4; ++i) bench.finish("a", Finish::SiteFailed, SessionAfter::Gone);
-  CHECK(bench.scheduler.standing("a", bench.now)->paused_until < bench.now.instant + 6min);
+  CHECK(bench.scheduler.standing(*bench.site("a"), bench.now)->paused_until <
+        bench.now.instant + 6min);
 }
 
 TEST_CASE("a paused account without mail remembers its pause and how often it failed") {
@@ -158,12 +161,13 @@ TEST_CASE("a paused account without mail remembers its pause and how often it fa
   bench.offer("a", "a");
   bench.run();
   bench.finish("a", Finish::SiteFailed, SessionAfter::Gone);
-  CHECK(bench.scheduler.standing("a", bench.now)->paused_until >= bench.now.instant + 30min);
+  CHECK(bench.scheduler.standing(*bench.site("a"), bench.now)->paused_until >=
+        bench.now.instant + 30min);
   for (int i = 0; i < 3; ++i) {
     bench.pass(35min);
     bench.run();
   }
-  CHECK_FALSE(bench.scheduler.standing("a", bench.now));  // forgotten in the end
+  CHECK_FALSE(bench.scheduler.standing(*bench.site("a"), bench.now));  // forgotten in the end
 }
 
 TEST_CASE("a person can end a pause") {
@@ -173,14 +177,14 @@ TEST_CASE("a person can end a pause") {
   bench.finish("a", Finish::SiteFailed, SessionAfter::Gone);
   bench.run();
   REQUIRE(bench.at_work("a") == 0);
-  bench.scheduler.end_pause("a");
+  bench.scheduler.end_pause(*bench.site("a"), bench.now);
   bench.run();
   CHECK(bench.at_work("a") == 1);
   bench.finish("a", Finish::Success, SessionAfter::Gone);
   bench.offer("b", "b");
   bench.run();
   bench.finish("b", Finish::SiteFailed, SessionAfter::Gone);
-  bench.scheduler.end_pause("b");  // nothing waits there
+  bench.scheduler.end_pause(*bench.site("b"), bench.now);  // nothing waits there
   bench.offer("b", "b");
   bench.run();
   CHECK(bench.at_work("b") == 1);

@@ -30,7 +30,10 @@ struct Bench {
 
   SitePointer site(const std::string& account, std::uint32_t connections_max = 10) {
     auto spec = std::make_shared<SiteSpec>();
-    spec->account = account;
+    auto of = std::make_shared<AccountSpec>();
+    of->name = account;
+    spec->name = account;
+    spec->account = std::move(of);
     spec->connections_max = connections_max;
     return spec;
   }
@@ -54,12 +57,12 @@ struct Bench {
     std::vector<Command> commands;
     while (std::optional<Command> command = scheduler.next(Recording::Possible, now)) {
       if (const auto* open = std::get_if<Scheduler::Open>(&*command)) {
-        working[open->session] = open->site->account;
-        ++opened[open->site->account];
+        working[open->session] = open->site->name;
+        ++opened[open->site->name];
         started.push_back(open->job.queue.destination);
       } else if (const auto* start = std::get_if<Scheduler::Start>(&*command)) {
         REQUIRE_FALSE(working.contains(start->session));
-        working[start->session] = start->site->account;
+        working[start->session] = start->site->name;
         started.push_back(start->job.queue.destination);
       } else if (const auto* give_up = std::get_if<Scheduler::GiveUp>(&*command)) {
         given_up.push_back(give_up->session);

@@ -202,8 +202,8 @@ TEST_CASE("pauses: apply by pattern, whatever their case; everything is above al
   const Pauses pauses({net, site, user, over});
   CHECK(pauses.on_destination("a.example.net") != nullptr);
   CHECK(pauses.on_destination("example.net") == nullptr);
-  CHECK(pauses.on_account("mx:mx.example.org+1") != nullptr);
-  CHECK(pauses.on_account("route:smart") == nullptr);
+  CHECK(pauses.on_site("mx:mx.example.org+1", "mx:mx.example.org+1") != nullptr);
+  CHECK(pauses.on_site("route:smart", "route:smart") == nullptr);
   CHECK(pauses.on_user("bob") != nullptr);
   CHECK(pauses.on_user("") == nullptr);
   const Pauses all({net, Pause{}});
@@ -218,10 +218,12 @@ TEST_CASE("pauses: for people all are named that apply, in order") {
                        {PauseKind::Destination, "*.net"},
                        {PauseKind::Everything, ""},
                        {PauseKind::Destination, "*.example"}});
-  const auto kinds = [&pauses](std::string_view destination, std::string_view account,
+  const auto kinds = [&pauses](std::string_view destination, std::string_view site,
                                std::string_view user) {
     std::vector<PauseKind> found;
-    for (const Pause& pause : pauses.about(destination, account, user)) found.push_back(pause.kind);
+    for (const Pause& pause : pauses.about(destination, site, site, user)) {
+      found.push_back(pause.kind);
+    }
     return found;
   };
   CHECK(
@@ -229,7 +231,7 @@ TEST_CASE("pauses: for people all are named that apply, in order") {
       std::vector{PauseKind::Everything, PauseKind::Destination, PauseKind::Site, PauseKind::User});
   CHECK(kinds("a.org", "", "") == std::vector{PauseKind::Everything});
   CHECK(kinds("a.org", "route:mx.example.org", "ann") == std::vector{PauseKind::Everything});
-  CHECK(Pauses().about("a.net", "mx:x", "bob").empty());
+  CHECK(Pauses().about("a.net", "mx:x", "mx:x", "bob").empty());
 }
 
 TEST_CASE("pauses: a row says all that is known of one") {

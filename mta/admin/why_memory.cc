@@ -1,0 +1,113 @@
+// What `queue why` says of mail that is in memory, or behind others of its site.
+#include "mta/admin/why_explanation.h"
+
+namespace rockdove::admin {
+
+void Explanation::site_paused() {
+  std::string text = "All mail to " + site() + " waits, because an attempt failed there";
+  if (!where_.site_pause_reason.empty()) {
+    text += ": \"" + base::printable(where_.site_pause_reason, queue::kReplyOctetsKept) + '"';
+  }
+  say("site-paused",
+      text + ". After this wait one delivery is tried first; the others follow if it goes.");
+  why_.next = next_try();
+  if (delivery_.attempts == 0) why_.reply = where_.site_pause_reason;
+  if (delivery_.last.reply == where_.site_pause_reason) tells_last_attempt_ = true;
+  add_route_setting();
+  add_retry();
+  advise_queue("end the wait and try now", "retry");
+  advise("see hosts and limits", "rockdove route " + shell_quoted(delivery_.recipient));
+  advise("send it another way", "rockdove queue reroute " + id_ + " --to smtp://HOST:25");
+}
+
+void Explanation::site_busy() {
+  why_.cause = "site-busy";
+  if (!where_.is_proven) {
+    add("Until " + site() +
+        " has taken a message it gets a single connection, and that one is at work.");
+  } else if (where_.window == 1) {
+    add("The one connection that " + site() + " gets at the moment is at work.");
+  } else {
+    add("All " + count_of(where_.window, "connection") + " that " + site() +
+        " gets at the moment are at work.");
+  }
+  why_.estimate = "as soon as one of them is free";
+  if (where_.window == 1) why_.estimate = "as soon as it is free";
+  add_connections_setting();
+  add_route_setting();
+  advise("see what is slow", "rockdove top");
+  advise("see hosts and limits", "rockdove route " + shell_quoted(delivery_.recipient));
+}
+
+void Explanation::rate_holds(const std::string& before) {
+  const bool is_shared = where_.account != where_.site;
+  say("rate", "Mail to " + (is_shared ? plain_name(where_.account) : site()) +
+                  " goes no faster than it may: " + base::printable(where_.rates) + ".");
+  if (is_shared) add("All sites of " + plain_name(where_.account) + " share that.");
+  add(before);
+  if (where_.before == 0) {
+    why_.next = where_.next_grant;
+  } else {
+    why_.estimate = "as the rate lets those before it go";
+  }
+  advise("see rates and hosts", "rockdove route " + shell_quoted(delivery_.recipient));
+  advise("see what the profiles say", "rockdove traffic");
+}
+
+void Explanation::account_busy(const std::string& before) {
+  const std::string account = plain_name(where_.account);
+  const bool is_full = where_.account_connections_max > 0 &&
+                       where_.account_connections >= where_.account_connections_max;
+  say("account-busy",
+      is_full ? "All " + count_of(where_.account_connections_max, "connection") + " that " +
+                    account + " may have are at work, for all of its sites together."
+              : "No further connection to " + account + " may be opened at the moment.");
+  add(before);
+  why_.estimate = is_full ? "as soon as one of them is free" : "within moments";
+  advise("see what is slow", "rockdove top");
+  advise("see what the profiles say", "rockdove traffic");
+}
+
+void Explanation::in_memory() {
+  const std::string before =
+      where_.before == 0 ? "It is the next one of " + destination() + "."
+                         : count_of(where_.before, "other") + " of " + destination() +
+                               " in memory " + (where_.before == 1 ? "goes" : "go") + " before it.";
+  switch (where_.gate) {
+    case Whereabouts::Gate::Paused:
+      return site_paused();
+    case Whereabouts::Gate::Budget:
+      say("no-connection-left", "All connections that rockdove may have open are at work.");
+      if (!where_.is_proven) {
+        add("Sites that have taken no mail within the last ten minutes share half of them, and " +
+            site() + " is one of those.");
+      }
+      add(before);
+      why_.estimate = "as soon as a connection is free";
+      if (settings_) {
+        setting("[limits] connections_out", std::to_string(settings_->connections_out));
+      }
+      advise("see how many are open", "rockdove top");
+      return advise_more("[limits] connections_out");
+    case Whereabouts::Gate::Window:
+      site_busy();
+      return add(before);
+    case Whereabouts::Gate::Backoff:
+      say("site-busy", "A further connection to " + site() +
+                           " failed a moment ago, while others there are at work.");
+      add(before);
+      why_.estimate = "within half a minute";
+      return;
+    case Whereabouts::Gate::Rate:
+      return rate_holds(before);
+    case Whereabouts::Gate::Account:
+      return account_busy(before);
+    case Whereabouts::Gate::Open:
+      break;
+  }
+  say("due", "Its turn comes in a moment.");
+  add(before);
+  why_.estimate = "now";
+}
+
+}  // namespace rockdove::admin

@@ -1,0 +1,119 @@
+// What a scheduler knows of accounts, sites and sessions; for the files of queue/scheduler.h only.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mta/traffic/limiter.h"
+#include "queue/scheduler.h"
+
+namespace rockdove::queue {
+
+[[nodiscard]] constexpr std::size_t index_of(ConnectionBudget::Standing standing) {
+  return static_cast<std::size_t>(standing);
+}
+
+// Another loop's sessions may have given connections back: looked at this often while blocked.
+inline constexpr base::Duration kUnblockEvery = std::chrono::milliseconds(50);
+
+// The limiters of an account, or of a site alone; null where nothing is limited.
+struct Scheduler::Limits {
+  std::vector<traffic::Rate> rates;
+  std::vector<traffic::Rate> connection_rates;
+  std::optional<double> pace;  // messages a second
+  std::unique_ptr<traffic::Limiter> messages;
+  std::unique_ptr<traffic::Limiter> connections;
+  base::Instant last_use{};
+
+  void use(const std::vector<traffic::Rate>& new_rates,
+           const std::vector<traffic::Rate>& new_connection_rates, base::Now now);
+  void use_pace(std::optional<double> per_second, base::Now now);
+  // When the next one is granted, as far as these limits go; `now` if at once.
+  [[nodiscard]] base::Instant next_message(base::Now now) const;
+  [[nodiscard]] base::Instant next_connection(base::Now now) const;
+  // For people, as in Standing::rates; "" for none.
+  [[nodiscard]] std::string describe() const;
+  // Until when what was granted matters, and is remembered.
+  [[nodiscard]] base::Instant matter_until() const;
+};
+
+struct Scheduler::Site : JobQueue::Line {
+  enum class Place : std::uint8_t {
+    Nowhere,     // open in its account's JobQueue, or closed until a session ends or is idle; all
+                 // others are closed
+    Blocked,     // in blocked_
+    Opening,     // in its account's wants_open
+    Paused,      // in paused_, until the pause ends or the rate allows more
+    Remembered,  // in paused_, until what was learned is forgotten
+  };
+
+  Account* account = nullptr;
+  SitePointer spec;
+  Place place = Place::Nowhere;
+  std::uint32_t sessions = 0;
+  std::vector<SessionId> idle;
+  std::uint32_t window = 1;
+  std::optional<base::Instant> last_success;
+  std::uint32_t failures = 0;  // in a row
+  base::Instant paused_until{};
+  std::string pause_reason;
+  base::Instant held_until{};  // by a rule
+  std::string hold_reason;
+  base::Instant no_open_until{};
+  std::multimap<base::Instant, Site*>::iterator pause;
+  bool has_waited = false;  // for a connection, since it had one
+  ConnectionBudget::Standing blocked_as = ConnectionBudget::Standing::Unproven;
+  std::list<Site*>::iterator listed;  // in blocked_ or wants_open
+  Limits limits;
+};
+
+struct Scheduler::Account {
+  enum class Place : std::uint8_t {
+    Nowhere,
+    Ready,       // in ready_
+    Waiting,     // in waiting_, until a rate allows more, or a pause ends
+    Remembered,  // in waiting_, until its limits are forgotten
+  };
+
+  Account(std::string_view name_of_it, const TenantWeight& weight)
+      : name(name_of_it), jobs(weight) {}
+
+  std::string name;
+  std::shared_ptr<const AccountSpec> spec;  // null: only a rule has spoken of it
+  JobQueue jobs;                            // outlives the sites
+  std::map<std::string, Site, std::less<>> sites;
+  Place place = Place::Nowhere;
+  std::multimap<base::Instant, Account*>::iterator wait;
+  std::uint32_t sessions = 0;
+  std::uint32_t connecting = 0;  // paced ones that are not ready for MAIL yet
+  std::uint32_t quitting = 0;
+  std::list<SessionId> idle;    // of all its sites, the longest idle first
+  std::list<Site*> wants_open;  // want a further connection, which its limits do not let them have
+  Site* let = nullptr;          // out of wants_open: the next connection is this one's
+  std::optional<std::multimap<base::Instant, Account*>::iterator> opening;
+  base::Instant held_until{};  // by a rule
+  std::string hold_reason;
+  Limits limits;
+};
+
+struct Scheduler::Session {
+  Site* site = nullptr;
+  ConnectionBudget::Standing standing = ConnectionBudget::Standing::Unproven;
+  std::optional<std::list<SessionId>::iterator> idle;  // set: waits for work
+  std::list<SessionId>::iterator idle_in_account;      // likewise
+  std::uint64_t idle_since = 0;                        // counts, for their order
+  bool quitting = false;
+  bool connecting = false;               // counted so in its account
+  unsigned jobs_in_turn = 0;             // while other sites of its account wanted a connection
+  std::optional<base::Instant> granted;  // when, for the job that it works on
+  std::optional<base::Instant> connection_granted;
+  std::optional<std::list<SessionId>::iterator> trial;  // set: works, and is unproven
+  base::Instant trial_since{};
+};
+
+}  // namespace rockdove::queue

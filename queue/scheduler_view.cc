@@ -1,0 +1,182 @@
+// What people and the loaders of mail ask of a scheduler, and what they take out of it.
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "queue/scheduler.h"
+#include "queue/scheduler_parts.h"
+
+namespace rockdove::queue {
+namespace {
+
+constexpr std::uint32_t kRoomMin = 16;
+constexpr std::uint32_t kRoomProven = 2000;
+// Where a rate holds mail back, so much of it is held in memory as goes in this time.
+constexpr double kRoomSeconds = 60;
+
+std::string pace_text(double pace) {
+  char text[64];
+  std::snprintf(text, sizeof text, "a pace of %.3g/s", pace);
+  return text;
+}
+
+// `best`: messages a second, as far as known; what these limits allow of it.
+double allowed(const std::vector<traffic::Rate>& rates, const std::optional<double>& pace,
+               double best) {
+  for (const traffic::Rate& rate : rates) best = std::min(best, rate.per_second());
+  return pace ? std::min(best, *pace) : best;
+}
+
+}  // namespace
+
+std::string Scheduler::Limits::describe() const {
+  std::string text = rates.empty() ? "" : traffic::format_rates(rates);
+  if (pace) text += (text.empty() ? "" : "; ") + pace_text(*pace);
+  return text;
+}
+
+std::optional<Scheduler::Standing> Scheduler::standing(const SiteSpec& spec, base::Now now) const {
+  const Site* site = find_site(spec);
+  if (site == nullptr) return std::nullopt;
+  return standing_of(*site, now);
+}
+
+Scheduler::Standing Scheduler::standing_of(const Site& site, base::Now now) {
+  const Account& account = *site.account;
+  Standing standing;
+  standing.proven = is_proven(site, now);
+  standing.window = window(site, now);
+  standing.sessions = site.sessions;
+  standing.jobs = site.size();
+  standing.connections_max = site.spec->connections_max;
+  standing.account = account.name;
+  standing.account_sessions = account.sessions;
+  standing.account_connections_max = account.spec->connections_max;
+  // The longest pause is the one that is told of.
+  standing.paused_until = site.paused_until;
+  standing.pause_reason = site.pause_reason;
+  if (site.held_until > standing.paused_until) {
+    standing.paused_until = site.held_until;
+    standing.pause_reason = site.hold_reason;
+  }
+  if (account.held_until > standing.paused_until) {
+    standing.paused_until = account.held_until;
+    standing.pause_reason = account.hold_reason;
+  }
+  if (standing.paused_until <= now.instant) standing.pause_reason.clear();
+  for (const Limits* limits : {&account.limits, &site.limits}) {
+    const std::string text = limits->describe();
+    if (!text.empty()) standing.rates += (standing.rates.empty() ? "" : "; ") + text;
+  }
+  if (is_paced(site)) {
+    standing.next_grant = std::max(account.limits.next_message(now), site.limits.next_message(now));
+  }
+  return standing;
+}
+
+Scheduler::Gate Scheduler::gate_of(const Site& site, base::Now now) {
+  const Account& account = *site.account;
+  if (std::max({site.paused_until, site.held_until, account.held_until}) > now.instant) {
+    return Gate::Paused;
+  }
+  if (site.place == Site::Place::Blocked) return Gate::Budget;
+  if (site.sessions - site.idle.size() >= window(site, now)) return Gate::Window;
+  if (is_paced(site) &&
+      std::max(account.limits.next_message(now), site.limits.next_message(now)) > now.instant) {
+    return Gate::Rate;
+  }
+  if (site.place == Site::Place::Opening || site.place == Site::Place::Paused) {
+    return Gate::Account;
+  }
+  if (site.no_open_until > now.instant && site.idle.empty()) return Gate::Backoff;
+  return Gate::Open;
+}
+
+std::optional<Scheduler::Place> Scheduler::find(DeliveryId delivery, const QueueName& queue,
+                                                base::Now now) const {
+  for (const auto& [account_name, account] : accounts_) {
+    for (const auto& [name, site] : account->sites) {
+      const auto jobs = site.jobs().find(queue);
+      if (jobs == site.jobs().end()) continue;
+      std::size_t before = 0;
+      for (const Job& job : jobs->second) {
+        if (has(job, delivery)) {
+          return Place{name, standing_of(site, now), gate_of(site, now), before};
+        }
+        before += job.deliveries.size();
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::uint32_t Scheduler::room(const SiteSpec& spec, base::Now now) const {
+  const Site* site = find_site(spec);
+  if (site == nullptr || !is_proven(*site, now)) return kRoomMin;
+  const std::uint32_t room = std::max(kRoomProven, 4 * window(*site, now));
+  if (!is_paced(*site)) return room;
+  double best = room / kRoomSeconds;
+  best = allowed(site->account->limits.rates, site->account->limits.pace, best);
+  best = allowed(site->limits.rates, site->limits.pace, best);
+  return std::max(kRoomMin, static_cast<std::uint32_t>(best * kRoomSeconds));
+}
+
+std::vector<Job> Scheduler::take_waiting(
+    const std::function<bool(const SitePointer&, const QueueName&)>& where,
+    const std::function<bool(const Job&)>& condition) {
+  std::vector<Job> taken;
+  std::vector<QueueName> queues;
+  for (auto& [account_name, account] : accounts_) {
+    for (auto& [name, site] : account->sites) {
+      queues.clear();
+      for (const auto& [queue, jobs] : site.jobs()) {
+        if (where(site.spec, queue)) queues.push_back(queue);
+      }
+      for (const QueueName& queue : queues) account->jobs.take_out(site, queue, condition, taken);
+      if (!queues.empty()) look_soon(site);
+    }
+  }
+  return taken;
+}
+
+std::vector<Job> Scheduler::take_waiting(const SiteSpec& spec, const QueueName& queue,
+                                         const std::function<bool(const Job&)>& condition) {
+  std::vector<Job> taken;
+  Site* site = find_site(spec);
+  if (site == nullptr) return taken;
+  site->account->jobs.take_out(*site, queue, condition, taken);
+  look_soon(*site);
+  return taken;
+}
+
+std::vector<Scheduler::Paused> Scheduler::take_paused(base::Now now) {
+  std::vector<Paused> taken;
+  std::vector<Job> jobs;
+  const auto take = [&](Site& site, base::Instant until) {
+    if (until <= now.instant) return;
+    site.account->jobs.take_all(site, jobs);
+    for (Job& job : jobs) taken.push_back({std::move(job), until});
+    jobs.clear();
+  };
+  for (auto& [until, site] : paused_) take(*site, std::max(site->paused_until, site->held_until));
+  for (auto& [until, account] : waiting_) {
+    for (auto& [name, site] : account->sites) {
+      take(site, account->held_until);
+      look_soon(site);
+    }
+  }
+  return taken;
+}
+
+std::vector<Job> Scheduler::take_all_waiting() {
+  std::vector<Job> taken;
+  for (auto& [account_name, account] : accounts_) {
+    for (auto& [name, site] : account->sites) {
+      account->jobs.take_all(site, taken);
+      look_soon(site);
+    }
+  }
+  return taken;
+}
+
+}  // namespace rockdove::queue

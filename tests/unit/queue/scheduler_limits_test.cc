@@ -1,0 +1,417 @@
+// Goal: no window of a rate ever holds more messages than it may, whoever is late; what a rate
+// leaves is used; accounts with many sites keep what they share; nobody starves.
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include <catch2/catch.hpp>
+
+#include "queue/scheduler.h"
+#include "tests/unit/queue/scheduler_world.h"
+
+namespace rockdove::queue {
+namespace {
+
+using namespace test;  // NOLINT(google-build-using-namespace)
+
+// Sessions that take their time, on loops that hear of commands late.
+struct World {
+  struct Sent {
+    base::Instant at;
+    std::string site;
+    QueueName queue;
+  };
+
+  std::shared_ptr<AccountSpec> account(std::string name, std::string_view rates = "off") {
+    auto spec = std::make_shared<AccountSpec>();
+    spec->name = std::move(name);
+    spec->rates = *traffic::parse_rates(rates);
+    return spec;
+  }
+
+  std::shared_ptr<SiteSpec> site(std::string name, std::shared_ptr<const AccountSpec> of) {
+    auto spec = std::make_shared<SiteSpec>();
+    spec->name = std::move(name);
+    spec->account = std::move(of);
+    return spec;
+  }
+
+  void offer(const SitePointer& where, int count, const std::string& tenant = "",
+             int priority = 0) {
+    for (int i = 0; i < count; ++i) {
+      Job job = bench.job(where->name);
+      job.queue.tenant = tenant;
+      job.queue.priority = stored_priority(priority);
+      scheduler().offer(std::move(job), where, bench.now);
+    }
+  }
+
+  Scheduler& scheduler() { return bench.scheduler; }
+
+  void later(base::Duration wait, std::function<void()> what) {
+    agenda.emplace(bench.now.instant + wait, std::move(what));
+  }
+
+  base::Duration lateness() {
+    return late_most == base::Duration::zero()
+               ? late_most
+               : base::Duration(static_cast<std::int64_t>(
+                     random.below(static_cast<std::uint64_t>(late_most.count()) + 1)));
+  }
+
+  void go_idle(SessionId id) {
+    const std::uint64_t turn = ++idle[id];
+    later(5s, [this, id, turn] {
+      const auto found = idle.find(id);
+      if (found == idle.end() || found->second != turn || busy.contains(id)) return;
+      idle.erase(found);
+      scheduler().closed(id, bench.now);
+    });
+  }
+
+  void back(SessionId id, Job job, const SitePointer& where) {
+    busy.erase(id);
+    scheduler().came_ready(id, SessionAfter::Idle, bench.now);
+    scheduler().give_back(std::move(job), where, bench.now);
+    go_idle(id);
+  }
+
+  void transact(SessionId id, const Job& job, const SitePointer& where) {
+    sent.push_back({bench.now.instant, where->name, job.queue});
+    later(transaction, [this, id] {
+      busy.erase(id);
+      go_idle(id);
+      scheduler().finished(id, Finish::Success, SessionAfter::Idle, "", bench.now);
+    });
+  }
+
+  void open(Scheduler::Open& open) {
+    ++opened;
+    most_sessions = std::max(most_sessions, scheduler().sessions());
+    busy.insert(open.session);
+    const auto shared = std::make_shared<Scheduler::Open>(std::move(open));
+    later(lateness(), [this, shared] {
+      if (shared->valid_until && bench.now.instant >= *shared->valid_until) {
+        busy.erase(shared->session);
+        scheduler().not_opened(shared->session, bench.now);
+        return scheduler().give_back(std::move(shared->job), shared->site, bench.now);
+      }
+      begun.push_back(bench.now.instant);
+      later(connecting, [this, shared] {
+        if (shared->is_paced) return back(shared->session, std::move(shared->job), shared->site);
+        transact(shared->session, shared->job, shared->site);
+      });
+    });
+  }
+
+  void start(Scheduler::Start& start) {
+    busy.insert(start.session);
+    REQUIRE(idle.contains(start.session));
+    const auto shared = std::make_shared<Scheduler::Start>(std::move(start));
+    later(lateness(), [this, shared] {
+      if (shared->valid_until && bench.now.instant >= *shared->valid_until) {
+        ++late;
+        return back(shared->session, std::move(shared->job), shared->site);
+      }
+      transact(shared->session, shared->job, shared->site);
+    });
+  }
+
+  void run_commands() {
+    while (std::optional<Command> command = scheduler().next(Recording::Possible, bench.now)) {
+      if (auto* opens = std::get_if<Scheduler::Open>(&*command)) {
+        open(*opens);
+      } else if (auto* starts = std::get_if<Scheduler::Start>(&*command)) {
+        start(*starts);
+      } else if (const auto* quit = std::get_if<Scheduler::Quit>(&*command)) {
+        ++quits;
+        idle.erase(quit->session);
+        later(1ms, [this, id = quit->session] { scheduler().closed(id, bench.now); });
+      }
+    }
+  }
+
+  void run_for(base::Duration time) {
+    const base::Instant end = bench.now.instant + time;
+    std::size_t steps = 0;
+    run_commands();
+    while (true) {
+      base::Instant next = scheduler().wake_at();
+      if (!agenda.empty()) next = std::min(next, agenda.begin()->first);
+      if (next > end) break;
+      if (next > bench.now.instant) {
+        bench.now.wall += std::chrono::duration_cast<base::Duration>(next - bench.now.instant);
+        bench.now.instant = next;
+        steps = 0;
+      }
+      REQUIRE(++steps < 10'000);  // nobody spins
+      while (!agenda.empty() && agenda.begin()->first <= bench.now.instant) {
+        const std::function<void()> what = std::move(agenda.begin()->second);
+        agenda.erase(agenda.begin());
+        what();
+      }
+      run_commands();
+    }
+    bench.now.instant = end;
+  }
+
+  std::size_t sent_to(const std::string& name) const {
+    return static_cast<std::size_t>(std::count_if(
+        sent.begin(), sent.end(), [&name](const Sent& one) { return one.site == name; }));
+  }
+
+  Bench bench;
+  base::Random random{7};
+  std::multimap<base::Instant, std::function<void()>> agenda;
+  std::map<SessionId, std::uint64_t> idle;  // that have been idle, how often
+  std::set<SessionId> busy;
+  base::Duration late_most{0};  // of commands on their way to another loop
+  base::Duration connecting{40};
+  base::Duration transaction{100};
+  std::vector<Sent> sent;
+  std::vector<base::Instant> begun;  // connections
+  int opened = 0;
+  int late = 0;
+  int quits = 0;
+  std::size_t most_sessions = 0;
+};
+
+// The most that any half-open window of this time holds.
+std::size_t fullest_window(const std::vector<base::Instant>& times, base::Duration per) {
+  std::size_t most = 0;
+  for (std::size_t first = 0, end = 0; first < times.size(); ++first) {
+    while (end < times.size() && times[end] < times[first] + per) ++end;
+    most = std::max(most, end - first);
+  }
+  return most;
+}
+
+std::vector<base::Instant> times_of(const World& world, const std::string& site = "") {
+  std::vector<base::Instant> times;
+  for (const World::Sent& sent : world.sent) {
+    if (site.empty() || sent.site == site) times.push_back(sent.at);
+  }
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+TEST_CASE("no window of a rate holds more than it may, however late starts are") {
+  for (const char* rates : {"10/s", "50/min burst 5", "3/min", "600/min"}) {
+    for (const base::Duration lateness : {0ms, 3ms, 30ms, 120ms}) {
+      INFO(rates << ", late by " << lateness.count() << " ms");
+      World world;
+      world.late_most = lateness;
+      const auto of = world.account("provider:x", rates);
+      for (int i = 0; i < 5; ++i) world.offer(world.site("s" + std::to_string(i), of), 2000);
+      world.run_for(10min);
+      const traffic::Rate rate = of->rates.front();
+      CHECK(fullest_window(times_of(world), rate.per) <= rate.most_in_window());
+      const double allowed = rate.per_second() * 600;
+      if (lateness <= 3ms) {  // less than any guard of these, so that nothing comes too late
+        CHECK(world.late == 0);
+        CHECK(static_cast<double>(world.sent.size()) >= 0.95 * allowed - 1);
+      }
+      CHECK(static_cast<double>(world.sent.size()) <= allowed + rate.burst);
+    }
+  }
+}
+
+TEST_CASE("a start that comes too late sends nothing, and its job is sent in the end") {
+  World world;
+  world.late_most = 60ms;  // three times the guard of 10/s
+  const SitePointer site = world.site("s", world.account("s", "10/s"));
+  world.offer(site, 200);
+  world.run_for(5min);
+  CHECK(world.late > 20);
+  CHECK(world.sent.size() == 200);
+  CHECK(world.bench.scheduler.standing(*site, world.bench.now)->jobs == 0);
+}
+
+TEST_CASE("limits of an account and of one of its sites hold together") {
+  World world;
+  world.late_most = 5ms;
+  const auto of = world.account("provider:x", "20/s");
+  const auto slow = world.site("domain:slow", of);
+  slow->rates = *traffic::parse_rates("60/min");
+  const auto fast = world.site("mx:fast", of);
+  world.offer(slow, 5000);
+  world.offer(fast, 5000);
+  world.run_for(3min);
+  CHECK(fullest_window(times_of(world), 1s) <= 20);
+  CHECK(fullest_window(times_of(world, "domain:slow"), 1min) <= 60);
+  CHECK(world.sent_to("domain:slow") >= 160);  // 180, but for its guard and the turns of the other
+  CHECK(world.sent.size() >= 3400);            // what the slow one may not use the other does
+}
+
+TEST_CASE("two sites share the rate of their account evenly, and one alone uses all of it") {
+  World world;
+  const auto of = world.account("provider:x", "10/s");
+  world.offer(world.site("a", of), 5000);
+  world.run_for(1min);
+  CHECK(world.sent.size() >= 560);
+  world.offer(world.site("b", of), 5000);
+  const std::size_t before = world.sent_to("a");
+  world.run_for(1min);
+  const auto of_a = static_cast<double>(world.sent_to("a") - before);
+  CHECK(of_a == Approx(static_cast<double>(world.sent_to("b"))).margin(10));
+}
+
+TEST_CASE("a rate is kept by few connections, and connections wait for no distant grant") {
+  World world;
+  const SitePointer site = world.site("s", world.account("s", "3/min"));
+  world.offer(site, 100);
+  world.run_for(10min);
+  CHECK(world.sent.size() >= 28);
+  CHECK(world.opened <= static_cast<int>(world.sent.size()) + 1);
+  CHECK(world.most_sessions == 1);
+  World fast;
+  fast.offer(fast.site("s", fast.account("s", "50/s")), 5000);
+  fast.run_for(1min);
+  // 5 at work are enough for transactions of 100 ms; some more are tried on the way.
+  CHECK(fast.sent.size() >= 2800);
+  CHECK(fast.most_sessions <= 10);
+}
+
+TEST_CASE("no tenant and no lane starves behind another, within a rate") {
+  World world;
+  const SitePointer site = world.site("s", world.account("s", "10/s"));
+  world.offer(site, 3000, "big");
+  world.offer(site, 30, "small");
+  world.run_for(10s);
+  const auto small = [](const World::Sent& one) { return one.queue.tenant == "small"; };
+  CHECK(std::count_if(world.sent.begin(), world.sent.end(), small) >= 28);
+  world.offer(site, 5, "small", 5);
+  const std::size_t before = world.sent.size();
+  world.run_for(1s);
+  const auto urgent = [](const World::Sent& one) { return one.queue.priority != 0; };
+  CHECK(std::count_if(world.sent.begin() + static_cast<std::ptrdiff_t>(before), world.sent.end(),
+                      urgent) == 5);
+}
+
+TEST_CASE("an account's own limit of connections is kept by its sites together, in turn") {
+  World world;
+  const auto of = world.account("provider:x");
+  of->connections_max = 3;
+  for (int i = 0; i < 20; ++i) world.offer(world.site("s" + std::to_string(i), of), 100);
+  world.run_for(2min);
+  CHECK(world.most_sessions <= 3);
+  CHECK(world.sent.size() == 2000);
+  World fair;
+  const auto one = fair.account("provider:x");
+  one->connections_max = 2;
+  for (int i = 0; i < 4; ++i) fair.offer(fair.site("s" + std::to_string(i), one), 100'000);
+  fair.run_for(1min);
+  for (int i = 0; i < 4; ++i) {
+    CHECK(fair.sent_to("s" + std::to_string(i)) >= 150);
+  }
+  const SitePointer waits = fair.site("s0", one);
+  CHECK(fair.bench.scheduler.standing(*waits, fair.bench.now)->account_sessions == 2);
+}
+
+TEST_CASE("connections are begun no faster than an account may") {
+  for (const base::Duration lateness : {0ms, 60ms}) {
+    World world;
+    world.late_most = lateness;
+    const auto of = world.account("provider:x");
+    of->connection_rates = *traffic::parse_rates("2/s");
+    for (int i = 0; i < 100; ++i) world.offer(world.site("s" + std::to_string(i), of), 3);
+    world.run_for(10min);
+    CHECK(fullest_window(world.begun, 1s) <= 2);
+    CHECK(world.sent.size() == 300);
+  }
+}
+
+TEST_CASE("a pace holds at once, goes below the rates, and ends") {
+  World world;
+  const SitePointer site = world.site("s", world.account("s", "20/s"));
+  world.offer(site, 100'000);
+  world.run_for(10s);
+  world.scheduler().set_pace("s", 2.0, world.bench.now);
+  std::size_t before = world.sent.size();
+  world.run_for(30s);
+  CHECK(world.sent.size() - before >= 57);
+  CHECK(world.sent.size() - before <= 62);
+  CHECK(world.scheduler().standing(*site, world.bench.now)->rates == "20/s; a pace of 2/s");
+  world.scheduler().set_pace("s", std::nullopt, world.bench.now);
+  before = world.sent.size();
+  world.run_for(30s);
+  CHECK(world.sent.size() - before >= 560);
+  World plain;  // without rates: no limiter, and none afterwards
+  const SitePointer other = plain.site("o", plain.account("o"));
+  plain.offer(other, 100'000);
+  plain.run_for(10s);
+  plain.scheduler().set_pace("o", 1.0, plain.bench.now);
+  plain.run_for(1s);
+  before = plain.sent.size();
+  plain.run_for(20s);
+  CHECK(plain.sent.size() - before <= 21);
+  plain.scheduler().set_pace("o", std::nullopt, plain.bench.now);
+  before = plain.sent.size();
+  plain.run_for(20s);
+  CHECK(plain.sent.size() - before >= 1500);
+}
+
+TEST_CASE("a pause of a rule holds whatever succeeds meanwhile, until a person ends it") {
+  World world;
+  const auto of = world.account("provider:x");
+  const SitePointer one = world.site("a", of);
+  const SitePointer other = world.site("b", of);
+  world.offer(one, 10'000);
+  world.offer(other, 10'000);
+  world.run_for(2s);
+  world.scheduler().pause_site(one, world.bench.now.instant + 10min, "too many", world.bench.now);
+  world.run_for(1s);
+  std::size_t before = world.sent_to("a");
+  world.run_for(5min);
+  CHECK(world.sent_to("a") == before);
+  CHECK(world.sent_to("b") > 1000);
+  CHECK(world.scheduler().standing(*one, world.bench.now)->pause_reason == "too many");
+  world.run_for(6min);
+  CHECK(world.sent_to("a") > before);
+  world.offer(one, 10'000);
+  world.offer(other, 10'000);
+  world.scheduler().pause_account("provider:x", world.bench.now.instant + 1h, "blocked",
+                                  world.bench.now);
+  world.run_for(1s);
+  before = world.sent.size();
+  world.run_for(10min);
+  CHECK(world.sent.size() == before);
+  const auto place =
+      world.scheduler().find({MessageId{world.bench.messages}, 1}, {"b", "", 0}, world.bench.now);
+  REQUIRE(place);
+  CHECK(place->gate == Scheduler::Gate::Paused);
+  CHECK(place->standing.pause_reason == "blocked");
+  world.scheduler().end_pause(*one, world.bench.now);
+  world.run_for(1min);
+  CHECK(world.sent.size() > before + 500);
+}
+
+TEST_CASE("people hear which rate holds a delivery back, and until when") {
+  World world;
+  const SitePointer site = world.site("s", world.account("provider:x", "3/min"));
+  world.offer(site, 5);
+  world.run_for(30s);
+  const auto place = world.scheduler().find({MessageId{5}, 1}, {"s", "", 0}, world.bench.now);
+  REQUIRE(place);
+  CHECK(place->gate == Scheduler::Gate::Rate);
+  CHECK(place->site == "s");
+  CHECK(place->standing.account == "provider:x");
+  CHECK(place->standing.rates == "3/min");
+  CHECK(place->standing.next_grant > world.bench.now.instant);
+  CHECK(place->standing.next_grant <= world.bench.now.instant + 21s);
+}
+
+TEST_CASE("what an account has granted is remembered when nothing of it waits") {
+  World world;
+  const SitePointer site = world.site("s", world.account("s", "2/h"));
+  for (int i = 0; i < 10; ++i) {
+    world.offer(site, 1);
+    world.run_for(12min);
+  }
+  CHECK(world.sent.size() == 4);  // of ten in two hours
+  CHECK(fullest_window(times_of(world), 1h) == 2);
+}
+
+}  // namespace
+}  // namespace rockdove::queue
