@@ -153,10 +153,11 @@ class Client:
             if line[3:4] != b"-":
                 return
 
-    def hand_in(self, recipients):
+    def hand_in(self, recipients, header=b""):
+        """A message to each, `header` on top of its own lines; returns after the last 250."""
         waiting = 0
         for recipient in recipients:
-            content = self.HEADER + b"To: <%s>\r\n\r\n" % recipient.encode() + self._body
+            content = header + self.HEADER + b"To: <%s>\r\n\r\n" % recipient.encode() + self._body
             self._socket.sendall(b"MAIL FROM:<news@sender.example>\r\nRCPT TO:<%s>\r\nBDAT %d LAST\r\n"
                                  % (recipient.encode(), len(content)) + content)
             waiting += 1

@@ -19,10 +19,10 @@ def free_port():
         return holder.getsockname()[1]
 
 
-def greets(port, seconds=1.0):
+def greets(port, seconds=1.0, host="127.0.0.1"):
     """True when an SMTP server says 220 there."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        with socket.create_connection((host, port), timeout=seconds) as connection:
             return connection.recv(512).startswith(b"220")
     except OSError:
         return False

@@ -62,8 +62,8 @@ class _NextHop(asyncio.Protocol):
 
 
 class _Source:
-    def __init__(self, port, body):
-        self._port, self._body, self._free = port, body, []
+    def __init__(self, port, body, recipients):
+        self._port, self._body, self._recipients, self._free = port, body, recipients, []
         self.accepted, self.problems = {}, []
 
     async def _session(self):
@@ -89,11 +89,12 @@ class _Source:
         async with places:
             try:
                 reader, writer = await self._session()
-                writer.write(b"MAIL FROM:<a@bench.test>\r\nRCPT TO:<b@small.test>\r\nDATA\r\n")
+                recipient = self._recipients[number % len(self._recipients)].encode()
+                writer.write(b"MAIL FROM:<a@bench.test>\r\nRCPT TO:<%s>\r\nDATA\r\n" % recipient)
                 await self._expect(reader, b"250", b"250", b"354")
-                writer.write(b"From: <a@bench.test>\r\nTo: <b@small.test>\r\nSubject: message %d\r\n"
+                writer.write(b"From: <a@bench.test>\r\nTo: <%s>\r\nSubject: message %d\r\n"
                              b"Date: Sat, 01 Jan 2000 00:00:00 +0000\r\nMessage-ID: <%d@bench.test>\r\n\r\n"
-                             % (number, number) + self._body + b".\r\n")
+                             % (recipient, number, number) + self._body + b".\r\n")
                 await self._expect(reader, b"250")
                 self.accepted[number] = time.monotonic()
                 self._free.append((reader, writer))
@@ -101,13 +102,13 @@ class _Source:
                 self.problems.append(f"message {number}: {problem or type(problem).__name__}")
 
 
-async def _work(pipe, rate, size):
+async def _work(pipe, rate, size, recipients):
     arrived, due = {}, {}
     server = await asyncio.get_running_loop().create_server(lambda: _NextHop(arrived), "127.0.0.1", 0)
     pipe.send(server.sockets[0].getsockname()[1])
     loop = asyncio.get_running_loop()
     port = await loop.run_in_executor(None, pipe.recv)
-    source = _Source(port, signed_mail.LINE * max(1, size // len(signed_mail.LINE)))
+    source = _Source(port, signed_mail.LINE * max(1, size // len(signed_mail.LINE)), recipients)
     places, tasks, began, number = asyncio.Semaphore(SESSIONS), set(), time.monotonic(), 0
     while not pipe.poll():
         await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
@@ -126,16 +127,17 @@ async def _work(pipe, rate, size):
     server.close()
 
 
-def _process(pipe, rate, size):
-    asyncio.run(_work(pipe, rate, size))
+def _process(pipe, rate, size, recipients):
+    asyncio.run(_work(pipe, rate, size, recipients))
 
 
 class SteadyMail:
-    """`rate` messages a second to b@small.test from begin() to end(); `port` is that of its next hop."""
+    """`rate` messages a second to `recipients` in turn from begin() to end(); `port` is that of its next hop."""
 
-    def __init__(self, rate, size=4096):
+    def __init__(self, rate, size=4096, recipients=("b@small.test",)):
         self._pipe, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=_process, args=(theirs, rate, size), daemon=True)
+        self._process = multiprocessing.get_context("fork").Process(target=_process, args=(theirs, rate, size, recipients),
+                                                                    daemon=True)
         self._process.start()
         self.port = self._pipe.recv()
 
