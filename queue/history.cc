@@ -195,7 +195,8 @@ Result<std::optional<MessageId>> walk_history(
   const std::unique_ptr<RowView> view = rows.view();
   const Result<MessageId> floor = read_history_floor(*view);
   if (!floor) return floor.error();
-  HistoryWalk walk(*view, std::max(request.from, *floor), request.until, Depth::Facts, damaged);
+  HistoryWalk walk(*view, std::max(request.from, *floor), request.until, request.depth, damaged,
+                   request.steps_max);
   for (bool is_first = true;; is_first = false) {
     const bool is_much = walk.work() >= request.work_max;
     const Result<std::optional<TracedMessage>> message = walk.next();

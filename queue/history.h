@@ -96,6 +96,8 @@ struct WalkRequest {
   MessageId from;
   MessageId until;
   std::uint64_t work_max = 50'000;  // of one call, about, as HistoryWalk::work()
+  Depth depth = Depth::Facts;
+  std::uint32_t steps_max = kTracedStepsMax;  // of one message
 };
 
 // Calls `visit` for each message of the request, oldest first, without what has been trimmed.

@@ -47,6 +47,7 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"POST", "/v1/resume", &ControlServer::resume},
     {"GET", "/v1/trace", &ControlServer::trace},
     {"GET", "/v1/stats", &ControlServer::count_history},
+    {"GET", "/v1/replies", &ControlServer::list_replies},
     {"GET", "/v1/route", &ControlServer::explain_route},
     {"GET", "/v1/top", &ControlServer::show_top},
     {"GET", "/metrics", &ControlServer::show_metrics, Reach::Anyone},
@@ -196,6 +197,10 @@ void ControlServer::trace(const std::shared_ptr<Exchange>& exchange) {
 
 void ControlServer::count_history(const std::shared_ptr<Exchange>& exchange) {
   start_stats(services_.loop, services_.store, exchange, counting_);
+}
+
+void ControlServer::list_replies(const std::shared_ptr<Exchange>& exchange) {
+  start_replies(services_.loop, services_.store, exchange);
 }
 
 void ControlServer::explain_route(const std::shared_ptr<Exchange>& exchange) {

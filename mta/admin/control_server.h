@@ -103,6 +103,7 @@ class ControlServer {
   void resume(const std::shared_ptr<Exchange>& exchange);
   void trace(const std::shared_ptr<Exchange>& exchange);
   void count_history(const std::shared_ptr<Exchange>& exchange);
+  void list_replies(const std::shared_ptr<Exchange>& exchange);
   void explain_route(const std::shared_ptr<Exchange>& exchange);
   void show_top(const std::shared_ptr<Exchange>& exchange);
   void show_metrics(const std::shared_ptr<Exchange>& exchange);

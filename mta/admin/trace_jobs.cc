@@ -95,6 +95,41 @@ class StatsJob : public std::enable_shared_from_this<StatsJob> {
   const std::shared_ptr<std::uint32_t> counting_;
 };
 
+class RepliesJob : public std::enable_shared_from_this<RepliesJob> {
+ public:
+  RepliesJob(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
+             RepliesRun run)
+      : loop_(loop), store_(store), exchange_(std::move(exchange)), run_(std::move(run)) {}
+
+  // As StatsJob::next_page().
+  void next_page() {
+    store_.walk_history(
+        loop_, *run_.request(),
+        [this](const queue::TracedMessage& message) { run_.look_at(message); },
+        [self = shared_from_this()](Result<std::optional<base::MessageId>> more) {
+          self->on_page(more);
+        });
+  }
+
+ private:
+  void on_page(const Result<std::optional<base::MessageId>>& more) {
+    if (exchange_->is_gone()) return;
+    if (!more) return exchange_->fail(more.error().text());
+    if (!exchange_->is_started()) exchange_->start();
+    run_.looked(*more, [this](std::string_view line) { exchange_->line(line); });
+    if (!run_.request()) {
+      exchange_->end();
+      return;
+    }
+    exchange_->when_room([self = shared_from_this()] { self->next_page(); });
+  }
+
+  base::Loop& loop_;
+  queue::Store& store_;
+  const std::shared_ptr<Exchange> exchange_;
+  RepliesRun run_;
+};
+
 }  // namespace
 
 void start_trace(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange) {
@@ -110,6 +145,12 @@ void start_stats(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange
   if (!run) return exchange->refuse(400, run.error().text());
   std::make_shared<StatsJob>(loop, store, std::move(exchange), *std::move(run), std::move(counting))
       ->next_page();
+}
+
+void start_replies(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange) {
+  Result<RepliesRun> run = RepliesRun::parse(exchange->target().parameters, loop.now().wall);
+  if (!run) return exchange->refuse(400, run.error().text());
+  std::make_shared<RepliesJob>(loop, store, std::move(exchange), *std::move(run))->next_page();
 }
 
 }  // namespace rockdove::admin

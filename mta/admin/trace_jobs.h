@@ -1,6 +1,6 @@
-// GET /v1/trace and GET /v1/stats: answers that take many steps, page by page from the store, with
-// a pause whenever the client does not keep up. Each lives as long as its callbacks and ends early
-// when the client has gone.
+// GET /v1/trace, /v1/stats and /v1/replies: answers that take many steps, page by page from the
+// store, with a pause whenever the client does not keep up. Each lives as long as its callbacks and
+// ends early when the client has gone.
 #pragma once
 
 #include <cstdint>
@@ -17,5 +17,8 @@ void start_trace(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange
 // `counting` is how many of these are under way; beyond a few the answer is 503.
 void start_stats(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
                  std::shared_ptr<std::uint32_t> counting);
+
+// A page of replies each time the client has room.
+void start_replies(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange);
 
 }  // namespace rockdove::admin

@@ -33,6 +33,10 @@ constexpr std::array<std::pair<std::string_view, queue::TallyBy>, 5> kTallies = 
      {"sender", queue::TallyBy::Sender},
      {"client", queue::TallyBy::Client}}};
 
+// Of replies: a page of some megabytes, and of one message so many steps.
+constexpr std::uint64_t kRepliesWorkMax = 10'000;
+constexpr std::uint32_t kRepliesStepsMax = 20'000;
+
 constexpr std::size_t kToldRecipientsMax = 1000;  // of one message; the rest is counted
 
 // Users of this machine have no address; `user` says who it was.
@@ -223,6 +227,23 @@ void add_delay(Json& json, const char* name, const queue::DelayCounts& delays, u
   }
 }
 
+// To the messages that may have been accepted then.
+void set_bounds(queue::WalkRequest& request, WallTime since, std::optional<WallTime> until) {
+  request.from = queue::first_id_accepted_at(since);
+  // Ids are ahead of a clock that was set back.
+  request.until =
+      until ? queue::first_id_at(*until) : MessageId{std::numeric_limits<std::uint64_t>::max()};
+}
+
+// Whether a server's refusal is what it tells of: one that left the mail waiting or ended it.
+bool is_refusal(const queue::HistoryStep& step) {
+  const bool is_failure = step.outcome ? *step.outcome == queue::Outcome::Bounced ||
+                                             *step.outcome == queue::Outcome::Unreturnable ||
+                                             *step.outcome == queue::Outcome::Unreported
+                                       : step.what == "deferred";
+  return is_failure && !step.host.empty() && !step.reply.empty();
+}
+
 Json tally_json(const queue::TallyLine& line) {
   Json json{{"name", line.name},           {"accepted", line.messages},
             {"octets", line.octets},       {"recipients", line.recipients},
@@ -308,10 +329,7 @@ Result<StatsRun> StatsRun::parse(const Parameters& parameters, WallTime now) {
   const std::chrono::hours usual(run.by_ == queue::TallyBy::Day ? 24 * 30 : 24);
   run.since_ = since.value_or(now - usual);
   run.until_ = until.value_or(base::kNeverWall);
-  run.request_->from = queue::first_id_accepted_at(run.since_);
-  // Ids are ahead of a clock that was set back.
-  run.request_->until =
-      until ? queue::first_id_at(*until) : MessageId{std::numeric_limits<std::uint64_t>::max()};
+  set_bounds(*run.request_, run.since_, until);
   run.tally_ = std::make_shared<queue::Tally>(run.by_, local_parts);
   return run;
 }
@@ -351,6 +369,62 @@ void StatsRun::tell(const std::function<void(std::string_view)>& line) const {
   json["name"] = "";
   json["total"] = true;
   line(to_line(json));
+}
+
+Result<RepliesRun> RepliesRun::parse(const Parameters& parameters, WallTime now) {
+  RepliesRun run;
+  std::optional<WallTime> since;
+  std::optional<WallTime> until;
+  std::uint32_t no_limit = 0;
+  const Result<void> read = read_parameters(
+      parameters, no_limit, [&](const std::string& name, const std::string& value) -> Result<void> {
+        if (name == "since") return set(since, parse_moment(value, now), name);
+        if (name == "until") return set(until, parse_moment(value, now), name);
+        return Error("there is no parameter " + base::printable(name, 40));
+      });
+  if (!read) return read.error();
+  if (no_limit > 0) return Error("there is no parameter limit");
+  run.since_ = since.value_or(WallTime{} + queue::kContentTakes);
+  run.until_ = until.value_or(base::kNeverWall);
+  set_bounds(*run.request_, run.since_, until);
+  run.request_->work_max = kRepliesWorkMax;
+  run.request_->depth = queue::Depth::Steps;
+  run.request_->steps_max = kRepliesStepsMax;
+  return run;
+}
+
+void RepliesRun::look_at(const queue::TracedMessage& message) {
+  if (message.accepted < since_ || message.accepted >= until_) return;
+  ++messages_;
+  left_out_ += message.steps_left_out;
+  for (const queue::TracedDelivery& delivery : message.deliveries) {
+    const std::string domain = base::lower_case(queue::domain_of(delivery.recipient));
+    for (const queue::HistoryStep& step : delivery.steps) {
+      if (!is_refusal(step)) continue;
+      ++replies_;
+      lines_.push_back(to_line({{"id", base::format_id(step.delivery)},
+                                {"at", base::format_timestamp(step.at)},
+                                {"domain", domain},
+                                {"host", step.host},
+                                {"reply", step.reply},
+                                {"ended", step.outcome.has_value()}}));
+    }
+  }
+}
+
+void RepliesRun::looked(std::optional<MessageId> from,
+                        const std::function<void(std::string_view)>& line) {
+  for (const std::string& each : lines_) line(each);
+  lines_.clear();
+  if (from) {
+    request_->from = *from;
+    return;
+  }
+  request_.reset();
+  line(to_line({{"total", true},
+                {"messages", messages_},
+                {"replies", replies_},
+                {"replies_left_out", left_out_}}));
 }
 
 }  // namespace rockdove::admin

@@ -1,6 +1,6 @@
-// What `rockdove trace` and `rockdove stats` ask for and what they are told, as parameters and as
-// JSON, one object a line. The daemon answers so on the control socket; a command that looks at a
-// queue without a daemon makes the very same lines.
+// What `rockdove trace`, `stats` and `traffic replay` ask for and what they are told, as parameters
+// and as JSON, one object a line. The daemon answers so on the control socket; a command that looks
+// at a queue without a daemon makes the very same lines.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mta/admin/queue_text.h"
 #include "mta/base/result.h"
@@ -75,6 +76,36 @@ class StatsRun {
   base::WallTime since_;  // accepted
   base::WallTime until_;  // likewise, before
   std::shared_ptr<queue::Tally> tally_;
+};
+
+// What servers said to attempts that failed, for `rockdove traffic replay`: page by page, so that
+// five million replies need no more memory than one page of them.
+class RepliesRun {
+ public:
+  // since, until: accepted; without `since` all that is kept.
+  [[nodiscard]] static base::Result<RepliesRun> parse(const Parameters& parameters,
+                                                      base::WallTime now);
+
+  // The next messages to look at; nullopt: all were.
+  [[nodiscard]] const std::optional<queue::WalkRequest>& request() const { return request_; }
+
+  // Takes the replies to one of them; on any one thread at a time.
+  void look_at(const queue::TracedMessage& message);
+
+  // All of request() were looked at; `from`: where to go on. A line for each of their replies:
+  // {"id", "at", "domain", "host", "reply", "ended"}; behind the last page one
+  // {"total": true, "messages", "replies", "replies_left_out"}.
+  void looked(std::optional<base::MessageId> from,
+              const std::function<void(std::string_view)>& line);
+
+ private:
+  std::optional<queue::WalkRequest> request_ = queue::WalkRequest{};
+  base::WallTime since_;  // accepted
+  base::WallTime until_;  // likewise, before
+  std::vector<std::string> lines_;
+  std::uint64_t messages_ = 0;
+  std::uint64_t replies_ = 0;
+  std::uint64_t left_out_ = 0;
 };
 
 }  // namespace rockdove::admin

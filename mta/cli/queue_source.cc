@@ -115,6 +115,10 @@ class DaemonSource : public QueueSource {
     return get({"/v1/stats", parameters}, sink, kStatsWithin);
   }
 
+  Result<void> replies(const admin::Parameters& parameters, const LineSink& sink) override {
+    return get({"/v1/replies", parameters}, sink, kStatsWithin);
+  }
+
   Result<void> explain_route(const std::string& address, const LineSink& sink) override {
     return get({"/v1/route", {{"address", address}}}, sink, kRouteWithin);
   }
@@ -339,6 +343,20 @@ class RowsSource : public QueueSource {
     return {};
   }
 
+  Result<void> replies(const admin::Parameters& parameters, const LineSink& sink) override {
+    Result<admin::RepliesRun> run = admin::RepliesRun::parse(parameters, base::read_clocks().wall);
+    if (!run) return run.error();
+    while (run->request()) {
+      queue::Damaged damaged;
+      const Result<std::optional<base::MessageId>> more = queue::walk_history(
+          *rows_, *run->request(),
+          [&run](const queue::TracedMessage& message) { run->look_at(message); }, damaged);
+      if (!more) return more.error();
+      run->looked(*more, sink);
+    }
+    return {};
+  }
+
   Result<void> explain_route(const std::string&, const LineSink&) override {
     return needs_daemon();
   }
@@ -353,6 +371,10 @@ class RowsSource : public QueueSource {
 
 Result<void> QueueSource::envelope(const std::string&, const LineSink&) {
   return Error("envelopes cannot be had from here");
+}
+
+Result<void> QueueSource::replies(const admin::Parameters&, const LineSink&) {
+  return Error("replies cannot be had from here");
 }
 
 Result<void> QueueSource::list_pauses(const LineSink&) {

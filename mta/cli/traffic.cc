@@ -1,5 +1,6 @@
-// `rockdove traffic lint|test|show`: whether traffic profiles make sense, which rule a reply fires,
-// and what applies to a domain. None of them needs a running relay.
+// `rockdove traffic lint|test|show|replay`: whether traffic profiles make sense, which rule a reply
+// fires, what applies to a domain, and what changed profiles would have made of the replies in the
+// history. None of them needs a running relay.
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -8,11 +9,14 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "mta/admin/trace_text.h"
 #include "mta/base/text.h"
 #include "mta/cli/commands.h"
+#include "mta/cli/json_text.h"
 #include "mta/cli/live_dns.h"
 #include "mta/cli/profile_folder.h"
 #include "mta/cli/safe_text.h"
+#include "mta/cli/traffic_replay.h"
 #include "mta/cli/traffic_report.h"
 #include "mta/daemon/traffic_file.h"
 
@@ -32,17 +36,16 @@ struct Options {
   std::string reply;
   std::string stage = "final-dot";
   std::string source;
+  std::vector<std::string> against;  // of replay; empty: the profiles in use
+  std::string state_dir;
+  std::string since;
+  std::string until;
   bool json = false;
 };
 
 int misused(const std::string& text) {
   std::fprintf(stderr, "rockdove: traffic: %s\n", text.c_str());
   return kUsage;
-}
-
-void print_line(const nlohmann::ordered_json& json) {
-  const auto replace = nlohmann::ordered_json::error_handler_t::replace;
-  std::printf("%s\n", json.dump(-1, ' ', /*ensure_ascii=*/false, replace).c_str());
 }
 
 ReadProfiles read_profiles(const Options& options) {
@@ -206,6 +209,56 @@ int show(const Options& options) {
   return kDone;
 }
 
+// Where the history is; what --state says goes before the configuration, which need not exist then.
+base::Result<std::unique_ptr<QueueSource>> open_history(const Options& options) {
+  if (!options.state_dir.empty())
+    return open_queue_source({options.state_dir, options.state_dir}, open_queue_rows);
+  const base::Result<QueuePaths> paths = find_queue_paths(options.config);
+  if (!paths) return paths.error();
+  return open_queue_source(*paths, open_queue_rows);
+}
+
+int replay(const Options& options) {
+  admin::Parameters when;
+  if (!options.since.empty()) when.emplace_back("since", options.since);
+  if (!options.until.empty()) when.emplace_back("until", options.until);
+  if (const auto parsed = admin::RepliesRun::parse(when, base::read_clocks().wall); !parsed)
+    return misused(parsed.error().text());
+  const std::shared_ptr<const traffic::Profiles> changed = readable_profiles(options);
+  Options against = options;
+  against.profiles = options.against;
+  const std::shared_ptr<const traffic::Profiles> in_use =
+      changed ? readable_profiles(against) : nullptr;
+  if (!in_use) return kFailed;
+  const auto fail = [](const base::Error& error) {
+    std::fprintf(stderr, "rockdove: %s\n", safe_text(error.text()).c_str());
+    return kFailed;
+  };
+  const base::Result<std::unique_ptr<QueueSource>> source = open_history(options);
+  if (!source) return fail(source.error());
+  TrafficReplay replay(*in_use, *changed);
+  std::uint64_t left_out = 0;
+  const base::Result<void> read = source.value()->replies(when, [&](std::string_view text) {
+    const nlohmann::ordered_json line = parsed_line(text);
+    if (line.contains("total")) {
+      left_out = number_of(line, "replies_left_out");
+    } else {
+      replay.add(parse_past_reply(line));
+    }
+  });
+  if (!read) return fail(read.error());
+  if (options.json) {
+    for (const nlohmann::ordered_json& line : replay_as_json(replay)) print_line(line);
+  } else {
+    std::fputs(format_replay(replay).c_str(), stdout);
+  }
+  if (left_out > 0) {
+    std::fprintf(stderr, "rockdove: of messages with very many attempts %s steps were left out\n",
+                 std::to_string(left_out).c_str());
+  }
+  return kDone;
+}
+
 void add_json(CLI::App& command, Options& options) {
   command.add_flag("--json", options.json, "One JSON object a line");
 }
@@ -225,6 +278,37 @@ void add_hosts(CLI::App& command, Options& options) {
   command.add_option("--mx", options.hosts, "The domain's MX host; several: of one preference")
       ->type_name("HOST")
       ->allow_extra_args(false);
+}
+
+CLI::App* add_replay(CLI::App& app, Options& options) {
+  CLI::App* const command = app.add_subcommand(
+      "replay", "What changed profiles would have made of the replies in the history");
+  command
+      ->add_option("--profiles", options.profiles,
+                   "The changed profiles: a file or a folder; several: the later one wins")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->required();
+  command
+      ->add_option("--against", options.against,
+                   "What they are compared with; default: the profiles in use")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  command->add_option("--since", options.since,
+                      "Mail accepted since: 3d or 4h (ago), 2026-11-22 or \"2026-11-22 14:05\"; "
+                      "default: all that the history has");
+  command->add_option("--until", options.until, "Accepted before, likewise");
+  command
+      ->add_option("--state", options.state_dir,
+                   "The state directory of a relay that is stopped, instead of --config")
+      ->type_name("DIR");
+  add_json(*command, options);
+  add_config_option(*command, options.config);
+  command->footer(
+      "The history does not have the stage at which a reply came, so `stage` narrows no rule here, "
+      "and a rule with `after` counts as though the first reply sufficed.\n"
+      "Exit status: 0 compared, 1 the history or a file cannot be read, 2 usage.");
+  return command;
 }
 
 }  // namespace
@@ -272,7 +356,9 @@ Action add_traffic(CLI::App& app) {
   add_json(*showing, *options);
   add_config_option(*showing, options->config);
   showing->footer("Exit status: 0 shown, 1 the DNS or a file failed, 2 usage.");
-  return [options, linting, testing] {
+  CLI::App* const replaying = add_replay(app, *options);
+  return [options, linting, testing, replaying] {
+    if (replaying->parsed()) return replay(*options);
     if (linting->parsed()) return lint(*options);
     if (testing->parsed()) return test(*options);
     return show(*options);

@@ -64,15 +64,6 @@ std::string conditions_of(const Rule& rule) {
   return joined(phrases, ", ");
 }
 
-ordered_json rule_as_json(const Rule& rule) {
-  ordered_json json = place(rule.origin);
-  json["reply"] = safe_text(rule.reply->text());
-  json["stages"] = stages_of(rule);
-  json["after"] = rule.after.count > 1 ? traffic::format_threshold(rule.after) : "";
-  json["does"] = traffic::describe(rule.actions);
-  return json;
-}
-
 ordered_json provider_as_json(const Provider* provider) {
   if (provider == nullptr) return nullptr;
   ordered_json json = {{"name", provider->name}};
@@ -86,6 +77,15 @@ std::string column(std::string text, std::size_t width) {
 }
 
 }  // namespace
+
+ordered_json rule_as_json(const Rule& rule) {
+  ordered_json json = place(rule.origin);
+  json["reply"] = safe_text(rule.reply->text());
+  json["stages"] = stages_of(rule);
+  json["after"] = rule.after.count > 1 ? traffic::format_threshold(rule.after) : "";
+  json["does"] = traffic::describe(rule.actions);
+  return json;
+}
 
 std::string format_finding(const traffic::Finding& finding) {
   return safe_text(daemon::format_problem({daemon::Severity::Error,

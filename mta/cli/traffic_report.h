@@ -33,6 +33,9 @@ struct FiredRule {
 [[nodiscard]] std::vector<FiredRule> fired_anywhere(const traffic::Profiles& profiles,
                                                     const smtp::Reply& reply, smtp::Stage stage);
 
+// As --json has it: file, line, pattern, conditions and what it does.
+[[nodiscard]] nlohmann::ordered_json rule_as_json(const traffic::Rule& rule);
+
 [[nodiscard]] std::string format_fired(const smtp::Reply& reply, const FiredRule& fired);
 [[nodiscard]] nlohmann::ordered_json fired_as_json(const smtp::Reply& reply,
                                                    const FiredRule& fired);

@@ -277,3 +277,38 @@ TEST_CASE("stats: names beyond the limit are told together") {
   CHECK(lines[2]["total"] == true);
   CHECK(lines[2]["recipients"] == 4);
 }
+
+TEST_CASE("replies: what servers refused is told page by page, and nothing else") {
+  World world;
+  queue::TracedMessage first = traced(0, 2);
+  first.deliveries[0].recipient = "c1@X.example";
+  first.deliveries[0].steps.insert(first.deliveries[0].steps.begin(),
+                                   first.deliveries[0].steps.front());
+  first.deliveries[0].steps.front().what = "deferred";
+  first.deliveries[0].steps.front().reply = "451 4.7.1 later";
+  first.deliveries[1].outcome = queue::Outcome::Bounced;
+  first.deliveries[1].steps[0].what = "bounced";
+  first.deliveries[1].steps[0].outcome = queue::Outcome::Bounced;
+  first.deliveries[1].steps[0].reply = "550 5.1.1 no \xFF";
+  queue::TracedMessage second = traced(1);
+  second.deliveries[0].steps[0].what = "deferred";
+  second.deliveries[0].steps[0].host.clear();  // nobody was reached
+  second.steps_left_out = 7;
+  world.store.walked = {first, second, traced(2)};
+  Client client(world);
+  client.ask(get("/v1/replies"));
+  const std::vector<Json> lines = client.lines();
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0]["id"] == base::format_id(base::DeliveryId{first.id, 1}));
+  CHECK(lines[0]["domain"] == "x.example");
+  CHECK(lines[0]["host"] == "mx.x.example[192.0.2.1]:25");
+  CHECK(lines[0]["reply"] == "451 4.7.1 later");
+  CHECK(lines[0]["ended"] == false);
+  CHECK(lines[1]["reply"] == "550 5.1.1 no \xef\xbf\xbd");
+  CHECK(lines[1]["ended"] == true);
+  CHECK(lines[2] ==
+        Json{{"total", true}, {"messages", 3}, {"replies", 2}, {"replies_left_out", 7}});
+  Client wrong(world);
+  wrong.ask(get("/v1/replies?limit=5"));
+  CHECK(wrong.status() == 400);
+}
