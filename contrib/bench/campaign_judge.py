@@ -10,7 +10,7 @@ class Fall:
     at: float
     limit: float
     deferrals: int
-    seconds: float  # until the rate was below 1.1 times the new limit; None: it never was before the end
+    seconds: float  # until the rate was below 1.1 times the new limit, or to the end
 
 
 @dataclasses.dataclass
@@ -86,6 +86,6 @@ def follow(answers, at, limit, ceiling):
         # The rate is below 1.1 times the limit from here on when the next 1.1 × SAMPLE attempts take longer than `span`.
         ahead = number + round(1.1 * SAMPLE)
         if ahead >= len(after) or after[ahead][0] - when > span:
-            return Fall(at, limit, deferrals, when - at)
+            break
         deferrals += verdict == "deferred"
-    return Fall(at, limit, deferrals, None)
+    return Fall(at, limit, deferrals, when - at)

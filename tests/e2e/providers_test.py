@@ -1,14 +1,18 @@
 """Sinks that behave as providers do, behind real DNS zones: what Yahoo, Gmail and Outlook answer above a limit
-that nobody sees, connection caps, greylisting, tarpits. First what the sink itself does, driven by smtplib.
+that nobody sees, connection caps, greylisting, tarpits. First what the sink itself does, driven by smtplib; then what
+a relay with the shipped profiles makes of it, with rates and times made fast.
 """
 import os
 import smtplib
 import sys
+import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from knot import Knot  # noqa: E402
 from main import run_tests  # noqa: E402
+from relay import Relay, run, until  # noqa: E402
 from sinks import ProviderSink  # noqa: E402
 
 TSS04 = ("421 4.7.0 [TSS04] Messages from {client} temporarily deferred due to unexpected volume or user complaints - "
@@ -146,6 +150,120 @@ class SinkAlone(unittest.TestCase):
                 time.sleep(0.01)
         accepted = [event[0] for event in sink.stop()[1] if event[2] == "accepted"]
         self.assertGreaterEqual(accepted[1], 0.3)
+
+
+SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "contrib", "traffic")
+# Whose mail goes where, as in the world.
+HOSTS = {"yahoo": {"yahoo.com": "mta5.am0.yahoodns.net", "aol.com": "mx-aol.mail.gm0.yahoodns.net"},
+         "google": {"gmail.com": "gmail-smtp-in.l.google.com", "workspace.com": "aspmx.l.google.com"},
+         "outlook": {"outlook.com": "outlook-com.olc.protection.outlook.com", "hotmail.com": "hotmail-com.olc.protection.outlook.com"},
+         "small": {"small.com": "mx.small.com"}}
+FAST = """
+[provider.yahoo]
+rate = "100/s"
+connection_rate = "off"
+[provider.google]
+rate = "100/s"
+connection_rate = "off"
+[provider.outlook]
+rate = "100/s"
+connection_rate = "off"
+[default]
+connection_rate = "off"
+"""
+
+
+class RelayObeys(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """A relay that does not know [traffic] yet has nothing to show here."""
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write('[[listener]]\naddress = "127.0.0.1:2525"\n[traffic]\nprofiles = ["%s"]\n' % os.path.realpath(SHIPPED))
+            file.flush()
+            done = run("check", "--config", file.name, expect=None)
+        if "unknown key `traffic`" in done.stderr:
+            raise unittest.SkipTest("this relay does not obey profiles yet")
+
+    def world(self, name, keys, profile=""):
+        """A sink that plays this provider, behind its domains' real MX hosts, and a relay in front of it."""
+        sink = ProviderSink({name: ("127.0.71.1", keys)})
+        self.addCleanup(sink.__exit__)
+        zones = {"com": [], "net": []}
+        for domain, host in HOSTS[name].items():
+            zones["com"].append("%s. MX 10 %s." % (domain, host))
+            zones[host.rpartition(".")[2]].append("%s. A 127.0.71.1" % host)
+        names = Knot(zones)
+        names.__enter__()
+        self.addCleanup(names.__exit__, None, None, None)
+        own = os.path.join(sink.folder, "own.toml")
+        with open(own, "w") as file:
+            file.write(FAST + profile)
+        os.chmod(sink.folder, 0o755)
+        relay = Relay(to="mx:%d" % sink.port, retry=("1s",), sections='[dns]\nservers = ["%s"]\n[traffic]\nprofiles = ["%s", "%s"]\n'
+                      % (names.address, os.path.realpath(SHIPPED), own))
+        self.addCleanup(relay.__exit__)
+        relay.start()
+        return sink, relay
+
+    def submit(self, relay, name, count):
+        """So many messages, over the provider's domains; the recipients."""
+        domains = list(HOSTS[name])
+        recipients = ["u%d@%s" % (number, domains[number % len(domains)]) for number in range(count)]
+        with relay.client() as client:
+            for recipient in recipients:
+                client.sendmail("a@sender.example", [recipient], "Subject: x\r\n\r\nx\r\n")
+        return recipients
+
+    def delivered(self, sink, relay, recipients):
+        """Waits for all of them; the sink's totals. Each arrived once."""
+        until(lambda: len(relay.log("delivered")) >= len(recipients), relay.said, seconds=90)
+        totals, events = sink.stop()
+        self.assertEqual(sorted(event[4] for event in events if event[2] == "accepted"), sorted(recipients))
+        return next(iter(totals.values()))
+
+    def test_after_tss04_the_domains_of_yahoo_slow_down_together(self):
+        sink, relay = self.world("yahoo", 'limit = "5/1h"\nover_limit = "%s"\n[[provider.yahoo.change]]\nat = "3s"\nlimit = "off"' % TSS04)
+        recipients = self.submit(relay, "yahoo", 60)
+        totals = self.delivered(sink, relay, recipients)
+        # Without a lesson each of the other 55 would have been tried, and again each second.
+        self.assertTrue(1 <= totals["deferred"] <= 25, totals)
+
+    def test_after_4_7_28_the_domains_of_google_slow_down_together(self):
+        sink, relay = self.world("google", 'limit = "5/1h"\nover_limit_at = "rcpt"\nover_limit = %r\n'
+                                 '[[provider.google.change]]\nat = "3s"\nlimit = "off"' % GMAIL)
+        totals = self.delivered(sink, relay, self.submit(relay, "google", 60))
+        self.assertTrue(1 <= totals["deferred"] <= 25, totals)
+
+    def test_after_s3150_nothing_goes_to_outlook_and_nothing_comes_back(self):
+        for mark in ("S3150", "S3140"):
+            sink, relay = self.world("outlook", 'limit = "3/1h"\nover_limit = "%s"' % (BLOCKED % mark))
+            recipients = self.submit(relay, "outlook", 40)
+            until(lambda: len(relay.log("delivered")) == 3 and relay.log("deferred"), relay.said)
+            until(lambda: len(relay.queue("list")) == 37, relay.said)
+            relay.stop()
+            totals, events = sink.stop()
+            # What was under way when the first reply came: no more than there are connections to a provider.
+            self.assertTrue(1 <= totals["outlook"]["rejected"] <= 10, totals)
+            self.assertEqual(relay.log("bounced"), [])
+            self.assertTrue({event[4] for event in events if event[2] == "accepted"} < set(recipients))
+
+    def test_a_cap_of_connections_is_kept_once_it_is_known(self):
+        sink, relay = self.world("small", 'connections = 2\nover_connections = "421 4.7.0 Too many connections from {client}"\n'
+                                 'tarpit = "20ms"')
+        totals = self.delivered(sink, relay, self.submit(relay, "small", 100))
+        self.assertTrue(1 <= totals["deferred"] <= 20, totals)
+
+    def test_greylisted_mail_comes_again_in_its_time_and_slows_nobody_down(self):
+        rule = """
+[[domain."small.com".on]]
+reply = '^4\\d\\d .*gr[ea]ylist'
+defer = true
+retry_in = "2s"
+samples = ["451 4.7.1 Greylisting in action, please come back later"]
+"""
+        sink, relay = self.world("small", 'greylist = "1s"', rule)
+        recipients = self.submit(relay, "small", 40)
+        self.assertEqual(self.delivered(sink, relay, recipients)["deferred"], len(recipients))
 
 
 if __name__ == "__main__":
