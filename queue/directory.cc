@@ -13,6 +13,9 @@ constexpr base::Duration kClockStep = std::chrono::minutes(10);
 // After a start the rows that are due come first.
 constexpr base::Duration kStraysLater = std::chrono::minutes(1);
 constexpr std::size_t kRoomsKept = 50'000;
+// Nobody schedules for later than this (inbound/wishes.h): what stands further ahead was accepted
+// while the clock was wrong, as any other stray.
+constexpr base::Duration kScheduledAheadMax = std::chrono::hours(31 * 24);
 
 }  // namespace
 
@@ -93,14 +96,13 @@ std::vector<Delivery> Directory::fresh(const QueueName& name, MessageId message,
     const std::uint32_t room = is_overdue ? room_now(queue) / 2 : room_now(queue);
     // Another loop's clock may have been read a moment later than ours.
     // And a clock that was set back since it was accepted makes it a stray.
-    const bool is_due =
-        delivery.due <= now + std::chrono::seconds(1) || is_stray(delivery.due, now);
+    const bool is_due = delivery.due <= now + std::chrono::seconds(1) || is_stray(delivery, now);
     if (may_start && is_due && queue.out.size() < room && out_ < settings_.loaded_max) {
       take_out(queue, id);
       start.push_back(std::move(delivery));
     } else {
       on_disk_from(queue, delivery.due);
-      if (is_stray(delivery.due, now)) look_for_strays(queue, now);
+      if (is_stray(delivery, now)) look_for_strays(queue, now);
       left_any = true;
     }
   }
@@ -141,9 +143,15 @@ bool Directory::is_stray(WallTime due, WallTime now) const {
   return due > now + longest_wait();
 }
 
+bool Directory::is_stray(const Delivery& delivery, WallTime now) const {
+  return is_stray(delivery.due, now) &&
+         !(is_scheduled(delivery, now) && delivery.due <= now + kScheduledAheadMax);
+}
+
 void Directory::look_for_strays(Queue& queue, WallTime now) {
   queue.strays_at = std::min(queue.strays_at, now + kStraysLater);
   queue.stray_mark = {};
+  queue.earliest_scheduled = base::kNeverWall;
   queue.strays_meanwhile = true;
 }
 
@@ -185,6 +193,7 @@ LoadRequest Directory::start_load(const QueueName& name, Queue& queue, Load load
     queue.stray_bound = now + longest_wait();
     request.from = std::max(queue.stray_mark, WaitingMark{queue.stray_bound, {}});
     request.due_until = base::kNeverWall;
+    request.octets_max = 0;  // most of what stands so far ahead is scheduled, and stays
   }
   const std::uint32_t room = room_now(queue);
   const std::size_t free = room - std::min<std::size_t>(queue.out.size(), room);
@@ -207,6 +216,10 @@ std::vector<MessageWithDeliveries> Directory::loaded(const QueueName& name, Load
     for (Delivery& delivery : message.deliveries) {
       const DeliveryId id{message.message->id, delivery.number};
       if (queue.released_meanwhile.contains(id) || queue.out.contains(id)) continue;
+      if (load == Load::Strays && !is_stray(delivery, clock_)) {
+        queue.earliest_scheduled = std::min(queue.earliest_scheduled, delivery.due);
+        continue;
+      }
       take_out(queue, id);
       claimed_as(id, delivery);
       fresh.deliveries.push_back(std::move(delivery));
@@ -228,7 +241,9 @@ std::vector<MessageWithDeliveries> Directory::loaded(const QueueName& name, Load
   } else {
     queue.strays_at = base::kNeverWall;
     queue.stray_mark = {};
-    if (queue.earliest > queue.stray_bound) queue.earliest = queue.earliest_meanwhile;
+    const WallTime scheduled = std::exchange(queue.earliest_scheduled, base::kNeverWall);
+    if (queue.earliest > queue.stray_bound)
+      queue.earliest = std::min(queue.earliest_meanwhile, scheduled);
   }
   plan(name, queue);
   forget_if_empty(found);

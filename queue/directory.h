@@ -8,7 +8,8 @@
 // A queue whose out deliveries fill its room waits on disk; when memory as a whole fills up, the
 // room of each shrinks, so that no number of dead destinations keeps a living one out. Rows that
 // stand further ahead than any wait puts them (the clock was wrong when they were written) are
-// looked for after a start and when the clock was set back, and count as due.
+// looked for after a start and when the clock was set back, and count as due; but for those that
+// their sender has scheduled.
 //
 // Pure: no store, no timer. next_load() says what to load, loaded() takes what came.
 #pragma once
@@ -135,6 +136,8 @@ class Directory {
     WallTime strays_at = base::kNeverWall;
     WallTime stray_bound{};
     WaitingMark stray_mark;
+    // Of the scheduled ones that the look for strays has passed so far.
+    WallTime earliest_scheduled = base::kNeverWall;
     bool strays_meanwhile = false;  // there may be new ones since the load under way began
     std::multimap<WallTime, const QueueName*>::iterator wake;
     bool has_wake = false;
@@ -149,6 +152,7 @@ class Directory {
   void take_out(Queue& queue, DeliveryId delivery);
   void look_at_clock(WallTime now);
   [[nodiscard]] bool is_stray(WallTime due, WallTime now) const;
+  [[nodiscard]] bool is_stray(const Delivery& delivery, WallTime now) const;
   void look_for_strays(Queue& queue, WallTime now);
   void remember_early(DeliveryId delivery);
   [[nodiscard]] std::uint32_t room_now(const Queue& queue) const;

@@ -12,7 +12,7 @@ namespace rockdove::queue {
 namespace {
 
 constexpr PauseKind kKinds[] = {PauseKind::Everything, PauseKind::Destination, PauseKind::Site,
-                                PauseKind::User};
+                                PauseKind::User,       PauseKind::Tenant,      PauseKind::Campaign};
 constexpr std::string_view kMxPrefix = "mx:";
 
 std::string_view without_mx(std::string_view site) {
@@ -37,6 +37,10 @@ std::string_view kind_name(PauseKind kind) {
       return "site";
     case PauseKind::User:
       return "user";
+    case PauseKind::Tenant:
+      return "tenant";
+    case PauseKind::Campaign:
+      return "campaign";
   }
   MTA_ASSERT(false);
 }
@@ -84,7 +88,15 @@ base::Result<Pause> decode_pause(std::string_view name, std::string_view value) 
 }
 
 std::string hold_reason_of(const Pause& pause) {
-  return std::string(kPausedHold) + pause.pattern;
+  return std::string(kPausedHold).append(kind_name(pause.kind)) + " " + pause.pattern;
+}
+
+bool is_pause_hold(std::string_view reason) {
+  if (!reason.starts_with(kPausedHold)) return false;
+  reason.remove_prefix(kPausedHold.size());
+  const std::size_t blank = reason.find(' ');
+  const std::optional<PauseKind> kind = parse_pause_kind(reason.substr(0, blank));
+  return blank != std::string_view::npos && kind && holds_mail(*kind);
 }
 
 Pauses::Pauses(std::vector<Pause> pauses) : pauses_(std::move(pauses)) {
@@ -94,7 +106,7 @@ Pauses::Pauses(std::vector<Pause> pauses) : pauses_(std::move(pauses)) {
   });
   for (const Pause& pause : pauses_) {
     has_sites_ = has_sites_ || pause.kind == PauseKind::Site;
-    has_users_ = has_users_ || pause.kind == PauseKind::User;
+    hold_mail_ = hold_mail_ || holds_mail(pause.kind);
   }
 }
 
@@ -106,7 +118,8 @@ const Pause* Pauses::find(PauseKind kind, std::string_view text) const {
 }
 
 std::vector<Pause> Pauses::about(std::string_view destination, std::string_view site,
-                                 std::string_view account, std::string_view user) const {
+                                 std::string_view account, std::string_view user,
+                                 std::string_view tenant, std::string_view campaign) const {
   const auto applies = [&](const Pause& pause) {
     switch (pause.kind) {
       case PauseKind::Everything:
@@ -117,6 +130,10 @@ std::vector<Pause> Pauses::about(std::string_view destination, std::string_view 
         return !site.empty() && is_about_site(pause, site, account);
       case PauseKind::User:
         return !user.empty() && base::matches_pattern(pause.pattern, user);
+      case PauseKind::Tenant:
+        return !tenant.empty() && base::matches_pattern(pause.pattern, tenant);
+      case PauseKind::Campaign:
+        return !campaign.empty() && base::matches_pattern(pause.pattern, campaign);
     }
     MTA_ASSERT(false);
   };
@@ -139,9 +156,18 @@ const Pause* Pauses::on_site(std::string_view site, std::string_view account) co
   return found == pauses_.end() ? nullptr : &*found;
 }
 
-const Pause* Pauses::on_user(std::string_view user) const {
-  if (!has_users_ || user.empty()) return nullptr;
-  return find(PauseKind::User, user);
+const Pause* Pauses::on_queue(const QueueName& queue) const {
+  const Pause* pause = on_destination(queue.destination);
+  if (pause != nullptr || queue.tenant.empty()) return pause;
+  return find(PauseKind::Tenant, queue.tenant);
+}
+
+const Pause* Pauses::on_mail(const Message& message) const {
+  if (!hold_mail_) return nullptr;
+  const std::string& user = message.client.user;
+  const Pause* pause = user.empty() ? nullptr : find(PauseKind::User, user);
+  if (pause != nullptr || message.campaign.empty()) return pause;
+  return find(PauseKind::Campaign, message.campaign);
 }
 
 }  // namespace rockdove::queue

@@ -1,12 +1,14 @@
-// The pauses that people have set: of a destination, a site, the mail of a user, or everything.
+// The pauses that people have set: of a destination, a site, the mail of a user, a tenant or a
+// campaign, or everything.
 // Each is a row of `sites`, kind "pause", named as pause_name() says, so that it survives a
 // restart; daemon/pause_keeper.h keeps them and ends those whose time has come. The loops share an
 // immutable value of this class, in which every pause counts: it is replaced when one begins or
 // ends.
 //
 // While a pause lasts nothing new starts that it is about; what is being sent is finished. Mail of
-// a paused user goes on hold when its turn comes, with hold_reason_of() as the reason, and is
-// released when the pause ends. Pure.
+// a paused user or campaign goes on hold when its turn comes, with hold_reason_of() as the reason,
+// and is released when the pause ends: it stands in the queues of others' mail. A tenant's mail has
+// queues of its own, which are not loaded. Pure.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +28,14 @@ enum class PauseKind : std::uint8_t {
   Destination,  // of the queue: a domain, "route:NAME", "to:TARGET"
   Site,         // a set of MX hosts, or a smarthost; or the account of sites, "provider:NAME"
   User,         // the account that the client authenticated as
+  Tenant,       // as in Message, and the next
+  Campaign,
 };
+
+// Whether what it is about goes on hold, one by one, when its turn comes.
+[[nodiscard]] constexpr bool holds_mail(PauseKind kind) {
+  return kind == PauseKind::User || kind == PauseKind::Campaign;
+}
 
 struct Pause {
   PauseKind kind = PauseKind::Everything;
@@ -42,7 +51,7 @@ inline constexpr std::size_t kPausesMax = 1000;
 inline constexpr std::size_t kPausePatternOctetsMax = 255;
 inline constexpr std::string_view kPauseNotes = "pause";  // the kind of the rows
 
-// "everything", "destination", "site", "user".
+// "everything", "destination", "site", "user", "tenant", "campaign".
 [[nodiscard]] std::string_view kind_name(PauseKind kind);
 [[nodiscard]] std::optional<PauseKind> parse_pause_kind(std::string_view name);
 
@@ -52,9 +61,11 @@ inline constexpr std::string_view kPauseNotes = "pause";  // the kind of the row
 [[nodiscard]] std::string encode_pause(const Pause& pause);
 [[nodiscard]] base::Result<Pause> decode_pause(std::string_view name, std::string_view value);
 
-// How the reason begins of what the pause of a user puts on hold; the pattern follows.
-inline constexpr std::string_view kPausedHold = "paused: user ";
+// How the reason begins of what a pause puts on hold; its kind and pattern follow.
+inline constexpr std::string_view kPausedHold = "paused: ";
 [[nodiscard]] std::string hold_reason_of(const Pause& pause);
+// Whether this is such a reason.
+[[nodiscard]] bool is_pause_hold(std::string_view reason);
 
 class Pauses {
  public:
@@ -68,18 +79,23 @@ class Pauses {
   // `site` and `account` as queue::SiteSpec names them, "mx:mail.example.net" or "route:NAME", and
   // "provider:NAME" or again the site; a pattern is about either, and may leave the "mx:" out.
   [[nodiscard]] const Pause* on_site(std::string_view site, std::string_view account) const;
-  // "" is nobody, whom no pause is about.
-  [[nodiscard]] const Pause* on_user(std::string_view user) const;
-  // All that apply to mail of this user to this destination, for people: by kind and pattern. With
-  // "" for the site, because it is not known, those of sites are left out.
+  // As on_destination(), or that of the queue's tenant.
+  [[nodiscard]] const Pause* on_queue(const QueueName& queue) const;
+  // Of its user or campaign; "" is none, which no pause is about.
+  [[nodiscard]] const Pause* on_mail(const Message& message) const;
+  // All that apply to such mail, for people: by kind and pattern. With "" for the site, because it
+  // is not known, those of sites are left out.
   [[nodiscard]] std::vector<Pause> about(std::string_view destination, std::string_view site,
-                                         std::string_view account, std::string_view user) const;
+                                         std::string_view account, std::string_view user,
+                                         std::string_view tenant = "",
+                                         std::string_view campaign = "") const;
 
   [[nodiscard]] bool is_empty() const { return pauses_.empty(); }
 
   [[nodiscard]] bool has_sites() const { return has_sites_; }
 
-  [[nodiscard]] bool has_users() const { return has_users_; }
+  // One of them is of a kind that holds_mail().
+  [[nodiscard]] bool hold_mail() const { return hold_mail_; }
 
   // By kind and pattern.
   [[nodiscard]] const std::vector<Pause>& all() const { return pauses_; }
@@ -89,7 +105,7 @@ class Pauses {
 
   std::vector<Pause> pauses_;
   bool has_sites_ = false;
-  bool has_users_ = false;
+  bool hold_mail_ = false;
 };
 
 }  // namespace rockdove::queue

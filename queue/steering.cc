@@ -76,8 +76,8 @@ Delivery failed(const Delivery& delivery, std::string_view text, WallTime now) {
 }
 
 Delivery rerouted(const Delivery& delivery, const std::string& target, WallTime now) {
-  const bool stays_held = delivery.state == DeliveryState::Held;
-  Delivery after = stays_held ? delivery : due_now(delivery, now);
+  const bool stays = delivery.state == DeliveryState::Held || is_scheduled(delivery, now);
+  Delivery after = stays ? delivery : due_now(delivery, now);
   after.route_to = target;
   return after;
 }
@@ -99,8 +99,13 @@ Decision decide_alive(const Order& order, const Delivery& delivery, WallTime now
       after.due = now;
       return move_to(std::move(after));
     }
-    case Act::Release:
-      return is_held ? move_to(due_now(delivery, now)) : Decision{};
+    case Act::Release: {
+      if (!is_held) return {};
+      Delivery after = due_now(delivery, now);
+      // Whoever releases what its sender has scheduled has not meant it to go before its time.
+      if (delivery.attempts == 0) after.due = std::max(now, delivery.lives_from);
+      return move_to(std::move(after));
+    }
     case Act::Retry:
       return move_to(due_now(delivery, now));
     case Act::Bounce:
@@ -231,15 +236,11 @@ Decision decide(const Order& order, const Delivery& delivery, WallTime now,
 }
 
 void end_hold_of_past_pause(Delivery& delivery, const Pauses* pauses, WallTime now) {
-  if (delivery.state != DeliveryState::Held || !delivery.hold_reason.starts_with(kPausedHold)) {
-    return;
-  }
-  const std::string_view pattern =
-      std::string_view(delivery.hold_reason).substr(kPausedHold.size());
+  if (delivery.state != DeliveryState::Held || !is_pause_hold(delivery.hold_reason)) return;
   const bool lasts =
       pauses != nullptr &&
-      std::any_of(pauses->all().begin(), pauses->all().end(), [pattern](const Pause& pause) {
-        return pause.kind == PauseKind::User && pause.pattern == pattern;
+      std::any_of(pauses->all().begin(), pauses->all().end(), [&delivery](const Pause& pause) {
+        return hold_reason_of(pause) == delivery.hold_reason;
       });
   if (!lasts) delivery = due_now(delivery, now);
 }

@@ -110,6 +110,10 @@ std::string Tally::name_of(const TracedMessage& message) const {
       if (message.client.listener.empty()) return "rockdove";
       if (message.client.address.is_unspecified()) return "local";
       return base::format_ip_address(message.client.address);
+    case TallyBy::Tenant:
+      return message.tenant.empty() ? "-" : message.tenant;
+    case TallyBy::Campaign:
+      return message.campaign.empty() ? "-" : message.campaign;
     case TallyBy::Destination:
       break;
   }

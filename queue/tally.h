@@ -17,7 +17,7 @@
 
 namespace rockdove::queue {
 
-enum class TallyBy : std::uint8_t { Hour, Day, Destination, Sender, Client };
+enum class TallyBy : std::uint8_t { Hour, Day, Destination, Sender, Client, Tenant, Campaign };
 
 // How long deliveries took, in steps of 9 %, from a millisecond to 50 days.
 class DelayCounts {
@@ -68,7 +68,8 @@ class Tally {
   void add(const TracedMessage& message);
 
   // By time: in its order. By name: those with most recipients first. The null sender is "<>"; mail
-  // of our own has the client "rockdove", that of users of this machine "local".
+  // of our own has the client "rockdove", that of users of this machine "local"; nobody's, and of
+  // no campaign, is "-".
   [[nodiscard]] std::vector<TallyLine> lines() const;
 
   // What names that were too many had together: whenever there are twice as many as are kept, the

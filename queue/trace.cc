@@ -329,12 +329,17 @@ bool is_match(const TraceQuery& query, const TracedMessage& message) {
                                                       bare_message_id(message.message_id_field))) {
     return false;
   }
+  if (query.tenant && !base::equals_ignoring_case(*query.tenant, message.tenant)) return false;
+  if (query.campaign && !base::equals_ignoring_case(*query.campaign, message.campaign))
+    return false;
   if (query.client &&
       (message.client.listener.empty() || *query.client != message.client.address)) {
     return false;
   }
   // Of a message of which only attempts are left nobody knows whose it was.
-  if (!message.is_whole && (query.sender || query.message_id || query.client)) return false;
+  const bool asks_whose =
+      query.sender || query.message_id || query.client || query.tenant || query.campaign;
+  if (!message.is_whole && asks_whose) return false;
   if (!query.recipient && !query.domain) return true;
   return std::any_of(
       message.deliveries.begin(), message.deliveries.end(),

@@ -24,8 +24,10 @@ struct TraceQuery {
   std::optional<std::string> recipient;   // as it is sent to, an alias before it, or as in ORCPT
   std::optional<std::string> domain;      // of a recipient
   std::optional<base::IpAddress> client;
-  std::optional<WallTime> since;  // accepted at or after
-  std::optional<WallTime> until;  // accepted before
+  std::optional<std::string> tenant{};    // neither is in the index: all of the time asked about is
+  std::optional<std::string> campaign{};  // gone over
+  std::optional<WallTime> since;          // accepted at or after
+  std::optional<WallTime> until;          // accepted before
 };
 
 // A message's id is made when its content begins to come, and it is accepted behind the end of

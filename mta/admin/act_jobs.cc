@@ -286,6 +286,9 @@ class Counting : public std::enable_shared_from_this<Counting> {
   std::uint64_t deliveries_ = 0;
 };
 
+constexpr const char* kPauseKindWanted =
+    "kind is destination, site, user, tenant, campaign or everything";
+
 Result<queue::Pause> parse_pause_request(const std::string& body, base::WallTime now,
                                          const Exchange& exchange) {
   const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
@@ -299,7 +302,7 @@ Result<queue::Pause> parse_pause_request(const std::string& body, base::WallTime
     if (!text) return text.error();
     if (name == "kind") {
       kind = queue::parse_pause_kind(*text);
-      if (!kind) return Error("kind is destination, site, user or everything");
+      if (!kind) return Error(kPauseKindWanted);
     } else if (name == "name") {
       pause.pattern = *std::move(text);
     } else if (name == "reason") {
@@ -313,7 +316,7 @@ Result<queue::Pause> parse_pause_request(const std::string& body, base::WallTime
       return Error("there is no " + base::printable(name, 40) + " here");
     }
   }
-  if (!kind) return Error("kind is missing: destination, site, user or everything");
+  if (!kind) return Error(kPauseKindWanted);
   pause.kind = *kind;
   const bool needs_name = pause.kind != queue::PauseKind::Everything;
   if (needs_name == pause.pattern.empty()) {

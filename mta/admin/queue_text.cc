@@ -69,6 +69,10 @@ std::string explain_waiting(const Delivery& delivery, WallTime now) {
     return "has failed for good (" + delivery.final_status +
            ") and waits for the report it shares with others of its message" + because;
   }
+  if (queue::is_scheduled(delivery, now)) {
+    return "is scheduled for " + local_time(delivery.due, now) + " (in " +
+           base::format_duration(delivery.due - now) + ")";
+  }
   std::string text;
   if (delivery.due > now) {
     text = "waits until " + local_time(delivery.due, now) + " (in " +
@@ -114,6 +118,8 @@ Json recipient_json(const queue::Message& message, const Delivery& delivery, Wal
   json["attempts"] = delivery.attempts;
   if (delivery.uncertain > 0) json["uncertain"] = delivery.uncertain;
   json["due"] = base::format_timestamp(delivery.due);
+  if (queue::is_scheduled(delivery, now)) json["scheduled"] = true;
+  if (delivery.priority != 0) json["priority"] = queue::priority_of(delivery.priority);
   if (!delivery.route_to.empty()) json["route_to"] = delivery.route_to;
   if (delivery.is_expired) json["expired"] = true;
   if (!delivery.hold_reason.empty()) json["hold_reason"] = delivery.hold_reason;
@@ -148,6 +154,8 @@ Json listed_json(const queue::Message& message, const std::vector<Delivery>& del
     json["helo"] = message.client.helo;
     json["listener"] = message.client.listener;
   }
+  if (!message.tenant.empty()) json["tenant"] = message.tenant;
+  if (!message.campaign.empty()) json["campaign"] = message.campaign;
   return json;
 }
 
@@ -237,6 +245,10 @@ constexpr FilterKey kFilterKeys[] = {
     {{"site", "The host of the last attempt, as \"*.protection.outlook.com*\""},
      take_text<&queue::QueueFilter::site>},
     {{"user", "The account that handed it in"}, take_text<&queue::QueueFilter::user>},
+    {{"tenant", "Whose mail it is; \"*\" is any run of characters, as in all texts"},
+     take_text<&queue::QueueFilter::tenant>},
+    {{"campaign", "The mailing that it belongs to, as \"spring-*\""},
+     take_text<&queue::QueueFilter::campaign>},
     {{"client", "The address, or network, that handed it in"}, take_client},
     {{"reason", "Part of the last reply, or of why it is on hold"},
      take_text<&queue::QueueFilter::reason>},
@@ -422,7 +434,8 @@ Result<queue::SummaryRequest> parse_summary(const Parameters& parameters, WallTi
     const auto known = std::find_if(std::begin(kSummaryNames), std::end(kSummaryNames),
                                     [&value = value](const auto& by) { return by.name == value; });
     if (known == std::end(kSummaryNames)) {
-      return Error("by is destination, sender, user or reason, not " + base::printable(value, 40));
+      return Error("by is destination, sender, user, reason, tenant or campaign, not " +
+                   base::printable(value, 40));
     }
     request.by = known->by;
   }
@@ -479,6 +492,9 @@ std::string format_view(const queue::MessageView& view, WallTime now) {
     if (!step.tls.empty()) one["tls"] = step.tls;
     if (!step.client_user.empty()) one["client_user"] = step.client_user;
     if (!step.client_tls.empty()) one["client_tls"] = step.client_tls;
+    if (!step.tenant.empty()) one["tenant"] = step.tenant;
+    if (!step.campaign.empty()) one["campaign"] = step.campaign;
+    if (step.priority != 0) one["priority"] = queue::priority_of(step.priority);
     json["history"].push_back(std::move(one));
   }
   return to_line(json);

@@ -26,12 +26,14 @@ using base::WallTime;
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, queue::TallyBy>, 5> kTallies = {
+constexpr std::array<std::pair<std::string_view, queue::TallyBy>, 7> kTallies = {
     {{"hour", queue::TallyBy::Hour},
      {"day", queue::TallyBy::Day},
      {"destination", queue::TallyBy::Destination},
      {"sender", queue::TallyBy::Sender},
-     {"client", queue::TallyBy::Client}}};
+     {"client", queue::TallyBy::Client},
+     {"tenant", queue::TallyBy::Tenant},
+     {"campaign", queue::TallyBy::Campaign}}};
 
 // Of replies: a page of some megabytes, and of one message so many steps.
 constexpr std::uint64_t kRepliesWorkMax = 10'000;
@@ -108,6 +110,8 @@ Result<void> set_condition(queue::TraceQuery& query, const std::string& name,
   if (name == "sender") return set(query.sender, parse_whole_address(value), name);
   if (name == "recipient") return set(query.recipient, parse_whole_address(value), name);
   if (name == "domain") return set(query.domain, parse_whole_domain(value), name);
+  if (name == "tenant") return set(query.tenant, Result<std::string>(value), name);
+  if (name == "campaign") return set(query.campaign, Result<std::string>(value), name);
   if (name == "since") return set(query.since, parse_moment(value, now), name);
   if (name == "until") return set(query.until, parse_moment(value, now), name);
   if (name == "client") {
@@ -122,7 +126,7 @@ Result<void> set_tally(queue::TallyBy& by, const std::string& value) {
   const auto found = std::find_if(kTallies.begin(), kTallies.end(),
                                   [&](const auto& one) { return one.first == value; });
   if (found == kTallies.end()) {
-    return Error("by is hour, day, destination, sender or client, not " +
+    return Error("by is hour, day, destination, sender, client, tenant or campaign, not " +
                  base::printable(value, 40));
   }
   by = found->second;
@@ -203,6 +207,8 @@ Json traced_json(const queue::TracedMessage& message, std::size_t left_out = 0) 
     if (!message.client.user.empty()) json["user"] = message.client.user;
     if (!message.client.tls.empty()) json["tls"] = message.client.tls;
   }
+  if (!message.tenant.empty()) json["tenant"] = message.tenant;
+  if (!message.campaign.empty()) json["campaign"] = message.campaign;
   if (!message.is_whole) json["is_whole"] = false;
   json["recipients"] = Json::array();
   for (const queue::TracedDelivery& delivery : message.deliveries) {
@@ -287,8 +293,8 @@ Result<TraceRun> TraceRun::parse(const Parameters& parameters, WallTime now) {
   if (!read) return read.error();
   if (conditions == 0) {
     return Error(
-        "say which messages: by id, message_id, sender, recipient, domain, client, since "
-        "or until");
+        "say which messages: by id, message_id, sender, recipient, domain, client, tenant, "
+        "campaign, since or until");
   }
   run.request_->now = now;
   return run;

@@ -29,8 +29,8 @@ inline constexpr std::uint32_t kStatsLinesDefault = 100;
 // One question, asked page by page.
 class TraceRun {
  public:
-  // id, message_id, sender, recipient, domain, client, since, until, limit; each at most once, and
-  // at least one besides limit. An error names what is unknown or unreadable.
+  // id, message_id, sender, recipient, domain, client, tenant, campaign, since, until, limit; each
+  // at most once, and at least one besides limit. An error names what is unknown or unreadable.
   [[nodiscard]] static base::Result<TraceRun> parse(const Parameters& parameters,
                                                     base::WallTime now);
 

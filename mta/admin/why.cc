@@ -45,12 +45,12 @@ void Explanation::held() {
   advise_queue("take it out, without a report to its sender", "delete");
 }
 
-// Mail of a user whose mail is paused goes on hold when its turn comes, and is released when that
-// pause ends.
+// Mail of a user or campaign that is paused goes on hold when its turn comes, and is released when
+// that pause ends.
 bool Explanation::is_held_by_pause() {
-  if (!delivery_.hold_reason.starts_with(queue::kPausedHold)) return false;
-  const std::string user = delivery_.hold_reason.substr(queue::kPausedHold.size());
-  say("paused", "It is on hold because the mail of user " + user +
+  if (!queue::is_pause_hold(delivery_.hold_reason)) return false;
+  const std::string whose = delivery_.hold_reason.substr(queue::kPausedHold.size());
+  say("paused", "It is on hold because the mail of " + whose +
                     " is paused, and is released when that pause ends.");
   why_.estimate = "when the pause has ended";
   for (const queue::Pause& pause : where_.pauses) {

@@ -85,7 +85,9 @@ std::string describe_pause(const queue::Pause& pause) {
       text += "site " + pause.pattern;
       break;
     case queue::PauseKind::User:
-      text += "the mail of user " + pause.pattern;
+    case queue::PauseKind::Tenant:
+    case queue::PauseKind::Campaign:
+      text.append("the mail of ").append(queue::kind_name(pause.kind)) += " " + pause.pattern;
       break;
   }
   if (!pause.reason.empty()) text += " (" + pause.reason + ")";
@@ -113,7 +115,9 @@ std::string attempt_text(const queue::Delivery& delivery) {
   const std::string destination = plain_name(delivery.destination);
   switch (queue::reason_of(delivery.last)) {
     case Reason::NotTried:
-      return "It waits for its time; nothing was tried yet.";
+      return delivery.due == delivery.lives_from
+                 ? "It is scheduled: its sender wants it to be sent at its time, and not before."
+                 : "It waits for its time; nothing was tried yet.";
     case Reason::Greylisted:
       return "This looks like greylisting, which is normal: " + said +
              " Such hosts take mail of a sender they do not know when it comes again some minutes "

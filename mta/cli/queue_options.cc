@@ -21,11 +21,13 @@ using base::Result;
 
 namespace {
 
-// One of the first four, or none.
+// One of the first six, or none.
 struct PauseOptions {
   std::string destination;
   std::string site;
   std::string user;
+  std::string tenant;
+  std::string campaign;
   bool everything = false;
   std::string time;
   std::string reason;
@@ -36,6 +38,8 @@ struct PauseOptions {
     if (!destination.empty()) return PauseCall{PauseKind::Destination, destination, time, reason};
     if (!site.empty()) return PauseCall{PauseKind::Site, site, time, reason};
     if (!user.empty()) return PauseCall{PauseKind::User, user, time, reason};
+    if (!tenant.empty()) return PauseCall{PauseKind::Tenant, tenant, time, reason};
+    if (!campaign.empty()) return PauseCall{PauseKind::Campaign, campaign, time, reason};
     return std::nullopt;
   }
 };
@@ -86,7 +90,8 @@ void add_list_options(CLI::App& app, QueueOptions& options) {
 }
 
 void add_summary_options(CLI::App& app, QueueOptions& options) {
-  app.add_option("--by", options.summing.by, "destination (the default), sender, user or reason")
+  app.add_option("--by", options.summing.by,
+                 "destination (the default), sender, user, reason, tenant or campaign")
       ->check(CLI::IsMember({"destination", "sender", "user", "reason", "tenant", "campaign"}));
   app.add_option("--limit", options.summing.limit,
                  "The largest so many lines; by default all destinations, 100 of the others")
@@ -158,6 +163,11 @@ void add_pause_names(CLI::App& app, PauseOptions& options) {
                    "Those hosts, as `rockdove route` names the site; also with \"*\"")
       ->check(refuse_empty);
   group->add_option("--user", options.user, "The mail of who logs in so; it goes on hold meanwhile")
+      ->check(refuse_empty);
+  group->add_option("--tenant", options.tenant, "The mail of this tenant")->check(refuse_empty);
+  group
+      ->add_option("--campaign", options.campaign,
+                   "The mail of this campaign; it goes on hold meanwhile")
       ->check(refuse_empty);
   group->add_flag("--all", options.everything, "All that goes out");
   group->require_option(0, 1);
@@ -255,7 +265,9 @@ std::function<int()> add_pause_options(CLI::App& app, QueueEnvironment environme
   return [environment = std::move(environment), options] {
     const std::optional<PauseCall> call = options->pause.call();
     if (!call && !(options->pause.time + options->pause.reason).empty()) {
-      std::cerr << "rockdove: say what to pause: --destination, --site, --user or --all\n";
+      std::cerr
+          << "rockdove: say what to pause: --destination, --site, --user, --tenant, --campaign or "
+             "--all\n";
       return static_cast<int>(Ended::Usage);
     }
     return run_on_queue(environment, *options,
@@ -272,7 +284,8 @@ std::function<int()> add_resume_options(CLI::App& app, QueueEnvironment environm
   return [environment = std::move(environment), options] {
     const std::optional<PauseCall> call = options->pause.call();
     if (!call) {
-      std::cerr << "rockdove: say what goes on: --destination, --site, --user or --all\n";
+      std::cerr << "rockdove: say what goes on: --destination, --site, --user, --tenant, "
+                   "--campaign or --all\n";
       return static_cast<int>(Ended::Usage);
     }
     return run_on_queue(environment, *options,

@@ -78,6 +78,11 @@ std::string envelope_lines(const Json& message, base::WallTime now) {
                kColumnsMax) +
            "\n";
   }
+  for (const auto& [label, key] :
+       {std::pair("Tenant", "tenant"), std::pair("Campaign", "campaign")}) {
+    const std::string text = text_of(message, key);
+    if (!text.empty()) out += cut(fmt::format("{:<9} {}", label, text), kColumnsMax) + "\n";
+  }
   out += "Recipients\n";
   for (const Json& recipient : list_of(message, "recipients")) out += recipient_lines(recipient);
   return out;

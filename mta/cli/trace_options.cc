@@ -119,6 +119,9 @@ std::function<int()> add_trace_options(CLI::App& app, QueueEnvironment environme
   options->add(app, "--domain", "domain", "The domain of a recipient");
   options->add(app, "--client", "client",
                "The address of the client that handed it in; local: a user of this machine");
+  options->add(app, "--tenant", "tenant",
+               "Whose mail it is; looks through all of the time asked about");
+  options->add(app, "--campaign", "campaign", "The mailing that it belongs to; likewise");
   options->add(app, "--since", "since",
                "Accepted since: 3d or 4h (ago), 2026-11-22 or \"2026-11-22 14:05\"");
   options->add(app, "--until", "until", "Accepted before, likewise");
@@ -131,7 +134,8 @@ std::function<int()> add_trace_options(CLI::App& app, QueueEnvironment environme
 
 std::function<int()> add_stats_options(CLI::App& app, QueueEnvironment environment) {
   const auto options = std::make_shared<Options>();
-  options->add(app, "--by", "by", "hour (default), day, destination, sender or client");
+  options->add(app, "--by", "by",
+               "hour (default), day, destination, sender, client, tenant or campaign");
   options->add(app, "--since", "since",
                "Accepted since: 3d or 4h (ago), 2026-11-22 or \"2026-11-22 14:05\"; by day the "
                "last 30 days, else the last 24 hours");

@@ -42,6 +42,10 @@ std::string accepted_text(const Json& json) {
     if (const std::string user = text_of(json, "user"); !user.empty()) text += ", user " + user;
     if (const std::string tls = text_of(json, "tls"); !tls.empty()) text += ", " + tls;
   }
+  for (const char* key : {"tenant", "campaign"}) {
+    if (const std::string name = text_of(json, key); !name.empty())
+      text.append(", ").append(key).append(" ").append(name);
+  }
   return text;
 }
 

@@ -116,7 +116,7 @@ void PauseKeeper::resume(queue::PauseKind kind, const std::string& pattern, cons
 void PauseKeeper::end(const std::string& name, const std::string& by,
                       base::UniqueFunction<void()> written) {
   queue::Pause pause = pauses_.at(name);
-  if (pause.kind != queue::PauseKind::User) return forget(name, std::move(written));
+  if (!queue::holds_mail(pause.kind)) return forget(name, std::move(written));
   pause.is_ending = true;
   pause.by = by;  // who releases it
   pause.until.reset();

@@ -315,7 +315,7 @@ void Relay::release_held(const queue::Pause& pause, base::UniqueFunction<void(bo
   queue::QueueFilter filter;
   filter.state = queue::DeliveryState::Held;
   filter.reason = queue::hold_reason_of(pause);
-  filter.user = pause.pattern;
+  (pause.kind == queue::PauseKind::Campaign ? filter.campaign : filter.user) = pause.pattern;
   const std::string name = queue::pause_name(pause);
   auto is_whole = std::make_shared<bool>(true);
   std::shared_ptr<admin::BulkAct>& bulk = releasing_[name];

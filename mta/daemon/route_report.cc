@@ -124,7 +124,10 @@ void add_pauses(RouteExplanation& explanation, const queue::Pauses& pauses, base
   }
   if (!waits.empty()) explanation.conclusion = waits;
   for (const queue::Pause& pause : pauses.all()) {
-    if (pause.kind == queue::PauseKind::User) explanation.pauses.push_back(pause);
+    const bool is_senders = pause.kind == queue::PauseKind::User ||
+                            pause.kind == queue::PauseKind::Tenant ||
+                            pause.kind == queue::PauseKind::Campaign;
+    if (is_senders) explanation.pauses.push_back(pause);
   }
 }
 

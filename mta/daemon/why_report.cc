@@ -94,7 +94,8 @@ void Locator::home_said(std::uint64_t number, Look& look, const outbound::Home::
     where.account = home.site->account->name;
   }
   if (home.pauses != nullptr) {
-    where.pauses = home.pauses->about(look.queue.destination, where.site, where.account, look.user);
+    where.pauses = home.pauses->about(look.queue.destination, where.site, where.account, look.user,
+                                      look.queue.tenant);
   }
   if (home.is_resolving) {
     where.place = Whereabouts::Place::Resolving;

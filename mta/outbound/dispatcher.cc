@@ -467,12 +467,11 @@ void Dispatcher::end_pause_of(const queue::SiteSpec& site) {
 
 bool Dispatcher::give_paused_home(const queue::Job& job, const Site& site) {
   const std::shared_ptr<const queue::Pauses>& pauses = home_.pauses();
-  const bool is_paused = pauses == nullptr ||
-                         pauses->on_destination(job.queue.destination) != nullptr ||
+  const bool is_paused = pauses == nullptr || pauses->on_queue(job.queue) != nullptr ||
                          pauses->on_site(site.name, site.account->name) != nullptr;
-  const bool is_users = !is_paused && pauses->on_user(job.message->client.user) != nullptr;
-  if (is_users) give_home(job);  // and goes on hold there
-  if (!is_paused) return is_users;
+  const bool is_held = !is_paused && pauses->on_mail(*job.message) != nullptr;
+  if (is_held) give_home(job);  // and goes on hold there
+  if (!is_paused) return is_held;
   env_.on_loop(queue::home_loop(job.queue.destination, env_.loop_count()),
                [job, pauses](Dispatcher& dispatcher) {
                  dispatcher.home_.take_back_paused(job, pauses);
@@ -486,7 +485,7 @@ void Dispatcher::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) 
   want_pass();
   if (pauses->is_empty()) return;
   const auto is_site_paused = [&](const queue::SitePointer& site, const queue::QueueName& queue) {
-    return pauses->on_destination(queue.destination) != nullptr ||
+    return pauses->on_queue(queue) != nullptr ||
            pauses->on_site(site->name, site->account->name) != nullptr;
   };
   for (const queue::Job& job :
@@ -497,12 +496,12 @@ void Dispatcher::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) 
                    dispatcher.want_pass();
                  });
   }
-  if (!pauses->has_users()) return;
-  const auto is_users = [&](const queue::Job& job) {
-    return pauses->on_user(job.message->client.user) != nullptr;
+  if (!pauses->hold_mail()) return;
+  const auto is_held = [&](const queue::Job& job) {
+    return pauses->on_mail(*job.message) != nullptr;
   };
   for (const queue::Job& job : scheduler_.take_waiting(
-           [](const queue::SitePointer&, const queue::QueueName&) { return true; }, is_users)) {
+           [](const queue::SitePointer&, const queue::QueueName&) { return true; }, is_held)) {
     give_home(job);
   }
 }

@@ -70,7 +70,7 @@ void Home::fresh(const queue::QueueName& queue, const queue::MessagePointer& mes
                  std::vector<queue::Delivery> deliveries) {
   const bool has_room =
       env_.memory.has_room_to_keep() && !stopping_ && !is_paused(queue) &&
-      pauses_->on_user(message->client.user) == nullptr &&
+      pauses_->on_mail(*message) == nullptr &&
       (message->body != nullptr || message->body_octets == 0 || message->body_chunks > 1);
   std::vector<queue::Delivery> start = directory_.fresh(
       queue, message->id, std::move(deliveries),
@@ -189,7 +189,7 @@ void Home::take_loaded(const queue::QueueName& name, queue::LoadedQueue rows) {
       take_back_paused({message, std::move(loaded.deliveries), name}, pauses_);
       continue;
     }
-    const queue::Pause* const pause = pauses_->on_user(message->client.user);
+    const queue::Pause* const pause = pauses_->on_mail(*message);
     std::vector<EndedDelivery> ended;
     std::vector<queue::Delivery> to_hold;
     queue::Job job{message, {}, name};
@@ -540,7 +540,7 @@ void Home::use_pauses(std::shared_ptr<const queue::Pauses> pauses) {
 bool Home::is_paused(const queue::QueueName& queue) const {
   if (pauses_ == nullptr) return true;
   if (pauses_->is_empty()) return false;
-  if (pauses_->on_destination(queue.destination) != nullptr) return true;
+  if (pauses_->on_queue(queue) != nullptr) return true;
   if (!pauses_->has_sites()) return false;
   const auto found = destinations_.find(queue.destination);
   if (found == destinations_.end() || found->second.state != Destination::State::Known)

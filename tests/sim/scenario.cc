@@ -325,6 +325,9 @@ void Scenario::plan_steering() {
       case queue::PauseKind::User:
         pause.pattern = one_in(2) ? "bob" : "*";
         break;
+      case queue::PauseKind::Tenant:
+      case queue::PauseKind::Campaign:
+        break;  // not chosen: nobody's mail here has any
     }
     const base::Duration begin = when();
     const bool has_limit = one_in(2);

@@ -55,6 +55,8 @@ TEST_CASE("why: first attempts, uncertain ends, shared reports and holds have th
   Delivery delivery;
   delivery.due = kNow;
   CHECK(admin::explain(delivery, kNow) == "waits for its first attempt, which is due");
+  delivery.due = delivery.lives_from = kNow + 30h;
+  CHECK(admin::explain(delivery, kNow) == "is scheduled for 2026-11-23 03:10 (in 1d6h)");
   delivery.due = kNow + 15min;
   delivery.uncertain = 1;
   delivery.last = {kNow, "mx.example.net[192.0.2.1]:25", ""};
@@ -101,6 +103,8 @@ TEST_CASE("filter: each condition is read, and an age becomes a time") {
                                            {"destination", "Example.NET"},
                                            {"state", "held"},
                                            {"older_than", "1h"},
+                                           {"tenant", "Blue*"},
+                                           {"campaign", "spring"},
                                            {"reason", "greylist"}},
                                           kNow);
   REQUIRE(filter);
@@ -109,5 +113,7 @@ TEST_CASE("filter: each condition is read, and an age becomes a time") {
   CHECK(filter->destination == "example.net");
   CHECK(filter->state == DeliveryState::Held);
   CHECK(filter->accepted_before == kNow - 1h);
+  CHECK(filter->tenant == "Blue*");
+  CHECK(filter->campaign == "spring");
   CHECK(filter->reason == "greylist");
 }

@@ -325,6 +325,16 @@ TEST_CASE("why: a rate or an account that holds mail back is named, with what it
   CHECK(has(full.text, "All 5 connections that google may have are at work"));
 }
 
+TEST_CASE("why: what its sender has scheduled says so, and until when") {
+  Case one;
+  one.delivery.attempts = 0;
+  one.delivery.last = {};
+  one.delivery.due = one.delivery.lives_from = kStart + 5h;
+  CHECK(one.why().cause == "not-tried");
+  CHECK(has(one.why().text, "It is scheduled: its sender wants it to be sent at its time"));
+  CHECK(one.why().next == kStart + 5h);
+}
+
 TEST_CASE("why: what is due and on disk waits for memory, for room, or for its site") {
   Case one;
   one.delivery.due = kStart - 1s;

@@ -90,7 +90,9 @@ TEST_CASE("a pause of a user that is set while the last one is being ended stays
     world.loop.pass(31s);
   }
   world.end_commits();
-  CHECK(world.published->on_user("x.example") != nullptr);
+  queue::Message mail;
+  mail.client.user = "x.example";
+  CHECK(world.published->on_mail(mail) != nullptr);
   CHECK(world.keeper.all().size() == 1);
 }
 

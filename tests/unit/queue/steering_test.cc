@@ -94,6 +94,19 @@ TEST_CASE("steering: a hold keeps the reason, a release and a retry make it due 
   }
 }
 
+TEST_CASE("steering: what is scheduled goes at its time when released, at once when retried") {
+  Delivery scheduled = held();
+  scheduled.attempts = 0;
+  scheduled.lives_from = kNow + 5h;
+  CHECK(decide_on(Act::Release, scheduled).after.due == kNow + 5h);
+  CHECK(is_scheduled(decide_on(Act::Release, scheduled).after, kNow));
+  CHECK(decide_on(Act::Retry, scheduled).after.due == kNow);
+  Delivery waits = decide_on(Act::Release, scheduled).after;
+  CHECK(decide_on(Act::Reroute, waits).after.due == kNow + 5h);
+  scheduled.lives_from = kNow - 5h;  // its time came while it was on hold
+  CHECK(decide_on(Act::Release, scheduled).after.due == kNow);
+}
+
 TEST_CASE("steering: what is undeleted is exactly what was deleted, also through its row") {
   for (const Delivery& before : {waiting(), held()}) {
     const Delivery gone = deleted(before);
@@ -204,8 +217,10 @@ TEST_CASE("pauses: apply by pattern, whatever their case; everything is above al
   CHECK(pauses.on_destination("example.net") == nullptr);
   CHECK(pauses.on_site("mx:mx.example.org+1", "mx:mx.example.org+1") != nullptr);
   CHECK(pauses.on_site("route:smart", "route:smart") == nullptr);
-  CHECK(pauses.on_user("bob") != nullptr);
-  CHECK(pauses.on_user("") == nullptr);
+  Message mail;
+  CHECK(pauses.on_mail(mail) == nullptr);
+  mail.client.user = "bob";
+  CHECK(pauses.on_mail(mail) != nullptr);
   const Pauses all({net, Pause{}});
   REQUIRE(all.on_destination("else.example") != nullptr);
   CHECK(all.on_destination("else.example")->kind == PauseKind::Everything);
@@ -232,6 +247,34 @@ TEST_CASE("pauses: for people all are named that apply, in order") {
   CHECK(kinds("a.org", "", "") == std::vector{PauseKind::Everything});
   CHECK(kinds("a.org", "route:mx.example.org", "ann") == std::vector{PauseKind::Everything});
   CHECK(Pauses().about("a.net", "mx:x", "mx:x", "bob").empty());
+}
+
+TEST_CASE("pauses: of a tenant its queues, of a campaign its mail") {
+  const Pauses pauses({{PauseKind::Tenant, "Blue*"}, {PauseKind::Campaign, "spring*"}});
+  CHECK(pauses.on_queue({"example.net", "blue", 0}) != nullptr);
+  CHECK(pauses.on_queue({"example.net", "red", 0}) == nullptr);
+  CHECK(Pauses(std::vector<Pause>{{PauseKind::Tenant, "*"}}).on_queue({"example.net", "", 0}) ==
+        nullptr);
+  CHECK(pauses.on_destination("example.net") == nullptr);
+  CHECK(
+      Pauses(std::vector<Pause>{{PauseKind::Destination, "*.net"}}).on_queue({"a.net", "red", 0}) !=
+      nullptr);
+  Message mail;
+  mail.tenant = "blue";
+  CHECK(pauses.on_mail(mail) == nullptr);
+  mail.campaign = "Spring 2026";
+  REQUIRE(pauses.on_mail(mail) != nullptr);
+  CHECK(hold_reason_of(*pauses.on_mail(mail)) == "paused: campaign spring*");
+  CHECK(pauses.about("a.net", "", "", "", "blue", "spring").size() == 2);
+  CHECK(pauses.about("a.net", "", "", "").empty());
+}
+
+TEST_CASE("pauses: what they put on hold is told from what a person has") {
+  CHECK(is_pause_hold("paused: user bob"));
+  CHECK(is_pause_hold("paused: campaign spring 2026"));
+  CHECK_FALSE(is_pause_hold("paused: tenant blue"));
+  CHECK_FALSE(is_pause_hold("paused: for lunch"));
+  CHECK_FALSE(is_pause_hold("paused: user"));
 }
 
 TEST_CASE("pauses: a row says all that is known of one") {
