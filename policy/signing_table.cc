@@ -15,6 +15,8 @@ bool hold(const SigningConditions& conditions, const SigningFacts& facts) {
   if (!conditions.sender.empty() && !base::matches_pattern(conditions.sender, sender)) return false;
   if (!conditions.listener.empty() && conditions.listener != facts.listener) return false;
   if (!conditions.user.empty() && !base::matches_pattern(conditions.user, facts.user)) return false;
+  if (!conditions.tenant.empty() && !base::matches_pattern(conditions.tenant, facts.tenant))
+    return false;
   return conditions.client.empty() ||
          std::any_of(
              conditions.client.begin(), conditions.client.end(),

@@ -29,6 +29,7 @@ struct SigningConditions {
   std::string user{};    // a pattern, too
   std::string listener{};
   std::vector<base::IpNetwork> client{};
+  std::string tenant{};  // a pattern
 
   bool operator==(const SigningConditions&) const = default;
 };
@@ -50,6 +51,7 @@ struct SigningFacts {
   std::string_view user;    // "": nobody has logged in
   std::string_view listener;
   base::IpAddress client;
+  std::string_view tenant{};  // "": nobody's
 };
 
 class SigningTable {

@@ -219,6 +219,7 @@ std::string conditions(const policy::SigningConditions& conditions) {
   for (const std::string& from : conditions.from) words.push_back("From " + from);
   if (!conditions.sender.empty()) words.push_back("sender " + conditions.sender);
   if (!conditions.user.empty()) words.push_back("user " + conditions.user);
+  if (!conditions.tenant.empty()) words.push_back("tenant " + conditions.tenant);
   if (!conditions.listener.empty()) words.push_back("listener " + conditions.listener);
   for (const std::string& network : formatted(conditions.client))
     words.push_back("client " + network);
@@ -366,6 +367,7 @@ nlohmann::json to_json(const policy::SigningTable* signing) {
                      {"from", rule.conditions.from},
                      {"sender", rule.conditions.sender},
                      {"user", rule.conditions.user},
+                     {"tenant", rule.conditions.tenant},
                      {"listener", rule.conditions.listener},
                      {"client", formatted(rule.conditions.client)}});
   }

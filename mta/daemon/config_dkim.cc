@@ -152,6 +152,8 @@ constexpr std::array kKeys = {
     Key{"dkim", "user", "name, or pattern", "",
         "Condition: the account that the client logged in to.",
         [](Value& value, Draft& draft) { value.text(last(draft).conditions.user); }},
+    Key{"dkim", "tenant", "name, or pattern", "", "Condition: whose mail it is.",
+        [](Value& value, Draft& draft) { value.text(last(draft).conditions.tenant); }},
     Key{"dkim", "client", "list of networks", "", "Condition: who handed the message in.",
         [](Value& value, Draft& draft) { value.networks(last(draft).conditions.client); }},
     Key{"dkim", "listener", "name", "", "Condition: the listener that it came in by.",

@@ -8,6 +8,7 @@
 #include "mta/daemon/config_judging.h"
 #include "mta/daemon/config_policy.h"
 #include "mta/daemon/config_security.h"
+#include "mta/daemon/config_senders.h"
 #include "mta/daemon/config_target.h"
 #include "mta/mail/address.h"
 #include "mta/mail/idna.h"
@@ -406,9 +407,7 @@ constexpr std::
                 Key{"sendmail", "users", "list of user names or numbers", "[]",
                     "Who may send mail. Empty: everybody.",
                     [](Value& value, Draft& draft) {
-                      std::vector<std::string>& users = draft.configuration.inbound.submission.users;
-                      users.clear();
-                      for (Value& item : value.texts()) item.name(users.emplace_back());
+                      value.names(draft.configuration.inbound.submission.users);
                     }},
                 Key{"sendmail", "max_message_size", "size", "\"50M\"",
                     "Larger messages are refused.",
@@ -547,9 +546,8 @@ constexpr std::
                     read_servers},
 };
 
-constexpr std::array<LaterKey, 5> kLaterKeys = {{
+constexpr std::array<LaterKey, 4> kLaterKeys = {{
     {"auth", "dovecot", "asking Dovecot", ""},
-    {"dkim", "tenant", "a tenant as a condition", ""},
     {"traffic", "", "traffic profiles", ""},
     {"admin", "token_file", "the HTTP API", ""},
     {"route", "oauth2", "OAuth 2", ""},
@@ -566,7 +564,7 @@ std::span<const Section> configuration_sections() {
 
 std::span<const Key> configuration_keys() {
   static const std::vector<Key> kAll =
-      joined<Key>({kKeys, dkim_keys(), policy_keys(), judging_keys()});
+      joined<Key>({kKeys, sender_keys(), dkim_keys(), policy_keys(), judging_keys()});
   return kAll;
 }
 

@@ -161,6 +161,11 @@ bool Value::name(std::string& target) {
   return true;
 }
 
+void Value::names(std::vector<std::string>& target) {
+  target.clear();
+  for (Value& item : texts()) item.name(target.emplace_back());
+}
+
 bool Value::address_pattern(std::string& target, Null null) {
   std::string pattern;
   if (!text(pattern)) return false;

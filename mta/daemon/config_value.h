@@ -52,6 +52,8 @@ class Value {
   bool networks(std::vector<base::IpNetwork>& target);
   // What stands in logs, queue names and commands: letters, digits, dots, hyphens, underscores.
   bool name(std::string& target);
+  // A list of such.
+  void names(std::vector<std::string>& target);
   // Addresses, with "*" for any run of characters, in lower case and A-labels. `null`: whether
   // "<>", the null sender, is one.
   enum class Null : std::uint8_t { Refused, Accepted };

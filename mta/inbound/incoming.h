@@ -80,6 +80,13 @@ class Incoming {
 
   [[nodiscard]] mail::ReturnContent returned() const { return returned_; }
 
+  // MT-PRIORITY, HOLDFOR and HOLDUNTIL of MAIL, as smtp::SenderOffered has them.
+  [[nodiscard]] std::optional<int> priority() const { return priority_; }
+
+  [[nodiscard]] std::optional<base::Duration> hold_for() const { return hold_for_; }
+
+  [[nodiscard]] std::optional<base::WallTime> hold_until() const { return hold_until_; }
+
   // The client used SMTPUTF8 (RFC 6531).
   [[nodiscard]] bool utf8() const { return utf8_; }
 
@@ -120,6 +127,9 @@ class Incoming {
   std::unordered_map<std::string, std::size_t> known_;
   std::string envelope_id_;
   mail::ReturnContent returned_;
+  std::optional<int> priority_;
+  std::optional<base::Duration> hold_for_;
+  std::optional<base::WallTime> hold_until_;
   bool eight_bit_ = false;
   bool utf8_;
   bool is_forgotten_ = false;

@@ -222,8 +222,10 @@ void Inspection::begin_content(std::string_view header) {
     if (rules_.checks.dkim != CheckMode::Off) findings_.dkim.emplace();
   } else if (rules_.signing != nullptr) {
     const policy::Authors authors = policy::find_authors(header);
-    content->identities = rules_.signing->choose(
-        {authors, envelope_.sender, envelope_.user, envelope_.listener, envelope_.client}, began_);
+    content->identities =
+        rules_.signing->choose({authors, envelope_.sender, envelope_.user, envelope_.listener,
+                                envelope_.client, envelope_.tenant},
+                               began_);
   }
   const bool is_wanted = content->is_verified || content->is_chain_judged ||
                          content->sealer_identity != nullptr || !content->identities.empty();

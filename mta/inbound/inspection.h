@@ -57,6 +57,7 @@ struct InspectedEnvelope {
   std::string user;    // "": nobody has logged in
   std::string listener;
   std::string hostname;  // ours
+  std::string tenant{};  // as queue::Message has it
 };
 
 // What was found out, when all of the message is there.
@@ -95,6 +96,9 @@ class Inspection {
       base::UniqueFunction<void(const std::optional<policy::Refusal>&)> known);
   // After that: DNS lists that cannot be used as they are, as in Inspected.
   [[nodiscard]] std::vector<std::string> list_errors() const;
+
+  // Whose mail it is, where the header has said it. Before the first piece of the content.
+  void set_tenant(std::string tenant) { envelope_.tenant = std::move(tenant); }
 
   // A piece of the body. `header` is the message's, whole, as it was received; only the first call
   // looks at it.

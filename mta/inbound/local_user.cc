@@ -11,6 +11,14 @@ namespace {
 constexpr std::size_t kNameOctetsShown = 64;
 constexpr std::array<std::uint8_t, 4> kPrefix = {0, 1, 0, 0};
 
+// Whether he is in the list, by name or number.
+bool is_listed(const std::vector<std::string>& users, std::uint32_t user, std::string_view name) {
+  return std::any_of(users.begin(), users.end(),
+                     [user, name, number = std::to_string(user)](const std::string& one) {
+                       return one == number || (!name.empty() && one == name);
+                     });
+}
+
 }  // namespace
 
 base::IpAddress key_of_local_user(std::uint32_t user) {
@@ -39,11 +47,12 @@ std::string describe_client(const base::IpAddress& client) {
 }
 
 bool may_submit(const SubmissionSettings& settings, std::uint32_t user, std::string_view name) {
-  if (settings.users.empty()) return true;
-  return std::any_of(settings.users.begin(), settings.users.end(),
-                     [user, name, number = std::to_string(user)](const std::string& one) {
-                       return one == number || (!name.empty() && one == name);
-                     });
+  return settings.users.empty() || is_listed(settings.users, user, name);
+}
+
+bool may_name_tenant(const SubmissionSettings& settings, std::uint32_t user,
+                     std::string_view name) {
+  return is_listed(settings.tenant_from, user, name);
 }
 
 }  // namespace rockdove::inbound

@@ -24,5 +24,8 @@ namespace rockdove::inbound {
 // Whether the settings let this user hand mail in.
 [[nodiscard]] bool may_submit(const SubmissionSettings& settings, std::uint32_t user,
                               std::string_view name);
+// Whether they let him say whose mail it is (X-Rockdove-Tenant).
+[[nodiscard]] bool may_name_tenant(const SubmissionSettings& settings, std::uint32_t user,
+                                   std::string_view name);
 
 }  // namespace rockdove::inbound

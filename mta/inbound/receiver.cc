@@ -84,10 +84,14 @@ std::unique_ptr<net::Protocol> make_receiver_of_file(
 namespace {
 
 smtp::ServerOffers offers_of(const ListenerContext& context, const Authenticator* authenticator,
-                             const base::IpAddress& client) {
+                             const base::IpAddress& client, bool may_relay, base::WallTime now) {
   const ListenerSettings& listener = *context.settings;
   const InboundSettings& settings = *context.all;
   smtp::ServerOffers offers;
+  offers.wishes =
+      may_relay ? smtp::ServerOffers::Wishes::Always : smtp::ServerOffers::Wishes::WithAuth;
+  offers.hold_for_max = kSendAheadMax;
+  offers.hold_until_max = now + kSendAheadMax;
   if (context.clients == Clients::LocalUsers) offers.addresses = smtp::AddressForm::OrUser;
   switch (listener.tls) {
     case ListenerTls::Off:
@@ -150,7 +154,8 @@ Receiver::Receiver(Reception& reception, std::shared_ptr<const ListenerContext> 
       may_relay_(is_local_user() || inbound::may_relay(*listener_.settings, info.peer.ip)),
       number_(std::uint64_t{++reception.sessions} * base::kLoopsMax + reception.loop.index()),
       session_(listener_.limits, listener_.greeting, reception.loop.now().instant,
-               offers_of(listener_, reception.authenticator, info.peer.ip)),
+               offers_of(listener_, reception.authenticator, info.peer.ip, may_relay_,
+                         reception.loop.now().wall)),
       self_(std::make_shared<Receiver*>(this)) {}
 
 Receiver::~Receiver() {

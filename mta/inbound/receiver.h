@@ -14,6 +14,7 @@
 #include "mta/inbound/incoming.h"
 #include "mta/inbound/inspection.h"
 #include "mta/inbound/reception.h"
+#include "mta/inbound/wishes.h"
 #include "mta/net/protocol.h"
 #include "mta/smtp/server_session.h"
 
@@ -107,6 +108,15 @@ class Receiver final : public net::Protocol {
                          const base::Result<SignedFields>& fields, const std::string& quarantined);
   void log_judgement(const Inspected& inspected) const;
   void log_not_signed(const std::string& why) const;
+  // Once its header is whole, and before anybody looks at its content.
+  void hear_wishes();
+  // Whose mail it is; "": nobody's.
+  [[nodiscard]] std::string tenant() const;
+  [[nodiscard]] bool may_name_tenant() const;
+  // When it is to be sent; nullopt: at once.
+  [[nodiscard]] std::optional<base::WallTime> send_at(base::WallTime now) const;
+  void take_wishes(queue::Message& message) const;
+  void take_wishes(std::vector<queue::Delivery>& deliveries, base::WallTime now) const;
   void log_list_errors(const std::vector<std::string>& errors, base::Instant now);
   void write_full_chunks();
   void write_chunk(std::shared_ptr<const std::string> chunk);
@@ -116,7 +126,7 @@ class Receiver final : public net::Protocol {
                                                              base::Now now);
   [[nodiscard]] std::string make_header(const std::string& results, const queue::Message& message,
                                         base::Now now) const;
-  // As it came, without results that somebody wrote in our name.
+  // As it came, without results that somebody wrote in our name, and without wishes.
   void append_received_header(std::string& header) const;
   [[nodiscard]] std::vector<queue::Delivery> make_deliveries(base::WallTime now) const;
   void commit(std::shared_ptr<queue::Message> message, std::vector<queue::Delivery> deliveries);
@@ -141,6 +151,8 @@ class Receiver final : public net::Protocol {
   std::string helo_;
   std::string tls_;  // as net::describe(TlsInfo); "" in clear
   std::unique_ptr<Incoming> incoming_;
+  // Of incoming_, heard once its header is whole; an error: what is wrong with them.
+  std::optional<base::Result<Wishes>> wishes_;
   std::unique_ptr<Inspection> inspection_;   // of incoming_; null: it is neither judged nor signed
   std::shared_ptr<const std::string> rest_;  // of its body, behind the chunks
   base::MessageId id_;

@@ -70,6 +70,12 @@ void log_acceptance(base::Log& log, const queue::Message& message,
   if (!message.client.user.empty()) line.field("user", message.client.user);
   if (arrival.local_user) line.field("uid", *arrival.local_user);
   if (!message.client.tls.empty()) line.field("tls", message.client.tls);
+  const queue::Delivery& first = deliveries.front();
+  if (!message.tenant.empty()) line.field("tenant", message.tenant);
+  if (!message.campaign.empty()) line.field("campaign", message.campaign);
+  if (first.priority != 0) line.field("priority", queue::priority_of(first.priority));
+  if (queue::is_scheduled(first, message.accepted))
+    line.field("send_at", base::format_timestamp(first.due));
   if (!log.wants_details()) return;
   line.detail("session", arrival.session)
       .detail("mechanism", arrival.mechanism)
@@ -103,6 +109,7 @@ void Receiver::on(const smtp::BodyPart& event, base::Now now) {
 
 void Receiver::write_full_chunks() {
   while (std::shared_ptr<const std::string> chunk = incoming_->take_full_chunk()) {
+    hear_wishes();
     if (inspection_ != nullptr) inspection_->take_body(incoming_->header(), chunk);
     write_chunk(std::move(chunk));
   }
@@ -134,6 +141,7 @@ std::optional<smtp::Reply> Receiver::refuse_content(const mail::HeaderFacts& fac
   // Behind the limit there may be fields that a reader sees and no check does.
   if (!client_may_relay() && incoming_->separator().empty())
     return smtp::make_reply(552, "5.3.4", "the header is too large");
+  if (!*wishes_) return smtp::make_reply(550, "5.6.0", wishes_->error().text());
   if (!chunk_error_.empty())
     return smtp::make_reply(452, "4.3.1", "the message could not be stored; try again later");
   return std::nullopt;
@@ -175,6 +183,7 @@ std::shared_ptr<queue::Message> Receiver::make_message(const std::string& result
   message->smtputf8 = incoming.needs_utf8();
   message->envelope_id = incoming.envelope_id();
   message->returned = incoming.returned();
+  take_wishes(*message);
   message->header_block = make_header(results, *message, now);
   message->body_octets = incoming.body_octets();
   message->eight_bit = incoming.eight_bit();
@@ -265,10 +274,12 @@ std::vector<queue::Delivery> Receiver::make_deliveries(base::WallTime now) const
     delivery.ending = queue::Ending::Failed;
     delivery.due = now;
   }
+  take_wishes(deliveries, now);
   return deliveries;
 }
 
 void Receiver::content_ended(base::Now now) {
+  hear_wishes();
   const mail::HeaderFacts facts = mail::look_at_header(incoming_->header(), settings_.hostname);
   if (const std::optional<smtp::Reply> refusal = refuse_content(facts)) {
     refuse(*refusal, "content", "", now);
@@ -297,6 +308,7 @@ void Receiver::commit(std::shared_ptr<queue::Message> message,
   }
   inspection_.reset();
   incoming_.reset();
+  wishes_.reset();
   committing_ = true;
   const queue::MessagePointer shared = queue::counted(std::move(message), reception_.memory);
   queue::Change change = queue::accepted(*shared, deliveries);
@@ -336,6 +348,7 @@ void Receiver::drop_message() {
   inspection_.reset();
   rest_.reset();
   incoming_.reset();
+  wishes_.reset();
   if (chunks_ > 0) reception_.store.drop_chunks(id_, std::exchange(chunks_, 0));
 }
 

@@ -42,7 +42,7 @@ std::unique_ptr<Inspection> Receiver::make_inspection(base::Now now) const {
   auto inspection = std::make_unique<Inspection>(
       services, std::move(rules),
       InspectedEnvelope{info_.peer.ip, helo_, mail::format_address(incoming_->sender()), user(),
-                        listener_.settings->name, settings_.hostname},
+                        listener_.settings->name, settings_.hostname, /*tenant=*/""},
       now);
   inspection->when_there_is_room([wire = wire_] { wire->want_turn(); });
   return inspection;
@@ -182,11 +182,16 @@ void Receiver::append_received_header(std::string& header) const {
           .field("client", client_text())
           .field("count", scrubbed->removed)
           .field("reason", scrubbed->why);
-      header += scrubbed->header;
+      header += without_wishes(scrubbed->header).value_or(scrubbed->header);
       return;
     }
   }
-  header += incoming_->header();
+  const std::string_view received = incoming_->header();
+  if (const std::optional<std::string> kept = without_wishes(received)) {
+    header += *kept;
+  } else {
+    header += received;
+  }
 }
 
 }  // namespace rockdove::inbound

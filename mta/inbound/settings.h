@@ -54,6 +54,11 @@ struct ListenerSettings {
   std::vector<base::IpNetwork> auth_in_clear;  // clients that may use AUTH without TLS
   // Proxies that must begin with a PROXY header (v1 or v2) and are believed; others must not.
   std::vector<base::IpNetwork> proxy_from;
+  // Whose mail it is that comes in here, as is_tenant_name() (wishes.h), in lower case; "": that of
+  // the account that has logged in.
+  std::string tenant{};
+  // Clients, of those who may relay, that may say it themselves (X-Rockdove-Tenant).
+  std::vector<base::IpNetwork> tenant_from{};
 };
 
 enum class RecipientCheck : std::uint8_t { Ask, File, Any };
@@ -79,8 +84,9 @@ struct SubmissionSettings {
     listener.line_endings = LineEndings::Fix;  // it comes from no stranger, and must not be lost
   }
 
-  ListenerSettings listener;       // its limits count for each user; it has no addresses
-  std::vector<std::string> users;  // names or numbers of those who may; empty: all
+  ListenerSettings listener;               // its limits count for each user; it has no addresses
+  std::vector<std::string> users;          // names or numbers of those who may; empty: all
+  std::vector<std::string> tenant_from{};  // of those who may name a tenant; empty: nobody
 };
 
 struct InboundSettings {
@@ -91,8 +97,8 @@ struct InboundSettings {
   RelaySettings relay;
   LocalSettings local;
   std::uint32_t hops_max = 50;
-  std::uint32_t connections_in = 2000;                 // all listeners
-  std::shared_ptr<const net::TlsServerContext> tls{};  // null only if no listener wants it
+  std::uint32_t connections_in = 2000;                       // all listeners
+  std::shared_ptr<const net::TlsServerContext> tls{};        // null only if no listener wants it
   std::shared_ptr<const policy::SigningTable> signing{};     // [[dkim]]; null: there is none
   std::shared_ptr<const policy::ArcIdentity> arc{};          // null: nothing is sealed
   std::shared_ptr<const policy::JudgingSettings> judging{};  // null: nobody's mail is judged

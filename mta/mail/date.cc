@@ -131,6 +131,29 @@ std::optional<std::chrono::minutes> parse_zone(std::string_view word) {
   return word.front() == '-' ? -offset : offset;
 }
 
+// hh:mm, hh:mm:ss or hh:mm:ss.fff of RFC 3339: two digits each, and of the fraction at most nine.
+std::optional<std::chrono::milliseconds> parse_exact_time(std::string_view text) {
+  constexpr std::size_t kSecondOctets = std::string_view("20:46:05").size();
+  const std::string_view fraction = text.substr(std::min(kSecondOctets, text.size()));
+  const auto whole = parse_time_of_day(text.substr(0, kSecondOctets));
+  const bool has_form = (text.size() == 5 || text.size() >= kSecondOctets) && text[2] == ':' &&
+                        (text.size() == 5 || text[5] == ':');
+  if (!whole || !has_form) return std::nullopt;
+  if (fraction.empty()) return *whole;
+  const auto part = parse_digits(fraction.substr(1), 1, 9);
+  if (fraction.front() != '.' || !part) return std::nullopt;
+  std::string thousandths(fraction.substr(1));
+  thousandths.resize(3, '0');
+  return *whole + std::chrono::milliseconds(std::stoi(thousandths));
+}
+
+// "Z", "+01:00", "-0930".
+std::optional<std::chrono::minutes> parse_offset(std::string_view text) {
+  if (base::equals_ignoring_case(text, "Z")) return std::chrono::minutes(0);
+  if (text.size() < 5 || (text.front() != '+' && text.front() != '-')) return std::nullopt;
+  return parse_zone(text);
+}
+
 struct DateParts {
   std::string_view day, month, year, time, zone;
 };
@@ -198,6 +221,29 @@ Result<WallTime> parse_date(std::string_view text) {
   if (!date.ok()) return bad;
   const WallTime result = std::chrono::sys_days(date) + *time - *zone;
   if (result.time_since_epoch().count() < 0) return Error("the date is before 1970");
+  return result;
+}
+
+Result<WallTime> parse_timestamp(std::string_view text) {
+  const Error bad("\"" + base::printable(text, 64) + "\" is no time like 2026-11-21T20:46:05Z");
+  constexpr std::size_t kDateOctets = std::string_view("2026-11-21").size();
+  if (text.size() <= kDateOctets ||
+      std::string_view("Tt ").find(text[kDateOctets]) == std::string_view::npos)
+    return bad;
+  const std::string_view date = text.substr(0, kDateOctets);
+  const std::string_view clock = text.substr(kDateOctets + 1);
+  const std::size_t zone_at = std::min(clock.find_first_of("Zz+-"), clock.size());
+  const auto year = parse_digits(date.substr(0, 4), 4, 4);
+  const auto month = parse_digits(date.substr(5, 2), 2, 2);
+  const auto day = parse_digits(date.substr(8, 2), 2, 2);
+  const auto time = parse_exact_time(clock.substr(0, zone_at));
+  const auto zone = parse_offset(clock.substr(zone_at));
+  if (date[4] != '-' || date[7] != '-' || !year || !month || !day || !time || !zone) return bad;
+  const std::chrono::year_month_day calendar{std::chrono::year(static_cast<int>(*year)),
+                                             std::chrono::month(*month), std::chrono::day(*day)};
+  if (!calendar.ok()) return bad;
+  const WallTime result = std::chrono::sys_days(calendar) + *time - *zone;
+  if (result.time_since_epoch().count() < 0) return Error("the time is before 1970");
   return result;
 }
 

@@ -308,6 +308,7 @@ void Session::begin_transaction(base::Now now) {
   outgoing.smtputf8 = message.smtputf8;
   outgoing.envelope_id = message.envelope_id;
   outgoing.returned = message.returned;
+  outgoing.priority = queue::priority_of(job_->deliveries.front().priority);
   outgoing.header = message.header_block;
   if (message.body != nullptr) outgoing.body = *message.body;
   header_sent_ = false;

@@ -161,6 +161,9 @@ void append_mail(std::string& wire, const OutgoingMessage& message, const Envelo
   }
   if (message.eight_bit && peer.eight_bit_mime) wire.append(" BODY=8BITMIME");  // RFC 6152 §3
   if (plan.smtputf8) wire.append(" SMTPUTF8");                                  // RFC 6531 §3.4
+  // RFC 6710 §5: who was told a priority passes it on; 0 is what nobody has to say.
+  if (peer.mt_priority && message.priority != 0)
+    wire.append(" MT-PRIORITY=").append(std::to_string(message.priority));
   if (peer.dsn) {
     if (message.returned == mail::ReturnContent::Full) wire.append(" RET=FULL");
     if (message.returned == mail::ReturnContent::Headers) wire.append(" RET=HDRS");

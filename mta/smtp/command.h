@@ -12,6 +12,7 @@
 #include <string_view>
 #include <variant>
 
+#include "mta/base/time.h"
 #include "mta/mail/address.h"
 #include "mta/mail/dsn.h"
 #include "mta/smtp/reply.h"
@@ -32,7 +33,10 @@ struct MailCommand {
   bool eight_bit = false;                                     // BODY=8BITMIME (RFC 6152)
   bool utf8 = false;                                          // SMTPUTF8 (RFC 6531)
   mail::ReturnContent returned = mail::ReturnContent::Unset;  // RET= (RFC 3461 §4.3)
-  std::string envelope_id{};  // of ENVID= (RFC 3461 §4.4), decoded; "" for none
+  std::string envelope_id{};                   // of ENVID= (RFC 3461 §4.4), decoded; "" for none
+  std::optional<int> priority{};               // MT-PRIORITY= (RFC 6710), -9 to 9
+  std::optional<base::Duration> hold_for{};    // HOLDFOR= (RFC 4865); never with hold_until
+  std::optional<base::WallTime> hold_until{};  // HOLDUNTIL= (RFC 4865)
 };
 
 struct RcptCommand {

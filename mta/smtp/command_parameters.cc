@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "mta/base/text.h"
+#include "mta/mail/date.h"
 
 namespace rockdove::smtp {
 namespace {
@@ -54,6 +55,36 @@ std::optional<Refusal> apply_envid(std::string_view value, MailCommand& command)
   if (!id || id->empty() || value.size() > kEnvelopeIdOctetsMax || !is_printable(*id))
     return bad_syntax("ENVID= needs 1 to 100 characters of printable text as xtext");
   command.envelope_id = std::move(*id);
+  return std::nullopt;
+}
+
+// priority-value of RFC 6710 §4.2: "0", or 1 to 9 with or without a minus.
+std::optional<Refusal> apply_priority(std::string_view value, MailCommand& command) {
+  if (command.priority) return bad_syntax("MT-PRIORITY= is there twice");
+  const bool is_negative = value.starts_with('-');
+  const std::string_view digit = value.substr(is_negative ? 1 : 0);
+  const char least = is_negative ? '1' : '0';
+  if (digit.size() != 1 || digit[0] < least || digit[0] > '9')
+    return bad_syntax("MT-PRIORITY= needs a number from -9 to 9");
+  command.priority = is_negative ? '0' - digit[0] : digit[0] - '0';
+  return std::nullopt;
+}
+
+// RFC 4865 §4: at most one of the two, and once.
+std::optional<Refusal> apply_hold(bool is_until, std::string_view value, MailCommand& command) {
+  constexpr std::size_t kSecondsDigitsMax = 9;
+  if (command.hold_for || command.hold_until)
+    return bad_syntax("there is one HOLDFOR= or HOLDUNTIL=, not two");
+  if (is_until) {
+    const base::Result<base::WallTime> time = mail::parse_timestamp(value);
+    if (!time) return bad_syntax("HOLDUNTIL= needs a time like 2026-11-23T08:00:00Z");
+    command.hold_until = *time;
+    return std::nullopt;
+  }
+  const std::optional<std::uint64_t> seconds = parse_octets(value);
+  if (!seconds || *seconds == 0 || value.size() > kSecondsDigitsMax)
+    return bad_syntax("HOLDFOR= needs 1 to 999999999 seconds");
+  command.hold_for = std::chrono::seconds(*seconds);
   return std::nullopt;
 }
 
@@ -126,6 +157,9 @@ std::optional<Refusal> apply_parameter(const Parameter& parameter, MailCommand& 
   if (is("RET")) return apply_ret(value, command);
   if (is("ENVID")) return apply_envid(value, command);
   if (is("AUTH")) return check_auth(value);
+  if (is("MT-PRIORITY")) return apply_priority(value, command);
+  if (is("HOLDFOR")) return apply_hold(/*is_until=*/false, value, command);
+  if (is("HOLDUNTIL")) return apply_hold(/*is_until=*/true, value, command);
   return not_offered(parameter.keyword);
 }
 

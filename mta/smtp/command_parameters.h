@@ -1,6 +1,7 @@
 // The parameters of MAIL and RCPT (RFC 5321 §4.1.2 esmtp-param) that we offer: SIZE (RFC 1870),
-// BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY and ORCPT (RFC 3461, RFC 6533), and AUTH
-// (RFC 4954 §5), which is read and then not believed. Used by command.cc alone.
+// BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY and ORCPT (RFC 3461, RFC 6533),
+// MT-PRIORITY (RFC 6710), HOLDFOR and HOLDUNTIL (RFC 4865), and AUTH (RFC 4954 §5), which is read
+// and then not believed. Used by command.cc alone.
 #pragma once
 
 #include <cstdint>

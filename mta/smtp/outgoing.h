@@ -35,6 +35,7 @@ struct OutgoingMessage {
   bool smtputf8 = false;      // an address or the header has UTF-8 (RFC 6531)
   std::string envelope_id{};  // ENVID, decoded; "" for none
   mail::ReturnContent returned = mail::ReturnContent::Unset;
+  int priority = 0;  // MT-PRIORITY (RFC 6710), -9 to 9
   // The header block, and the whole of what follows it, if they are at hand; only looked at within
   // start().
   std::string_view header{};

@@ -57,6 +57,7 @@ void learn_line(std::string_view line, PeerCapabilities& peer) {
   if (is("CHUNKING")) peer.chunking = true;
   if (is("SMTPUTF8")) peer.smtputf8 = true;
   if (is("DSN")) peer.dsn = true;
+  if (is("MT-PRIORITY")) peer.mt_priority = true;
   if (is("STARTTLS")) peer.starttls = true;
   if (is("AUTH")) learn_auth(arguments, peer);
   // As it was written before RFC 2554, and still is: "AUTH=LOGIN PLAIN".

@@ -22,6 +22,7 @@ struct PeerCapabilities {
   bool chunking = false;
   bool smtputf8 = false;  // only beside 8BITMIME, which RFC 6531 §3.1 demands with it
   bool dsn = false;
+  bool mt_priority = false;  // RFC 6710
   bool starttls = false;
   bool auth = false;  // AUTH, with any mechanism
   bool auth_plain = false;

@@ -11,9 +11,24 @@
 namespace rockdove::smtp {
 namespace {
 
+// Whole seconds, as FUTURERELEASE wants them: "2026-12-22T23:00:00Z".
+std::string format_latest(base::WallTime time) {
+  std::string text = base::format_timestamp(std::chrono::floor<std::chrono::seconds>(time));
+  constexpr std::string_view kFraction = ".000";
+  if (const std::size_t at = text.find(kFraction); at != std::string::npos)
+    text.erase(at, kFraction.size());
+  return text;
+}
+
 // To a parameter of DSN where that is not offered (RFC 5321 §4.1.1.11).
 Reply dsn_not_offered() {
   return make_reply(555, "5.5.4", "DSN is not offered here: RET, ENVID, NOTIFY and ORCPT are not");
+}
+
+Reply hold_too_long(const ServerOffers& offers) {
+  return make_reply(501, "5.5.4",
+                    "a message can be scheduled until " + format_latest(offers.hold_until_max) +
+                        " at most");  // RFC 4865 §4
 }
 
 bool begins_with_auth(std::string_view input) {
@@ -122,6 +137,12 @@ std::string ServerSession::extensions() const {
   if (offers_.dsn == ServerOffers::Dsn::Offered) lines += "\nDSN";  // RFC 3461
   lines += "\nLIMITS RCPTMAX=";                                     // RFC 9422
   append_number(lines, limits_.recipients_max);
+  if (offers_wishes()) {
+    lines += "\nMT-PRIORITY MIXER\nFUTURERELEASE ";  // RFC 6710, RFC 4865
+    append_number(lines,
+                  static_cast<std::uint64_t>(offers_.hold_for_max / std::chrono::seconds(1)));
+    lines.append(" ").append(format_latest(offers_.hold_until_max));
+  }
   if (!tls_ && (offers_.tls == ServerOffers::Tls::Optional || must_start_tls()))
     lines += "\nSTARTTLS";                                             // RFC 3207 §4.2
   if (offers_auth()) lines.append("\nAUTH ").append(kAuthMechanisms);  // RFC 4954
@@ -131,6 +152,20 @@ std::string ServerSession::extensions() const {
 bool ServerSession::offers_auth() const {
   return offers_.auth == ServerOffers::Auth::Always ||
          (offers_.auth == ServerOffers::Auth::UnderTls && tls_);
+}
+
+// Why a message may not have what its MAIL asks for; nullopt: it may.
+std::optional<Reply> ServerSession::refuse_wishes(const MailCommand& command) const {
+  const bool has_hold = command.hold_for || command.hold_until;
+  if ((command.priority || has_hold) && !offers_wishes()) {
+    return make_reply(555, "5.5.4",
+                      std::string(has_hold ? "HOLDFOR and HOLDUNTIL are" : "MT-PRIORITY is") +
+                          " not offered to you here");
+  }
+  const bool is_too_long = (command.hold_for && *command.hold_for > offers_.hold_for_max) ||
+                           (command.hold_until && *command.hold_until > offers_.hold_until_max);
+  if (is_too_long) return hold_too_long(offers_);
+  return std::nullopt;
 }
 
 ServerSession::Event ServerSession::on(MailCommand&& command) {
@@ -147,12 +182,15 @@ ServerSession::Event ServerSession::on(MailCommand&& command) {
       command.returned != mail::ReturnContent::Unset || !command.envelope_id.empty();
   if (has_dsn && offers_.dsn == ServerOffers::Dsn::Off) return say(dsn_not_offered());
   if (command.size > limits_.message_octets_max) return say(refusal_of(BodyEnd::TooBig, limits_));
+  if (const std::optional<Reply> refusal = refuse_wishes(command)) return say(*refusal);
   recipients_ = 0;
   utf8_ = command.utf8;
   question_ = Question::Sender;
   return SenderOffered{std::move(command.sender), command.size,
                        command.eight_bit,         command.utf8,
-                       command.returned,          std::move(command.envelope_id)};
+                       command.returned,          std::move(command.envelope_id),
+                       command.priority,          command.hold_for,
+                       command.hold_until};
 }
 
 ServerSession::Event ServerSession::on(RcptCommand&& command) {

@@ -81,6 +81,11 @@ struct ServerOffers {
   // RFC 3461. Who offers it takes over the duty to report (§5.2.2).
   enum class Dsn : std::uint8_t { Off, Offered };
   Dsn dsn = Dsn::Offered;
+  // MT-PRIORITY (RFC 6710) and FUTURERELEASE (RFC 4865): for those whose mail we send.
+  enum class Wishes : std::uint8_t { Off, WithAuth, Always };
+  Wishes wishes = Wishes::Off;
+  base::Duration hold_for_max{};    // FUTURERELEASE's largest interval, whole seconds
+  base::WallTime hold_until_max{};  // and its latest time
   AddressForm addresses = AddressForm::Mailbox;
 };
 
@@ -118,6 +123,9 @@ struct SenderOffered {
   bool utf8 = false;                                          // SMTPUTF8 (RFC 6531)
   mail::ReturnContent returned = mail::ReturnContent::Unset;  // RET (RFC 3461)
   std::string envelope_id{};                                  // ENVID, decoded
+  std::optional<int> priority{};               // MT-PRIORITY (RFC 6710); only where it is offered
+  std::optional<base::Duration> hold_for{};    // HOLDFOR (RFC 4865); likewise
+  std::optional<base::WallTime> hold_until{};  // HOLDUNTIL (RFC 4865); likewise; may have passed
 };
 
 // Likewise.
@@ -292,6 +300,13 @@ class ServerSession {
   void release_held();
   [[nodiscard]] bool is_in_transaction() const;
   [[nodiscard]] bool offers_auth() const;
+
+  [[nodiscard]] bool offers_wishes() const {
+    return offers_.wishes == ServerOffers::Wishes::Always ||
+           (offers_.wishes == ServerOffers::Wishes::WithAuth && !user_.empty());
+  }
+
+  [[nodiscard]] std::optional<Reply> refuse_wishes(const MailCommand& command) const;
 
   [[nodiscard]] bool must_start_tls() const {
     return !tls_ && offers_.tls == ServerOffers::Tls::Required;

@@ -101,12 +101,11 @@ class Dkim(unittest.TestCase):
         self.assertEqual([rule["selector"] for rule in found["dkim"]], ["s1", "s2"])
         self.assertEqual(found["arc"]["selector"], "seal")
 
-    def test_tenants_are_no_condition_yet(self):
+    def test_a_tenant_is_a_condition(self):
         _, section = self.make("s1")
-        self.configure(section + 'tenant = "shop"\n')
-        done = subprocess.run([ROCKDOVE, "check", "--config", self.configuration], capture_output=True, text=True, timeout=100)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("unknown key `tenant`: a tenant as a condition comes in a later version", done.stderr)
+        self.configure(section + 'tenant = "shop*"\n')
+        self.assertIn("of From shop.example, tenant shop*\n", self.run_check())
+        self.assertEqual(json.loads(self.run_check("--json"))["configuration"]["dkim"][0]["tenant"], "shop*")
 
     def test_what_is_missing_or_differs_is_said(self):
         first, section = self.make("s1")

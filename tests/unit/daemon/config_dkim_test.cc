@@ -66,7 +66,7 @@ TEST_CASE("all keys of [[dkim]] are read") {
   const auto rules = rules_of(
       "[[listener]]\nname = \"lan\"\naddress = \":2525\"\n" +
       section("from = [\"*.example.org\", \"bücher.example\", \"*\"]\nsender = \"*@Bulk.example\"\n"
-              "user = \"shop-*\"\nclient = \"10.0.0.0/8\"\nlistener = \"lan\"\n"
+              "user = \"shop-*\"\ntenant = \"Blue*\"\nclient = \"10.0.0.0/8\"\nlistener = \"lan\"\n"
               "headers = [\"From\", \"X-Mailer\", \"from\"]\noversign = [\"From\"]\n"
               "canonicalization = \"relaxed/simple\"\n",
               "s1", "/ed"));
@@ -74,6 +74,7 @@ TEST_CASE("all keys of [[dkim]] are read") {
   CHECK(conditions.from == std::vector<std::string>{"*", "*.example.org", "xn--bcher-kva.example"});
   CHECK(conditions.sender == "*@bulk.example");
   CHECK(conditions.user == "shop-*");
+  CHECK(conditions.tenant == "Blue*");
   CHECK(conditions.listener == "lan");
   CHECK(conditions.client.size() == 1);
   const policy::DkimIdentity& identity = *rules.front().identity;

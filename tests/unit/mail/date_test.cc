@@ -52,6 +52,45 @@ TEST_CASE("date: zones, obsolete forms, comments and ctime are understood") {
   CHECK(read("1 Jan 99 00:00 +0000") == "Fri, 01 Jan 1999 00:00:00 +0000");
 }
 
+TEST_CASE("date: timestamps of RFC 3339 are read, with a zone, to the millisecond") {
+  const auto stamp = [](std::string_view text) {
+    const auto time = parse_timestamp(text);
+    return time ? base::format_timestamp(*time) : "(" + time.error().text() + ")";
+  };
+  for (const std::string_view form :
+       {"2026-11-21T20:46:05Z", "2026-11-21t20:46:05z", "2026-11-21 21:46:05+01:00",
+        "2026-11-21T15:46:05.0004-0500", "2026-11-22T06:16:05.000+09:30"}) {
+    CAPTURE(form);
+    CHECK(stamp(form) == "2026-11-21T20:46:05.000Z");
+  }
+  CHECK(stamp("2026-11-21T20:46Z") == "2026-11-21T20:46:00.000Z");
+  CHECK(stamp("2026-11-21T20:46:05.1Z") == "2026-11-21T20:46:05.100Z");
+  CHECK(stamp("2016-12-31T23:59:60Z") == "2017-01-01T00:00:00.000Z");
+  for (const std::string_view bad : {"",
+                                     "2026-11-21",
+                                     "2026-11-21T",
+                                     "2026-11-21T20:46:05",
+                                     "2026-11-21T20:46:05 Z",
+                                     "2026-11-21T20Z",
+                                     "2026-11-21T2:46:05Z",
+                                     "2026-11-21T20:46:5Z",
+                                     "2026-02-30T00:00:00Z",
+                                     "2026-11-21T24:00:00Z",
+                                     "26-11-21T20:46:05Z",
+                                     "2026/11/21T20:46:05Z",
+                                     "2026-11-21X20:46Z",
+                                     "2026-11-21T20:46:05.Z",
+                                     "2026-11-21T20:46:05.1234567890Z",
+                                     "2026-11-21T20:46:05+1",
+                                     "2026-11-21T20:46:05+01:99",
+                                     "2026-11-21T20:46:05Zz",
+                                     "1969-12-31T23:59:59Z",
+                                     "+026-11-21T20:46:05Z"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(parse_timestamp(bad));
+  }
+}
+
 TEST_CASE("date: what is no date is refused") {
   for (const std::string_view bad : {"",
                                      "Sat",

@@ -30,6 +30,7 @@ struct Mail {
   std::string user{};
   std::string listener = "smtp";
   std::string client = "192.0.2.1";
+  std::string tenant{};
 };
 
 // The selectors, with blanks between.
@@ -37,9 +38,10 @@ std::string choose(const SigningTable& table, const Mail& mail = {},
                    base::WallTime now = kSealedAt) {
   const Authors authors = find_authors("From: " + mail.from + "\r\n");
   std::string selectors;
-  for (const auto& identity : table.choose({authors, mail.sender, mail.user, mail.listener,
-                                            base::parse_ip_address(mail.client).value()},
-                                           now)) {
+  for (const auto& identity :
+       table.choose({authors, mail.sender, mail.user, mail.listener,
+                     base::parse_ip_address(mail.client).value(), mail.tenant},
+                    now)) {
     selectors += (selectors.empty() ? "" : " ") + identity->selector;
   }
   return selectors;
@@ -91,6 +93,7 @@ TEST_CASE("all conditions of a rule must hold") {
        rule_for("example.com", "user", {}, {.user = "shop-*"}),
        rule_for("example.com", "listener", {}, {.listener = "lan"}),
        rule_for("example.com", "client", {}, {.client = {network}}),
+       rule_for("example.com", "tenant", {}, {.tenant = "Blue*"}),
        rule_for("example.com", "both", {}, {.listener = "lan", .client = {network}})});
   CHECK(choose(table).empty());
   CHECK(choose(table, {.sender = "a@bulk.example"}) == "sender");
@@ -98,6 +101,7 @@ TEST_CASE("all conditions of a rule must hold") {
   CHECK(choose(table, {.user = "shop-7"}) == "user");
   CHECK(choose(table, {.listener = "lan"}) == "listener");
   CHECK(choose(table, {.client = "10.1.1.1"}) == "client");
+  CHECK(choose(table, {.tenant = "blue-shop"}) == "tenant");
   CHECK(choose(table, {.listener = "lan", .client = "10.1.1.1"}) == "listener client both");
 }
 

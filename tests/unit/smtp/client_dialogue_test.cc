@@ -16,7 +16,8 @@ struct Content {
 };
 
 // "start SENDER RECIPIENT,RECIPIENT [OCTETS] [8bit] [utf8] [header=…] [body=…] [envid=…] [ret=…]
-// [notify=…] [orcpt=…]"; "<>" is the null sender. "probe" is the same without a message.
+// [notify=…] [orcpt=…] [priority=…]"; "<>" is the null sender. "probe" is the same without a
+// message.
 OutgoingMessage message_of(const std::vector<std::string>& words, Content& content) {
   OutgoingMessage message;
   if (words.at(1) != "<>") message.sender = unescape(words[1]);
@@ -37,6 +38,7 @@ OutgoingMessage message_of(const std::vector<std::string>& words, Content& conte
     if (name == "header") content.header = value;
     if (name == "body") message.body = content.body = value;
     if (name == "envid") message.envelope_id = value;
+    if (name == "priority") message.priority = std::stoi(value);
     if (name == "ret")
       message.returned = value == "full" ? mail::ReturnContent::Full : mail::ReturnContent::Headers;
     for (OutgoingRecipient& recipient : message.recipients) {

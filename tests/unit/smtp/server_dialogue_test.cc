@@ -53,6 +53,10 @@ void set_offer(ServerOffers& offers, const std::vector<std::string>& words) {
     offers.auth = ServerOffers::Auth::Always;
   else if (offer == "auth required")
     offers.auth_required = true;
+  else if (offer == "wishes always")
+    offers.wishes = ServerOffers::Wishes::Always;
+  else if (offer == "wishes auth")
+    offers.wishes = ServerOffers::Wishes::WithAuth;
   else if (offer == "dsn off")
     offers.dsn = ServerOffers::Dsn::Off;
   else
@@ -62,6 +66,8 @@ void set_offer(ServerOffers& offers, const std::vector<std::string>& words) {
 void play(const Dialogue& dialogue, std::size_t octets) {
   ServerLimits limits;
   ServerOffers offers;
+  offers.hold_for_max = std::chrono::hours(24);
+  offers.hold_until_max = base::from_unix_milliseconds(1'795'293'965'999);  // 2026-11-21
   std::size_t at = 0;
   for (; at < dialogue.lines.size(); ++at) {
     const std::vector<std::string> words = words_of(dialogue.lines[at].text);

@@ -96,6 +96,9 @@ class ServerScript {
     if (event.returned == mail::ReturnContent::Full) events_ += " full";
     if (event.returned == mail::ReturnContent::Headers) events_ += " headers";
     if (!event.envelope_id.empty()) events_ += " envid=" + event.envelope_id;
+    if (event.priority) events_ += " priority=" + std::to_string(*event.priority);
+    if (event.hold_for) events_ += " for=" + base::format_duration(*event.hold_for);
+    if (event.hold_until) events_ += " until=" + base::format_timestamp(*event.hold_until);
     events_ += '\n';
     refuse_data_ = false;
     session_.answer(judge(event.sender), now_);
