@@ -192,16 +192,23 @@ std::optional<Scheduler::Command> Scheduler::start_of(Account& account, base::No
   }
   account.hold_reason.clear();
   while (true) {
-    if (account.let == nullptr && !account.wants_open.empty() && lets_open(account, now)) {
-      let_open(account);
-    }
+    const bool wants_open = account.let == nullptr && !account.wants_open.empty();
+    if (wants_open && lets_open(account, now)) let_open(account);
     JobQueue::Line* line = account.jobs.next();
-    if (line == nullptr) return std::nullopt;
+    if (line == nullptr) break;
     Site& site = static_cast<Site&>(*line);
     std::optional<Command> command = start_one(site, now);
     if (account.let == &site) account.let = nullptr;
     if (command || account.place == Account::Place::Waiting) return command;
   }
+  // Ends of sessions have this looked at again; the moment of the next connection must, too.
+  if (account.opening) opening_.erase(*account.opening);
+  account.opening.reset();
+  const base::Instant at = account.limits.next_connection(now);
+  if (!account.wants_open.empty() && at > now.instant) {
+    account.opening = opening_.emplace(at, &account);
+  }
+  return std::nullopt;
 }
 
 // Without a command the site is closed, or its account waits.
