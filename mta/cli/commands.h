@@ -47,6 +47,7 @@ Action add_check(CLI::App& app);
 Action add_dmarc(CLI::App& app);
 Action add_mailq(CLI::App& app);
 Action add_pause(CLI::App& app);
+Action add_plan(CLI::App& app);
 Action add_postcat(CLI::App& app);
 Action add_postqueue(CLI::App& app);
 Action add_postsuper(CLI::App& app);

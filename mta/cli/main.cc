@@ -26,6 +26,7 @@ constexpr std::array kCommands = {
     Command{"stats", "Count what came of mail, by time or by name", add_stats},
     Command{"traffic", "Check traffic profiles, and what they say of a reply or a domain",
             add_traffic},
+    Command{"plan", "When a mailing would be done, by provider, and what limits it", add_plan},
     Command{"top", "What the relay is doing, live", add_top},
     Command{"spf", "Check SPF records and what they let pass", add_spf},
     Command{"dkim", "Make keys for signatures, and compare them with the DNS", add_dkim},

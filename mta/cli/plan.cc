@@ -1,0 +1,348 @@
+// `rockdove plan LIST`: when a mailing would be done, by provider, and what limits it. Finds the
+// hosts of the list's domains, makes sites of them as the relay does, and rehearses the mailing
+// (queue/rehearsal.h).
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "dns/cares_resolver.h"
+#include "mta/cli/commands.h"
+#include "mta/cli/json_text.h"
+#include "mta/cli/live_dns.h"
+#include "mta/cli/mailing_list.h"
+#include "mta/cli/plan_report.h"
+#include "mta/cli/profile_folder.h"
+#include "mta/cli/safe_text.h"
+#include "mta/daemon/configuration.h"
+#include "mta/daemon/traffic_file.h"
+#include "mta/net/uv_loop.h"
+#include "mta/traffic/profiles.h"
+
+namespace rockdove::cli {
+namespace {
+
+using base::Error;
+using base::Result;
+
+constexpr std::size_t kAskedAtOnce = 200;
+constexpr std::size_t kShownDefault = 30;
+constexpr std::uint32_t kConnectionsOut = 1000;  // where the configuration leaves it to the system
+
+struct Options {
+  std::string list;
+  std::string hosts;
+  std::vector<std::string> profiles;
+  std::vector<std::string> servers;
+  std::vector<std::string> paces;
+  std::string config;
+  std::string connecting = "300ms";
+  std::string reply_time = "300ms";
+  double accepted_per_second = 0;
+  std::size_t shown = kShownDefault;
+  bool json = false;
+};
+
+struct Found {
+  std::vector<traffic::MxHost> hosts;  // empty: it takes no mail
+  bool is_known = false;               // false: the DNS did not answer
+};
+
+// Asks for the MX hosts of each domain, a bounded number at once.
+class MxQuestions {
+ public:
+  MxQuestions(net::UvLoop& loop, dns::Resolver& resolver, std::map<std::string, Found>& found)
+      : loop_(loop), resolver_(resolver), found_(found), next_(found.begin()) {}
+
+  // Whether there is something to wait for.
+  bool ask() {
+    while (open_ < kAskedAtOnce && next_ != found_.end()) {
+      const auto domain = next_++;
+      if (domain->second.is_known) continue;
+      ++open_;
+      resolver_.query(domain->first, dns::RecordType::MX,
+                      [this, domain](const dns::AnswerPointer& answer) {
+                        take(*domain, *answer);
+                        --open_;
+                        if (!ask()) loop_.stop();
+                      });
+    }
+    return open_ > 0;
+  }
+
+ private:
+  static void take(std::pair<const std::string, Found>& domain, const dns::Answer& answer) {
+    Found& found = domain.second;
+    found.is_known = !dns::is_temporary(answer.status);
+    if (answer.status == dns::Status::NoData) found.hosts.push_back({domain.first, 0});
+    for (const dns::MailExchange& mx : answer.exchanges) {
+      if (!mx.exchange.empty()) found.hosts.push_back({mx.exchange, mx.preference});  // RFC 7505
+    }
+  }
+
+  net::UvLoop& loop_;
+  dns::Resolver& resolver_;
+  std::map<std::string, Found>& found_;
+  std::map<std::string, Found>::iterator next_;
+  std::size_t open_ = 0;
+};
+
+Result<void> ask_dns(const Options& options, std::map<std::string, Found>& found) {
+  const auto servers = choose_servers(options.servers, options.config);
+  if (!servers) return servers.error();
+  net::UvLoop loop(0);
+  dns::CaresSettings settings;
+  settings.servers = *servers;
+  Result<std::unique_ptr<dns::Resolver>> resolver = dns::make_cares_resolver(loop, settings);
+  if (!resolver) return resolver.error().in("asking the DNS");
+  MxQuestions questions(loop, **resolver, found);
+  if (questions.ask()) loop.run();
+  return {};
+}
+
+template <typename Read>
+auto read_file(const std::string& path, Read read) -> decltype(read(std::cin)) {
+  if (path == "-") return read(std::cin);
+  std::ifstream file(path);
+  if (!file) return Error(path + " cannot be opened");
+  auto result = read(file);
+  if (!result) return result.error().in(path);
+  return result;
+}
+
+Result<std::map<std::string, Found>> find_hosts(const Options& options, const MailingList& list) {
+  std::map<std::string, Found> found;
+  HostsOfDomains known;
+  if (!options.hosts.empty()) {
+    const Result<HostsOfDomains> read = read_file(options.hosts, read_hosts);
+    if (!read) return read.error();
+    known = *read;
+  }
+  bool is_all = true;
+  for (const auto& [domain, recipients] : list.recipients) {
+    Found& of_domain = found[domain];
+    auto named = known.find(domain);
+    if (named == known.end()) named = known.find("*");
+    of_domain.is_known = named != known.end();
+    is_all = is_all && of_domain.is_known;
+    if (!of_domain.is_known) continue;
+    for (const std::string& host : named->second) of_domain.hosts.push_back({host, 10});
+  }
+  if (is_all) return found;
+  if (const Result<void> asked = ask_dns(options, found); !asked) return asked.error();
+  return found;
+}
+
+std::string site_name(const std::vector<traffic::MxHost>& hosts) {
+  std::vector<std::string> names;
+  names.reserve(hosts.size());
+  for (const traffic::MxHost& host : hosts) names.push_back(host.name);
+  std::sort(names.begin(), names.end());
+  std::string name = "mx:";
+  for (const std::string& each : names) name.append(name.size() > 3 ? "," : "").append(each);
+  return name;
+}
+
+template <typename T>
+void take(const traffic::Knob<T>& knob, T& target) {
+  if (knob.value) target = *knob.value;
+}
+
+std::shared_ptr<const queue::AccountSpec> account_of(std::string name,
+                                                     const traffic::Knobs& knobs) {
+  auto account = std::make_shared<queue::AccountSpec>();
+  account->name = std::move(name);
+  take(knobs.rate, account->rates);
+  take(knobs.connection_rate, account->connection_rates);
+  take(knobs.connections_provider, account->connections_max);
+  return account;
+}
+
+// The sites of a mailing and the accounts that they share, by what the profiles say
+// (contrib/doc/traffic.md).
+class Sites {
+ public:
+  Sites(const traffic::Profiles& profiles, const queue::QueueSettings& settings)
+      : profiles_(profiles), settings_(settings) {}
+
+  void add(const std::string& domain, const std::vector<traffic::MxHost>& hosts,
+           std::uint64_t recipients) {
+    const traffic::DomainSection* const section = profiles_.find_domain(domain);
+    const std::string name =
+        site_name(hosts) + (section == nullptr ? "" : "/domain:" + section->pattern);
+    auto [known, is_new] = sites_.try_emplace(name);
+    if (is_new) known->second = made(name, domain, hosts, section);
+    known->second.messages += recipients;
+  }
+
+  [[nodiscard]] std::vector<queue::RehearsedSite> all() const {
+    std::vector<queue::RehearsedSite> sites;
+    sites.reserve(sites_.size());
+    for (const auto& [name, site] : sites_) sites.push_back(site);
+    return sites;
+  }
+
+ private:
+  [[nodiscard]] queue::RehearsedSite made(const std::string& name, const std::string& domain,
+                                          const std::vector<traffic::MxHost>& hosts,
+                                          const traffic::DomainSection* section) const {
+    const traffic::Provider* const provider = profiles_.provider_of(domain, hosts);
+    const traffic::Knobs knobs = profiles_.effective(domain, provider, std::nullopt);
+    auto site = std::make_shared<queue::SiteSpec>();
+    site->name = name;
+    site->connections_max = settings_.site_connections;
+    take(knobs.connections, site->connections_max);
+    if (provider == nullptr) {
+      site->account = account_of(section == nullptr ? name : "domain:" + section->pattern, knobs);
+    } else {
+      site->account =
+          account_of("provider:" + provider->name, profiles_.effective("", provider, std::nullopt));
+      if (section != nullptr) take(section->knobs.rate, site->rates);
+      if (section != nullptr) take(section->knobs.connection_rate, site->connection_rates);
+    }
+    queue::RehearsedSite rehearsed{site, 0, 0};
+    take(knobs.messages_per_connection, rehearsed.messages_per_connection);
+    return rehearsed;
+  }
+
+  const traffic::Profiles& profiles_;
+  const queue::QueueSettings& settings_;
+  std::map<std::string, queue::RehearsedSite> sites_;
+};
+
+// "google=4/s": what was learned of an account, or what somebody wants to know about.
+Result<std::map<std::string, double>> parse_paces(const std::vector<std::string>& texts) {
+  std::map<std::string, double> paces;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.rfind('=');
+    const Error wrong("--pace " + safe_text(text) +
+                      ": write a provider, \"=\" and a rate, as in google=4/s");
+    if (equals == std::string::npos || equals == 0) return wrong;
+    const Result<traffic::Rate> rate = traffic::parse_rate(text.substr(equals + 1));
+    if (!rate) return rate.error().in("--pace " + safe_text(text));
+    const std::string name = text.substr(0, equals);
+    paces[name.find(':') == std::string::npos ? "provider:" + name : name] = rate->per_second();
+  }
+  return paces;
+}
+
+Result<queue::RehearsalSettings> read_settings(const Options& options) {
+  queue::RehearsalSettings settings;
+  const daemon::ParsedConfiguration parsed =
+      daemon::load_configuration_keys(daemon::configuration_path(options.config));
+  if (parsed.configuration) settings.queue = parsed.configuration->queue;
+  if (settings.queue.connections_out == 0) settings.queue.connections_out = kConnectionsOut;
+  const Result<base::Duration> connecting = base::parse_duration(options.connecting);
+  if (!connecting) return connecting.error().in("--connecting");
+  const Result<base::Duration> sending = base::parse_duration(options.reply_time);
+  if (!sending) return sending.error().in("--reply-time");
+  Result<std::map<std::string, double>> paces = parse_paces(options.paces);
+  if (!paces) return paces.error();
+  settings.connecting = *connecting;
+  settings.sending = *sending;
+  settings.pace = *std::move(paces);
+  settings.accepted_per_second = options.accepted_per_second;
+  return settings;
+}
+
+std::shared_ptr<const traffic::Profiles> read_profiles(const Options& options) {
+  const daemon::ReadProfiles read = daemon::load_profiles(
+      options.profiles.empty() ? std::vector<std::string>{profile_folder()} : options.profiles);
+  for (const daemon::Problem& problem : read.problems)
+    std::fprintf(stderr, "%s\n", safe_text(daemon::format_problem(problem)).c_str());
+  return read.profiles;
+}
+
+int fail(const Error& error, int status = kFailed) {
+  std::fprintf(stderr, "rockdove: %s\n", safe_text(error.text()).c_str());
+  return status;
+}
+
+int plan(const Options& options) {
+  const Result<queue::RehearsalSettings> settings = read_settings(options);
+  if (!settings) return fail(settings.error(), kUsage);
+  const std::shared_ptr<const traffic::Profiles> profiles = read_profiles(options);
+  if (profiles == nullptr) return kFailed;
+  const Result<MailingList> list = read_file(options.list, read_mailing_list);
+  if (!list) return fail(list.error());
+  const Result<std::map<std::string, Found>> found = find_hosts(options, *list);
+  if (!found) return fail(found.error());
+  Unplanned unplanned;
+  Sites sites(*profiles, settings->queue);
+  for (const auto& [domain, recipients] : list->recipients) {
+    const Found& of_domain = found->at(domain);
+    if (!of_domain.is_known) {
+      unplanned.unknown += recipients;
+    } else if (of_domain.hosts.empty()) {
+      unplanned.no_hosts += recipients;
+    } else {
+      sites.add(domain, of_domain.hosts, recipients);
+    }
+  }
+  const std::vector<queue::RehearsedAccount> accounts = queue::rehearse(sites.all(), *settings);
+  if (options.json) {
+    for (const nlohmann::ordered_json& line : plan_as_json(accounts, unplanned)) print_line(line);
+  } else {
+    std::fputs(format_plan(accounts, unplanned, base::read_clocks().wall, options.shown).c_str(),
+               stdout);
+  }
+  return kDone;
+}
+
+}  // namespace
+
+Action add_plan(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option(
+         "LIST", options->list,
+         "A file, a line each: an address, a domain, or a domain, a comma and a count; \"-\": "
+         "standard input")
+      ->required();
+  app.add_option("--profiles", options->profiles,
+                 std::string("A file of traffic profiles or a folder of them; several: the later "
+                             "one wins; default: ") +
+                     profile_folder())
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app.add_option("--mx-map", options->hosts,
+                 "The MX hosts of domains, a line each: a domain, or * for all others, and hosts; "
+                 "the DNS is asked for the rest")
+      ->type_name("FILE");
+  app.add_option("--server", options->servers,
+                 "Ask this DNS server; default: those of the configuration, else of "
+                 "/etc/resolv.conf")
+      ->type_name("ADDRESS[:PORT]")
+      ->allow_extra_args(false);
+  app.add_option("--pace", options->paces,
+                 "A pace below the profile's rate, as it was learned: google=4/s; several")
+      ->type_name("PROVIDER=RATE")
+      ->allow_extra_args(false);
+  app.add_option("--connecting", options->connecting,
+                 "What a connection takes until it is ready for mail")
+      ->capture_default_str();
+  app.add_option("--reply-time", options->reply_time,
+                 "What a message takes on a connection, from MAIL to the last reply")
+      ->capture_default_str();
+  app.add_option("--accept-rate", options->accepted_per_second,
+                 "Messages a second at which the mailing is handed in; 0: all of it waits already")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--limit", options->shown, "At most so many accounts, the slowest first")
+      ->capture_default_str();
+  app.add_flag("--json", options->json, "One JSON object a line");
+  add_config_option(app, options->config);
+  app.footer(
+      "One message a recipient, and nobody refuses or defers. What goes to a smarthost or has a "
+      "route of its own is planned as though it went by MX.\n"
+      "Exit status: 0 planned, 1 the list, the DNS or a file failed, 2 usage.");
+  return [options] { return plan(*options); };
+}
+
+}  // namespace rockdove::cli
