@@ -271,6 +271,7 @@ void encode_delivery(const Delivery& delivery, std::string& octets) {
   record.set_delay_told(delivery.delay_told);
   record.set_ending(static_cast<std::uint32_t>(delivery.ending));
   record.set_last_tls(delivery.last.tls);
+  record.set_last_rule(delivery.last.rule);
   if (delivery.state == DeliveryState::Deleted) {
     record.set_state_before(static_cast<std::uint32_t>(delivery.state_before));
     record.set_due_before(stored_time(delivery.due_before));
@@ -331,6 +332,7 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   delivery.expires = read_time(record.expires());
   delivery.lives_from = read_time(record.lives_from());
   delivery.last.took = read_duration(record.last_took());
+  delivery.last.rule = std::move(*record.mutable_last_rule());
   delivery.alias = std::move(*record.mutable_alias());
   return delivery;
 }
@@ -380,6 +382,7 @@ void encode_attempt(const Delivery& after, const Attempt& attempt, std::string& 
   record.set_reply(attempt.reply.data(), std::min(attempt.reply.size(), kReplyOctetsKept));
   record.set_attempts(after.attempts);
   record.set_tls(attempt.tls);
+  record.set_rule(attempt.rule);
   record.set_report(attempt.report.value);
   append_record(record, octets);
 }
@@ -394,6 +397,7 @@ void encode_closing(const Message& message, std::string_view message_id, const D
   record.set_host(is_last ? delivery.last.host : attempt.host);
   record.set_reply(reply.data(), std::min(reply.size(), kReplyOctetsKept));
   record.set_tls(is_last ? delivery.last.tls : attempt.tls);
+  record.set_rule(is_last ? delivery.last.rule : attempt.rule);
   record.set_attempts(delivery.attempts);
   record.set_client_user(message.client.user);
   record.set_client_tls(message.client.tls);
@@ -443,6 +447,7 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.sender = std::move(*record.mutable_sender());
   step.recipient = std::move(*record.mutable_recipient());
   step.tls = std::move(*record.mutable_tls());
+  step.rule = std::move(*record.mutable_rule());
   step.client_user = std::move(*record.mutable_client_user());
   step.client_tls = std::move(*record.mutable_client_tls());
   step.took = read_duration(record.took());

@@ -4,12 +4,11 @@
 
 namespace rockdove::queue {
 
-base::Duration retry_wait(const QueueSettings& settings, std::uint32_t attempts,
+base::Duration retry_wait(const std::vector<base::Duration>& schedule, std::uint32_t attempts,
                           base::Random& random) {
-  MTA_ASSERT(!settings.retry.empty());
-  const std::size_t entry =
-      std::min<std::size_t>(std::max(attempts, 1U) - 1, settings.retry.size() - 1);
-  const base::Duration wait = settings.retry[entry];
+  MTA_ASSERT(!schedule.empty());
+  const std::size_t entry = std::min<std::size_t>(std::max(attempts, 1U) - 1, schedule.size() - 1);
+  const base::Duration wait = schedule[entry];
   const auto jitter_max = static_cast<std::uint64_t>(wait.count() / 8 + 1);
   return wait + base::Duration(static_cast<std::int64_t>(random.below(jitter_max)));
 }

@@ -12,8 +12,14 @@ namespace rockdove::queue {
 
 // The wait behind the attempt number `attempts` (from 1): the schedule's entry, the last one
 // repeating, and up to an eighth of it on top by chance.
-[[nodiscard]] base::Duration retry_wait(const QueueSettings& settings, std::uint32_t attempts,
-                                        base::Random& random);
+[[nodiscard]] base::Duration retry_wait(const std::vector<base::Duration>& schedule,
+                                        std::uint32_t attempts, base::Random& random);
+
+// By `[queue] retry`.
+[[nodiscard]] inline base::Duration retry_wait(const QueueSettings& settings,
+                                               std::uint32_t attempts, base::Random& random) {
+  return retry_wait(settings.retry, attempts, random);
+}
 
 // After an end that is uncertain, the receiver has most likely got the message and its queue may
 // still be busy with it: the first time at least this long.

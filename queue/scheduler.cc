@@ -122,6 +122,10 @@ void Scheduler::wait_until(Account& account, base::Instant until) {
   account.wait = waiting_.emplace(until, &account);
 }
 
+void Scheduler::renew(const SitePointer& site, base::Now now) {
+  if (find_site(*site) != nullptr) site_of(site, now);
+}
+
 void Scheduler::offer(Job job, SitePointer site, base::Now now) {
   Site& known = site_of(site, now);
   known.account->jobs.put(known, std::move(job), JobQueue::End::Back);
@@ -192,14 +196,18 @@ std::optional<Scheduler::Command> Scheduler::start_of(Account& account, base::No
   }
   account.hold_reason.clear();
   while (true) {
+    // Its jobs may have been taken out since.
+    if (account.let != nullptr && (!account.let->is_open() || account.let->size() == 0))
+      account.let = nullptr;
     const bool wants_open = account.let == nullptr && !account.wants_open.empty();
     if (wants_open && lets_open(account, now)) let_open(account);
     JobQueue::Line* line = account.jobs.next();
     if (line == nullptr) break;
     Site& site = static_cast<Site&>(*line);
     std::optional<Command> command = start_one(site, now);
-    if (account.let == &site) account.let = nullptr;
-    if (command || account.place == Account::Place::Waiting) return command;
+    const bool has_its_turn_yet = !command && account.place == Account::Place::Waiting;
+    if (account.let == &site && !has_its_turn_yet) account.let = nullptr;
+    if (command || has_its_turn_yet) return command;
   }
   // Ends of sessions have this looked at again; the moment of the next connection must, too.
   if (account.opening) opening_.erase(*account.opening);

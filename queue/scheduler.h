@@ -198,6 +198,8 @@ class Scheduler {
   void pause_site(const SitePointer& site, base::Instant until, std::string_view reason,
                   base::Now now);
 
+  // A site that is known has these limits from now on; what offer() brings says so, too.
+  void renew(const SitePointer& site, base::Now now);
   // From now on tenants have so many jobs in a turn; an empty function gives each 1.
   void set_weights(TenantWeight weight) { weight_ = std::move(weight); }
 

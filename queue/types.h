@@ -106,6 +106,7 @@ struct LastAttempt {
   std::string reply;  // the remote server's own text, or ours in the same form; ≤ kReplyOctetsKept
   std::string tls{};  // of the connection, as net::describe(TlsInfo); "" in clear or without one
   base::Duration took{0};
+  std::string rule{};  // of the traffic profiles, that acted on this reply: "FILE:LINE"; "" none
 };
 
 // What a delivery has come to that only waits for a report.

@@ -525,6 +525,7 @@ std::string format_route(const RouteExplanation& route, WallTime now) {
   json["site"] = route.site;
   json["account"] = route.account;
   json["limits"] = pairs_json(route.limits, "name", "value");
+  json["taught"] = route.taught;
   json["pauses"] = Json::array();
   for (const queue::Pause& pause : route.pauses) json["pauses"].push_back(pause_json(pause, now));
   json["conclusion"] = route.conclusion;

@@ -30,6 +30,8 @@ struct RouteExplanation {
   std::string site;
   std::string account;
   std::vector<std::pair<std::string, std::string>> limits;  // name and value
+  // What traffic rules did to its account in this run, the last to act first: a sentence each.
+  std::vector<std::string> taught;
   // What people have paused: its destination, its site, everything; and each user's mail, because
   // an address does not say whose mail it would be.
   std::vector<queue::Pause> pauses;

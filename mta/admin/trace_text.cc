@@ -158,6 +158,7 @@ Json step_json(const queue::HistoryStep& step) {
   if (!step.tls.empty()) json["tls"] = step.tls;
   if (!step.reply.empty()) json["reply"] = step.reply;
   if (!step.status.empty()) json["status"] = step.status;
+  if (!step.rule.empty()) json["rule"] = step.rule;
   if (step.took.count() > 0 || !step.host.empty()) {
     json["seconds"] = static_cast<double>(step.took.count()) / 1000;
   }

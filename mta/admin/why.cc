@@ -242,7 +242,13 @@ void Explanation::attempt_failed() {
   if (reason == Reason::RateLimited && where_.connections_max > 0) {
     setting(std::string(connections_key()), std::to_string(where_.connections_max));
   }
-  add_retry();
+  if (delivery_.last.rule.empty()) {
+    add_retry();
+  } else {
+    add("A traffic rule knows this reply, and decides how long it waits.");
+    setting("traffic rule", delivery_.last.rule);
+    advise("see what that rule did", "rockdove route " + shell_quoted(delivery_.recipient));
+  }
   advise_on(reason);
 }
 

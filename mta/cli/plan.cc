@@ -14,15 +14,15 @@
 #include <CLI/CLI.hpp>
 
 #include "dns/cares_resolver.h"
+#include "mta/cli/chosen_profiles.h"
 #include "mta/cli/commands.h"
 #include "mta/cli/json_text.h"
 #include "mta/cli/live_dns.h"
 #include "mta/cli/mailing_list.h"
 #include "mta/cli/plan_report.h"
-#include "mta/cli/profile_folder.h"
 #include "mta/cli/safe_text.h"
 #include "mta/daemon/configuration.h"
-#include "mta/daemon/traffic_file.h"
+#include "mta/daemon/profile_folder.h"
 #include "mta/net/uv_loop.h"
 #include "mta/traffic/profiles.h"
 
@@ -252,14 +252,6 @@ Result<queue::RehearsalSettings> read_settings(const Options& options) {
   return settings;
 }
 
-std::shared_ptr<const traffic::Profiles> read_profiles(const Options& options) {
-  const daemon::ReadProfiles read = daemon::load_profiles(
-      options.profiles.empty() ? std::vector<std::string>{profile_folder()} : options.profiles);
-  for (const daemon::Problem& problem : read.problems)
-    std::fprintf(stderr, "%s\n", safe_text(daemon::format_problem(problem)).c_str());
-  return read.profiles;
-}
-
 int fail(const Error& error, int status = kFailed) {
   std::fprintf(stderr, "rockdove: %s\n", safe_text(error.text()).c_str());
   return status;
@@ -268,7 +260,8 @@ int fail(const Error& error, int status = kFailed) {
 int plan(const Options& options) {
   const Result<queue::RehearsalSettings> settings = read_settings(options);
   if (!settings) return fail(settings.error(), kUsage);
-  const std::shared_ptr<const traffic::Profiles> profiles = read_profiles(options);
+  const std::shared_ptr<const traffic::Profiles> profiles =
+      readable_profiles(options.profiles, options.config);
   if (profiles == nullptr) return kFailed;
   const Result<MailingList> list = read_file(options.list, read_mailing_list);
   if (!list) return fail(list.error());
@@ -307,8 +300,8 @@ Action add_plan(CLI::App& app) {
       ->required();
   app.add_option("--profiles", options->profiles,
                  std::string("A file of traffic profiles or a folder of them; several: the later "
-                             "one wins; default: ") +
-                     profile_folder())
+                             "one wins; default: those of the configuration, or of ") +
+                     daemon::profile_folder())
       ->type_name("FILE")
       ->allow_extra_args(false);
   app.add_option("--mx-map", options->hosts,

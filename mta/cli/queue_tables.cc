@@ -153,6 +153,9 @@ std::string route_page(std::string_view line) {
                kColumnsMax) +
            "\n";
   }
+  for (const Json& taught : list_of(json, "taught")) {
+    if (taught.is_string()) out += labelled("Taught", safe_text(taught.get<std::string>()), 13);
+  }
   for (const Json& pause : list_of(json, "pauses")) {
     std::string entry = pause_entry(pause.dump(-1, ' ', false, Json::error_handler_t::replace));
     if (entry.empty()) continue;

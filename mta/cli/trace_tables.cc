@@ -60,6 +60,7 @@ std::string step_text(const Json& step) {
     text += ", status " + status;
   }
   if (const std::string reply = text_of(step, "reply"); !reply.empty()) text += ": " + reply;
+  if (const std::string rule = text_of(step, "rule"); !rule.empty()) text += " (rule " + rule + ")";
   if (const std::string report = text_of(step, "report"); !report.empty()) {
     text += " (report " + report + ")";
   }

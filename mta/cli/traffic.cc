@@ -2,22 +2,21 @@
 // fires, what applies to a domain, and what changed profiles would have made of the replies in the
 // history. None of them needs a running relay.
 #include <cstdio>
-#include <filesystem>
 #include <optional>
-#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "mta/admin/trace_text.h"
 #include "mta/base/text.h"
+#include "mta/cli/chosen_profiles.h"
 #include "mta/cli/commands.h"
 #include "mta/cli/json_text.h"
 #include "mta/cli/live_dns.h"
-#include "mta/cli/profile_folder.h"
 #include "mta/cli/safe_text.h"
 #include "mta/cli/traffic_replay.h"
 #include "mta/cli/traffic_report.h"
+#include "mta/daemon/profile_folder.h"
 #include "mta/daemon/traffic_file.h"
 
 namespace rockdove::cli {
@@ -48,20 +47,6 @@ int misused(const std::string& text) {
   return kUsage;
 }
 
-ReadProfiles read_profiles(const Options& options) {
-  if (!options.profiles.empty()) return daemon::load_profiles(options.profiles);
-  if (std::error_code failed; std::filesystem::is_directory(profile_folder(), failed))
-    return daemon::load_profiles({profile_folder()});
-  ReadProfiles none;
-  none.problems.push_back(
-      {daemon::Severity::Error,
-       profile_folder(),
-       {},
-       "the profiles that come with Rockdove are not installed here; name files or "
-       "a folder, as contrib/traffic of its sources"});
-  return none;
-}
-
 void print_problem(const Options& options, const Problem& problem) {
   if (!options.json) {
     std::printf("%s\n", safe_text(daemon::format_problem(problem)).c_str());
@@ -74,17 +59,8 @@ void print_problem(const Options& options, const Problem& problem) {
               {"text", safe_text(problem.text)}});
 }
 
-// The profiles, for commands that do not tell about them; null, and said why: they cannot be read.
-std::shared_ptr<const traffic::Profiles> readable_profiles(const Options& options) {
-  const ReadProfiles read = read_profiles(options);
-  for (const Problem& problem : read.problems) {
-    std::fprintf(stderr, "%s\n", safe_text(daemon::format_problem(problem)).c_str());
-  }
-  return read.profiles;
-}
-
 int lint(const Options& options) {
-  const ReadProfiles read = read_profiles(options);
+  const ReadProfiles read = choose_profiles(options.profiles, options.config);
   for (const Problem& problem : read.problems) print_problem(options, problem);
   if (!read.profiles) return kFailed;
   const std::vector<traffic::Finding> findings = traffic::lint(*read.profiles);
@@ -131,7 +107,8 @@ int test(const Options& options) {
   }
   const std::optional<std::vector<MxHost>> hosts = named_hosts(options);
   if (!hosts) return kUsage;
-  const std::shared_ptr<const traffic::Profiles> profiles = readable_profiles(options);
+  const std::shared_ptr<const traffic::Profiles> profiles =
+      readable_profiles(options.profiles, options.config);
   if (!profiles) return kFailed;
   std::vector<FiredRule> fired;
   if (hosts->empty() && options.domain.empty()) {
@@ -190,7 +167,8 @@ int show(const Options& options) {
   }
   std::optional<std::vector<MxHost>> hosts = named_hosts(options);
   if (!hosts) return kUsage;
-  const std::shared_ptr<const traffic::Profiles> profiles = readable_profiles(options);
+  const std::shared_ptr<const traffic::Profiles> profiles =
+      readable_profiles(options.profiles, options.config);
   if (!profiles) return kFailed;
   if (hosts->empty()) {
     base::Result<std::vector<MxHost>> asked = asked_hosts(options, *domain);
@@ -224,11 +202,12 @@ int replay(const Options& options) {
   if (!options.until.empty()) when.emplace_back("until", options.until);
   if (const auto parsed = admin::RepliesRun::parse(when, base::read_clocks().wall); !parsed)
     return misused(parsed.error().text());
-  const std::shared_ptr<const traffic::Profiles> changed = readable_profiles(options);
+  const std::shared_ptr<const traffic::Profiles> changed =
+      readable_profiles(options.profiles, options.config);
   Options against = options;
   against.profiles = options.against;
   const std::shared_ptr<const traffic::Profiles> in_use =
-      changed ? readable_profiles(against) : nullptr;
+      changed ? readable_profiles(against.profiles, against.config) : nullptr;
   if (!in_use) return kFailed;
   const auto fail = [](const base::Error& error) {
     std::fprintf(stderr, "rockdove: %s\n", safe_text(error.text()).c_str());
@@ -268,10 +247,11 @@ void add_profiles(CLI::App& command, Options& options) {
       .add_option(
           "--profiles", options.profiles,
           std::string("A file of profiles or a folder of them; several: the later one wins; "
-                      "default: ") +
-              profile_folder())
+                      "default: those of the configuration, or of ") +
+              daemon::profile_folder())
       ->type_name("FILE")
       ->allow_extra_args(false);
+  add_config_option(command, options.config);
 }
 
 void add_hosts(CLI::App& command, Options& options) {
@@ -321,8 +301,11 @@ Action add_traffic(CLI::App& app) {
   linting
       ->add_option(
           "files", options->profiles,
-          std::string("Files of profiles or folders of them; default: ") + profile_folder())
+          std::string("Files of profiles or folders of them; default: those of the configuration, "
+                      "or of ") +
+              daemon::profile_folder())
       ->type_name("FILE");
+  add_config_option(*linting, options->config);
   add_json(*linting, *options);
   linting->footer(
       "Files are put together in their order: name those that come with the program first to check "
@@ -354,7 +337,6 @@ Action add_traffic(CLI::App& app) {
       ->allow_extra_args(false);
   add_profiles(*showing, *options);
   add_json(*showing, *options);
-  add_config_option(*showing, options->config);
   showing->footer("Exit status: 0 shown, 1 the DNS or a file failed, 2 usage.");
   CLI::App* const replaying = add_replay(app, *options);
   return [options, linting, testing, replaying] {

@@ -11,6 +11,7 @@
 #include "mta/daemon/config_policy.h"
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_target.h"
+#include "mta/daemon/config_traffic.h"
 #include "mta/mail/address.h"
 #include "mta/mail/idna.h"
 
@@ -279,6 +280,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_dkim(draft, files, problems);
   finish_policy(draft, files, problems);
   finish_judging(draft, files, problems);
+  finish_traffic(draft, surroundings, problems);
   Configuration& configuration = draft.configuration;
   configuration.path = surroundings.path;
   configuration.inbound.hostname = configuration.hostname;

@@ -38,6 +38,7 @@ class Problems {
   void warning(Position at, std::string text);
   // Problems of another file that this one names.
   void add(const Problems& others);
+  void add(Problem problem);
 
   [[nodiscard]] bool has_errors() const { return errors_ > 0; }
 
@@ -45,8 +46,6 @@ class Problems {
   [[nodiscard]] std::vector<Problem> take_sorted();
 
  private:
-  void add(Problem problem);
-
   std::string file_;
   std::vector<Problem> problems_;
   std::size_t errors_ = 0;

@@ -10,6 +10,7 @@
 #include "mta/daemon/config_security.h"
 #include "mta/daemon/config_senders.h"
 #include "mta/daemon/config_target.h"
+#include "mta/daemon/config_traffic.h"
 #include "mta/mail/address.h"
 #include "mta/mail/idna.h"
 
@@ -546,9 +547,8 @@ constexpr std::
                     read_servers},
 };
 
-constexpr std::array<LaterKey, 4> kLaterKeys = {{
+constexpr std::array<LaterKey, 3> kLaterKeys = {{
     {"auth", "dovecot", "asking Dovecot", ""},
-    {"traffic", "", "traffic profiles", ""},
     {"admin", "token_file", "the HTTP API", ""},
     {"route", "oauth2", "OAuth 2", ""},
 }};
@@ -557,14 +557,14 @@ constexpr std::array<LaterKey, 4> kLaterKeys = {{
 
 // The parts of the table: another one is another entry here.
 std::span<const Section> configuration_sections() {
-  static const std::vector<Section> kAll =
-      joined<Section>({kSections, dkim_sections(), policy_sections(), judging_sections()});
+  static const std::vector<Section> kAll = joined<Section>(
+      {kSections, dkim_sections(), policy_sections(), judging_sections(), traffic_sections()});
   return kAll;
 }
 
 std::span<const Key> configuration_keys() {
-  static const std::vector<Key> kAll =
-      joined<Key>({kKeys, sender_keys(), dkim_keys(), policy_keys(), judging_keys()});
+  static const std::vector<Key> kAll = joined<Key>(
+      {kKeys, sender_keys(), dkim_keys(), policy_keys(), judging_keys(), traffic_keys()});
   return kAll;
 }
 

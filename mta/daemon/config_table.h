@@ -121,6 +121,7 @@ struct Draft {
   Position any_at;    // of relay.recipients = "any"
   Position local_domains_at;
   Position history_keep_at;  // line 0: it is the default
+  Position traffic_profiles_at;
 };
 
 enum class SectionKind : std::uint8_t {

@@ -17,6 +17,7 @@
 #include "mta/daemon/config_table.h"
 #include "mta/daemon/machine_name.h"
 #include "mta/daemon/privileges.h"
+#include "mta/daemon/profile_folder.h"
 #include "mta/daemon/read_file.h"
 
 namespace rockdove::daemon {
@@ -199,6 +200,8 @@ ParsedConfiguration load(const std::string& path, Extent extent) {
     if (extent == Extent::Whole) surroundings.machine_name = machine_name();
     surroundings.others_may_read = others_may_read;
     if (::geteuid() == 0) surroundings.check_readable = check_readable_as;
+    surroundings.read_profiles = load_profiles;
+    surroundings.default_profiles = installed_profiles();
     return parse(**text, surroundings, extent);
   }
   if (!text) {

@@ -16,6 +16,7 @@
 #include "mta/base/result.h"
 #include "mta/base/unique_function.h"
 #include "mta/daemon/config_problem.h"
+#include "mta/daemon/traffic_file.h"
 #include "mta/inbound/settings.h"
 #include "mta/outbound/settings.h"
 #include "queue/settings.h"
@@ -38,6 +39,7 @@ struct Configuration {
   std::string users = "/etc/rockdove/users";      // the accounts file; need not exist
   std::optional<base::SocketAddress> admin_http;  // none: only the control socket
   std::map<std::string, std::string> ca_files;    // of routes that name one, by their names
+  std::optional<std::vector<std::string>> traffic_profiles;  // files, folders; none: the default
   // Each has got hostname and postmaster, too.
   inbound::InboundSettings inbound;
   outbound::OutboundSettings outbound;
@@ -59,6 +61,11 @@ struct Surroundings {
   // None: whoever reads now is who will.
   base::UniqueFunction<base::Result<void>(const std::string& user, const std::string& path)>
       check_readable{};
+  // The traffic profiles in these files and folders, in order. None: there are none, whatever is
+  // named.
+  base::UniqueFunction<ReadProfiles(const std::vector<std::string>& paths)> read_profiles{};
+  // Those that hold where nobody names any; empty: there are none.
+  std::vector<std::string> default_profiles{};
 };
 
 struct ParsedConfiguration {

@@ -13,8 +13,14 @@
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/target.h"
 #include "mta/outbound/verifier.h"
+#include "queue/learned.h"
 
 namespace rockdove::daemon {
+namespace {
+
+constexpr base::Duration kReadAgain = std::chrono::seconds(2);
+
+}  // namespace
 
 std::shared_ptr<const PreparedSettings> prepare(RelaySettings settings) {
   auto prepared = std::make_shared<PreparedSettings>();
@@ -121,6 +127,7 @@ Relay::Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts>
       [this](const queue::Pause& pause, base::UniqueFunction<void(bool)> done) {
         release_held(pause, std::move(done));
       });
+  read_again_ = loops_.front()->make_timer([this] { read_learned(); });
   locator_ = std::make_unique<Locator>(shards_.front()->environment);
   collector_ = std::make_unique<ActivityCollector>(shards_.front()->environment);
 }
@@ -148,8 +155,43 @@ void Relay::use_user_names(std::function<std::string(std::uint32_t user)> name_o
 }
 
 void Relay::find_queues(unsigned loop) {
-  if (loop == 0) pauses_->start();
+  if (loop == 0) read_learned();
   shards_[loop]->dispatcher.find_queues();
+}
+
+// Before the pauses, without which nothing is sent: so no account begins faster than it should.
+void Relay::read_learned() {
+  if (is_learned_known_) return pauses_->start();
+  if (std::exchange(is_learned_read_, true)) return;
+  store_.read_notes(*loops_.front(), std::string(queue::kBackoffNotes),
+                    [this](base::Result<std::vector<queue::NotedRow>> rows) {
+                      is_learned_read_ = false;
+                      if (!rows) {
+                        shards_.front()
+                            ->environment.log
+                            .line(base::Level::Error,
+                                  "what was learned of limits cannot be read, nothing is sent")
+                            .field("error", rows.error().text());
+                        return read_again_->set(loops_.front()->now().instant + kReadAgain);
+                      }
+                      is_learned_known_ = true;
+                      restore_learned(std::move(*rows));
+                      pauses_->start();
+                    });
+}
+
+void Relay::restore_learned(std::vector<queue::NotedRow> rows) {
+  const auto loops = static_cast<unsigned>(loops_.size());
+  std::vector<std::vector<queue::NotedRow>> by_loop(loops);
+  for (queue::NotedRow& row : rows)
+    by_loop[outbound::owner_loop(row.name, loops)].push_back(std::move(row));
+  for (unsigned loop = 0; loop < loops; ++loop) {
+    if (by_loop[loop].empty()) continue;
+    // The pauses come behind it, by the same way.
+    loops_[loop]->post([dispatcher = dispatchers_[loop], theirs = std::move(by_loop[loop])] {
+      for (const queue::NotedRow& row : theirs) dispatcher->restore_learned(row.name, row.value);
+    });
+  }
 }
 
 std::unique_ptr<net::Protocol> Relay::accept(unsigned loop, std::size_t listener,

@@ -102,8 +102,9 @@ class Relay final : public admin::QueueActs,
   // New connections, and mail that has not started, use these from now on. What is under way ends
   // as it began. The generation of settings.outbound is higher than that of those in use.
   void use(unsigned loop, std::shared_ptr<const PreparedSettings> settings);
-  // The lists of the policy have changed, and are brought to all loops; from loop 0. Where a loop has
-  // got another configuration meanwhile, that came with lists of its own, and these are dropped.
+  // The lists of the policy have changed, and are brought to all loops; from loop 0. Where a loop
+  // has got another configuration meanwhile, that came with lists of its own, and these are
+  // dropped.
   void use_clients(policy::ClientPolicyPointer clients);
   // The protocol for a connection to listener number `listener` of the settings; never null.
   [[nodiscard]] std::unique_ptr<net::Protocol> accept(unsigned loop, std::size_t listener,
@@ -152,6 +153,8 @@ class Relay final : public admin::QueueActs,
  private:
   struct Shard;
 
+  void read_learned();
+  void restore_learned(std::vector<queue::NotedRow> rows);
   void use_pauses(const std::shared_ptr<const queue::Pauses>& pauses);
   // What the pause of a user has put on hold.
   void release_held(const queue::Pause& pause, base::UniqueFunction<void(bool)> done);
@@ -165,6 +168,9 @@ class Relay final : public admin::QueueActs,
   std::vector<base::Loop*> loops_;
   std::vector<outbound::Dispatcher*> dispatchers_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  bool is_learned_read_ = false;  // being read
+  bool is_learned_known_ = false;
+  std::unique_ptr<base::Timer> read_again_;
   std::unique_ptr<PauseKeeper> pauses_;
   std::map<std::string, std::shared_ptr<admin::BulkAct>> releasing_;  // by the name of the pause
   std::unique_ptr<Locator> locator_;

@@ -215,6 +215,60 @@ void add_mx_answer(RouteExplanation& explanation, const outbound::Site& site,
                                    answer + " (kept for " + base::format_duration(keep_for) + ")");
 }
 
+// What a person may rely on: "50/min burst 5 (at most 54 in a minute)".
+std::string rates_text(const std::vector<traffic::Rate>& rates) {
+  std::string text;
+  for (const traffic::Rate& rate : rates) {
+    text += (text.empty() ? "" : ", ") + traffic::format_rate(rate) + " (at most " +
+            std::to_string(rate.most_in_window()) + " in any " + base::format_duration(rate.per) +
+            ")";
+  }
+  return text;
+}
+
+void add_limits(RouteExplanation& explanation, const outbound::Site& site,
+                const queue::QueueSettings& settings) {
+  const auto add = [&explanation](std::string name, std::string value) {
+    explanation.limits.emplace_back(std::move(name), std::move(value));
+  };
+  add("connections", std::to_string(site.connections_max));
+  if (site.maildir.empty()) {
+    add("messages per connection",
+        std::to_string(site.messages_per_connection > 0 ? site.messages_per_connection
+                                                        : settings.messages_per_connection));
+  }
+  const queue::AccountSpec& account = *site.account;
+  if (account.connections_max > 0)
+    add("connections of the account", std::to_string(account.connections_max));
+  if (!account.rates.empty()) add("rate of the account", rates_text(account.rates));
+  if (!account.connection_rates.empty())
+    add("new connections of the account", rates_text(account.connection_rates));
+  if (!site.rates.empty()) add("rate", rates_text(site.rates));
+  if (!site.connection_rates.empty()) add("new connections", rates_text(site.connection_rates));
+}
+
+void add_learned(RouteExplanation& explanation, const outbound::Learned& learned, base::Now now) {
+  if (learned.pace) {
+    explanation.limits.emplace_back(
+        "pace now", traffic::format_pace(*learned.pace) + ", because its servers have pushed back");
+  }
+  if (learned.mark)
+    explanation.limits.emplace_back("believed limit", traffic::format_pace(*learned.mark));
+  for (const outbound::Learned::Set& set : learned.sets) {
+    const auto left = std::chrono::duration_cast<base::Duration>(set.until - now.instant);
+    explanation.limits.emplace_back(set.knob + " for another " + base::format_duration(left),
+                                    set.value);
+  }
+  for (const outbound::TaughtRule& taught : learned.rules) {
+    std::string text = taught.rule + ": ";
+    for (const std::string& act : taught.acts) text += act + ", ";
+    text += "acted " + std::to_string(taught.acted) + " times on " +
+            std::to_string(taught.replies) + " replies, last " +
+            base::format_timestamp(taught.last) + ": " + taught.reply;
+    explanation.taught.push_back(std::move(text));
+  }
+}
+
 void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Resolved& resolved) {
   RouteExplanation& explanation = explaining->explanation;
   const outbound::Environment& environment = explaining->environment;
@@ -227,19 +281,19 @@ void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Res
   }
   explanation.account = site->account->name;
   explanation.site = site->name;
-  explanation.limits.emplace_back("connections", std::to_string(site->connections_max));
-  if (site->maildir.empty()) {
-    explanation.limits.emplace_back("messages per connection",
-                                    std::to_string(environment.queue.messages_per_connection));
-  }
+  add_limits(explanation, *site, environment.queue);
   const unsigned owner = outbound::owner_loop(site->account->name, environment.loop_count());
   const unsigned asker = environment.loop.index();
   environment.on_loop(owner, [explaining, asker, site](outbound::Dispatcher& dispatcher) {
     const auto standing = dispatcher.scheduler().standing(*site, dispatcher.now());
-    dispatcher.environment().on_loop(asker, [explaining, site, standing](outbound::Dispatcher&) {
-      add_standing(explaining->explanation, standing, explaining->environment.now());
-      add_notes(explaining, site, 0);
-    });
+    const auto learned = dispatcher.teaching().learned(site->account->name);
+    dispatcher.environment().on_loop(
+        asker, [explaining, site, standing, learned](outbound::Dispatcher&) {
+          add_standing(explaining->explanation, standing, explaining->environment.now());
+          if (learned)
+            add_learned(explaining->explanation, *learned, explaining->environment.now());
+          add_notes(explaining, site, 0);
+        });
   });
 }
 

@@ -345,7 +345,7 @@ bool SectionReader::read_action_key(Value& value, std::string_view key, Rule& ru
     if (!value.text(text)) return true;
     const base::Result<double> factor = traffic::parse_factor(text);
     if (factor) {
-      actions.backoff = traffic::Backoff{*factor, std::nullopt};
+      actions.backoff = traffic::BackoffAction{*factor, std::nullopt};
     } else {
       value.error(quoted(text) + " is " + factor.error().text());
     }

@@ -16,8 +16,10 @@ namespace rockdove::outbound {
 
 class ClientProtocol final : public net::Protocol {
  public:
-  ClientProtocol(Session& session, SessionContext& context, ConnectionPlan plan)
-      : session_(&session), options_(context.options), plan_(std::move(plan)) {}
+  // `options` is not null.
+  ClientProtocol(Session& session, std::shared_ptr<const smtp::ClientOptions> options,
+                 ConnectionPlan plan)
+      : session_(&session), options_(std::move(options)), plan_(std::move(plan)) {}
 
   ~ClientProtocol() override;
 

@@ -33,6 +33,7 @@ Dispatcher::Dispatcher(const Environment& environment)
       deleted_(env_, steering_, queue::Overdue::Deleted),
       quarantined_(env_, steering_, queue::Overdue::Quarantined),
       scheduler_(env_.queue, env_.connections, env_.random),
+      teaching_(env_, scheduler_),
       next_loop_(env_.loop.index()),
       timer_(env_.loop.make_timer([this] { pass(); })) {}
 
@@ -95,7 +96,10 @@ void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) 
   // One that was routed by settings that have been replaced is on its way back at once.
   if (is_stale(*site)) return give_home(job);
   if (give_paused_home(job, *site)) return;
-  scheduler_.offer(std::move(job), site, env_.now());
+  if (const auto until = teaching_.tenant_paused_until(*site, job.queue.tenant))
+    return give_home_until(std::move(job), *until);
+  scheduler_.offer(std::move(job), teaching_.as_set(site), env_.now());
+  teaching_.offered(*site);
   want_pass();
 }
 
@@ -159,16 +163,31 @@ void Dispatcher::pass() {
   set_wake();
 }
 
+void Dispatcher::give_home_until(queue::Job job, base::Instant until) {
+  const auto wait = std::chrono::duration_cast<base::Duration>(until - env_.now().instant);
+  // Asked before the job is moved: arguments of one call have no order.
+  const unsigned home = queue::home_loop(job.queue.destination, env_.loop_count());
+  env_.on_loop(home, [job = std::move(job), wait](Dispatcher& dispatcher) {
+    dispatcher.home_.take_back_for(job, wait);
+    dispatcher.want_pass();
+  });
+}
+
 void Dispatcher::give_back_paused() {
-  const base::Instant now = env_.now().instant;
-  for (queue::Scheduler::Paused& paused : scheduler_.take_paused(env_.now())) {
-    const auto wait = std::chrono::duration_cast<base::Duration>(paused.until - now);
-    // Asked before the job is moved: arguments of one call have no order.
-    const unsigned home = queue::home_loop(paused.job.queue.destination, env_.loop_count());
-    env_.on_loop(home, [job = std::move(paused.job), wait](Dispatcher& dispatcher) {
-      dispatcher.home_.take_back_for(job, wait);
-      dispatcher.want_pass();
-    });
+  for (queue::Scheduler::Paused& paused : scheduler_.take_paused(env_.now()))
+    give_home_until(std::move(paused.job), paused.until);
+}
+
+// A rule has paused the mail of this tenant to the account of the site.
+void Dispatcher::keep_tenant_back(const Site& site, const std::string& tenant) {
+  const std::optional<base::Instant> until = teaching_.tenant_paused_until(site, tenant);
+  if (!until) return;
+  const auto is_theirs = [&](const queue::SitePointer& other, const queue::QueueName& queue) {
+    return queue.tenant == tenant && other->account->name == site.account->name;
+  };
+  for (queue::Job& job :
+       scheduler_.take_waiting(is_theirs, [](const queue::Job&) { return true; })) {
+    give_home_until(std::move(job), *until);
   }
 }
 
@@ -190,10 +209,12 @@ void Dispatcher::run(queue::Scheduler::Command command) {
   if (auto* open = std::get_if<queue::Scheduler::Open>(&command)) {
     const unsigned loop = next_loop_++ % env_.loop_count();
     placed_[open->session.value] = loop;
+    if (!open->is_paced) teaching_.sent(static_cast<const Site&>(*open->site));
     env_.on_loop(loop, [self, open = std::move(*open)](Dispatcher& dispatcher) mutable {
       dispatcher.open(self, std::move(open));
     });
   } else if (auto* start = std::get_if<queue::Scheduler::Start>(&command)) {
+    teaching_.sent(static_cast<const Site&>(*start->site));
     env_.on_loop(placed_.at(start->session.value),
                  [self, start = std::move(*start)](Dispatcher& dispatcher) mutable {
                    dispatcher.start(self, std::move(start));
@@ -307,6 +328,7 @@ void Dispatcher::forget(SessionKey key) {
 void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site>& site,
                                 JobReport report, queue::Scheduler::SessionAfter after) {
   const base::Now now = env_.now();
+  teaching_.learn(report, site);
   const queue::Scheduler::Finish finish = report.finish;
   const std::string reason = report.reason;
   const std::string host = report.host;
@@ -319,9 +341,11 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
              result.kind == DeliveryResult::Kind::TryAgainNow;
     });
   }
-  std::vector<queue::Delivery> again = settler_.settle(std::move(report));
+  std::vector<queue::Delivery> again =
+      settler_.settle(std::move(report), site->retry.empty() ? env_.queue.retry : site->retry);
   scheduler_.finished(key.id, finish, after, reason, now);
   if (after == queue::Scheduler::SessionAfter::Gone) placed_.erase(key.id.value);
+  keep_tenant_back(*site, queue.tenant);
   if (!again.empty()) give_back({message, std::move(again), queue}, site);
   tell_room(queue, *site);
   if (finish == queue::Scheduler::Finish::SiteFailed) {
@@ -519,7 +543,7 @@ bool Dispatcher::is_stale(const Site& site) const {
 void Dispatcher::give_back(queue::Job job, const std::shared_ptr<const Site>& site) {
   if (is_stale(*site)) return give_home(job);
   if (give_paused_home(job, *site)) return;
-  scheduler_.give_back(std::move(job), site, env_.now());
+  scheduler_.give_back(std::move(job), teaching_.as_set(site), env_.now());
   want_pass();
 }
 
@@ -546,6 +570,7 @@ void Dispatcher::stop() {
   home_.stop();
   deleted_.stop();
   quarantined_.stop();
+  teaching_.store_all();
   quit_idle();
   want_pass();
 }

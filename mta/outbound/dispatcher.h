@@ -22,6 +22,7 @@
 #include "mta/outbound/session.h"
 #include "mta/outbound/settler.h"
 #include "mta/outbound/steering.h"
+#include "mta/outbound/teaching.h"
 #include "queue/scheduler.h"
 
 namespace rockdove::outbound {
@@ -74,6 +75,11 @@ class Dispatcher final : public SessionListener {
   // is sent before this was called for the first time.
   void use_pauses(const std::shared_ptr<const queue::Pauses>& pauses);
 
+  // What a former run knew of an account that this loop owns (Teaching); before use_pauses().
+  void restore_learned(std::string_view account, std::string_view value) {
+    teaching_.restore(account, value);
+  }
+
   [[nodiscard]] Settler& settler() { return settler_; }
 
   [[nodiscard]] Home& home() { return home_; }
@@ -87,6 +93,8 @@ class Dispatcher final : public SessionListener {
   [[nodiscard]] std::vector<Session::Standing> longest_at_work(std::size_t count) const;
 
   [[nodiscard]] const queue::Scheduler& scheduler() const { return scheduler_; }
+
+  [[nodiscard]] const Teaching& teaching() const { return teaching_; }
 
   // What its sessions have learned: whose TLS is broken, whether there is IPv6.
   [[nodiscard]] const SessionContext& learned() const { return context_; }
@@ -116,6 +124,9 @@ class Dispatcher final : public SessionListener {
   // To the scheduler, or home when its site is stale.
   void give_back(queue::Job job, const std::shared_ptr<const Site>& site);
   void give_home(const queue::Job& job);
+  // And nothing of its queue is loaded before then.
+  void give_home_until(queue::Job job, base::Instant until);
+  void keep_tenant_back(const Site& site, const std::string& tenant);
   void quit_idle();
   // What a person has paused goes home; true: it did.
   [[nodiscard]] bool give_paused_home(const queue::Job& job, const Site& site);
@@ -140,6 +151,7 @@ class Dispatcher final : public SessionListener {
   Graveyard deleted_;
   Graveyard quarantined_;
   queue::Scheduler scheduler_;
+  Teaching teaching_;
   std::map<SessionKey, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Session>>
       finished_;  // freed at the turn's end, never within their own calls

@@ -322,7 +322,7 @@ void Home::not_resolved(Destination& destination, queue::Job job, const queue::F
     sweep_over_age(job.queue, {}, now.wall, "", reply);
     sweep_delayed(job.queue, {now.wall, "", reply}, kDelayedSweptMax);
   }
-  static_cast<void>(settler_.settle(std::move(report)));
+  static_cast<void>(settler_.settle(std::move(report), env_.queue.retry));
 }
 
 void Home::reroute(queue::Job job) {
@@ -356,6 +356,14 @@ void Home::found_row(const queue::QueueName& queue, base::WallTime due) {
 }
 
 void Home::to_owner(queue::Job job, const std::shared_ptr<const Site>& site) {
+  const std::size_t most = site->recipients_per_transaction;
+  while (most > 0 && job.deliveries.size() > most) {
+    queue::Job part{job.message, {}, job.queue};
+    const auto rest = job.deliveries.begin() + static_cast<std::ptrdiff_t>(most);
+    std::move(job.deliveries.begin(), rest, std::back_inserter(part.deliveries));
+    job.deliveries.erase(job.deliveries.begin(), rest);
+    to_owner(std::move(part), site);
+  }
   env_.on_loop(owner_loop(site->account->name, env_.loop_count()),
                [job = std::move(job), site](Dispatcher& dispatcher) mutable {
                  dispatcher.offer(std::move(job), site);

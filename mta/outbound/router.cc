@@ -6,6 +6,7 @@
 
 #include "mta/base/text.h"
 #include "mta/mail/idna.h"
+#include "mta/outbound/site_traffic.h"
 #include "mta/outbound/target.h"
 
 namespace rockdove::outbound {
@@ -286,7 +287,8 @@ void Router::resolve_mx(std::string_view domain, std::uint16_t port, const Route
   dns::look_up_mail_hosts(
       resolver_, random_, domain, std::move(options),
       [port, limit = queue_settings_.site_connections, name_end = std::move(name_end),
-       manner = manner_of(route), done = std::move(done)](dns::MailHosts found) mutable {
+       manner = manner_of(route), has_route = route != nullptr, domain = std::string(domain),
+       profiles = settings_.traffic, done = std::move(done)](dns::MailHosts found) mutable {
         if (found.status != dns::MailHosts::Status::Found) {
           return done(not_resolved(found, dns::is_permanent(found.status)
                                               ? queue::Cause::Permanent
@@ -298,6 +300,7 @@ void Router::resolve_mx(std::string_view domain, std::uint16_t port, const Route
         site->manner = std::move(manner);
         add_hosts(*site, found.hosts, port, /*implicit_tls=*/false);
         site->equals = count_equals(found.hosts);
+        use_profiles(*site, domain, has_route, profiles);
         done(Resolved{std::move(site), std::clamp(found.ttl, kKeepMin, kKeepMax)});
       });
 }
@@ -305,6 +308,8 @@ void Router::resolve_mx(std::string_view domain, std::uint16_t port, const Route
 struct Router::HostsWanted {
   Done done;
   std::shared_ptr<Site> site;
+  traffic::Knobs limits;
+  std::shared_ptr<const traffic::Profiles> profiles;
   bool shared = false;
   std::vector<ToHosts::Host> hosts;   // the route's, in its order
   std::vector<dns::MailHosts> found;  // likewise; of sockets nothing
@@ -320,6 +325,8 @@ void Router::resolve_hosts(std::string_view name, const ToHosts& hosts, const Ro
   wanted->site->connections_max = queue_settings_.route_connections;
   wanted->site->manner = manner_of(route);
   wanted->site->manner.speaks = hosts.speaks;
+  if (route != nullptr) wanted->limits = route->limits;
+  wanted->profiles = settings_.traffic;
   wanted->shared = hosts.order == ToHosts::Order::Share;
   wanted->hosts = hosts.hosts;
   wanted->missing = hosts.hosts.size();
@@ -364,6 +371,7 @@ void Router::host_done(const std::shared_ptr<HostsWanted>& wanted, std::size_t i
     return wanted->done(not_resolved(first, queue::Cause::Temporary));
   }
   if (wanted->shared) wanted->site->equals = wanted->site->hosts.size();
+  use_profiles_for_route(*wanted->site, wanted->limits, wanted->profiles);
   wanted->done(Resolved{std::move(wanted->site), std::clamp(keep_for, kKeepMin, kKeepMax)});
 }
 

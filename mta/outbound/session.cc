@@ -58,21 +58,6 @@ smtp::Reply our_reply(const smtp::SessionFailed& failed, std::string_view host) 
   return failed.reply.value_or(smtp::make_reply(451, "4.4.2", who + " closed the connection" + at));
 }
 
-DeliveryResult::Kind kind_of(queue::Action action) {
-  switch (action) {
-    case queue::Action::TryAgainNow:
-      return DeliveryResult::Kind::TryAgainNow;
-    case queue::Action::TryNextHost:
-    case queue::Action::Defer:
-      return DeliveryResult::Kind::Defer;
-    case queue::Action::DeferUncertain:
-      return DeliveryResult::Kind::DeferUncertain;
-    case queue::Action::Bounce:
-      return DeliveryResult::Kind::Bounce;
-  }
-  MTA_ASSERT(false);
-}
-
 }  // namespace
 
 Session::Session(SessionKey key, std::shared_ptr<const Site> site, SessionContext& context,
@@ -136,11 +121,18 @@ void Session::start(queue::Job job, base::Now now, base::Instant mail_before) {
   protocol_->want_turn();
 }
 
+// Where a rate is kept, the next message may be a while away, and is not worth a new connection.
+base::Duration Session::idle_timeout() const {
+  if (site_->idle_timeout > base::Duration::zero()) return site_->idle_timeout;
+  return mail_before_ == base::kNever ? context_.idle_timeout
+                                      : std::max(context_.idle_timeout, kIdlePaced);
+}
+
 void Session::hand_back(base::Now now) {
   queue::Job job = *std::exchange(job_, std::nullopt);
   if (protocol_ != nullptr) {
     protocol_->set_limit(base::kNever);
-    protocol_->set_idle_until(now.instant + context_.idle_timeout);
+    protocol_->set_idle_until(now.instant + idle_timeout());
   }
   listener_.came_ready(*this, std::move(job));
 }
@@ -181,11 +173,36 @@ void Session::detach() {
 }
 
 std::optional<std::size_t> Session::next_host(base::Now now) const {
+  std::optional<std::size_t> aside;
   for (std::size_t i = tried_; i < site_->hosts.size(); ++i) {
     const HostAddress& host = site_->host(first_host_, i);
-    if (!host.is_v6() || context_.no_ipv6_until <= now.instant) return i;
+    if (host.is_v6() && context_.no_ipv6_until > now.instant) continue;
+    if (site_->host_tries == 0 || !context_.set_aside.is_aside(host.address, now.instant)) return i;
+    if (!aside) aside = i;
   }
-  return std::nullopt;
+  return connects_ == 0 ? aside : std::nullopt;
+}
+
+void Session::note_not_connected(base::Now now) {
+  if (site_->host_tries == 0 || !address_->unix_path.empty()) return;
+  if (!context_.set_aside.failed(address_->address, site_->host_tries, now.instant)) return;
+  context_.log.line(base::Level::Info, "a host cannot be reached; others are tried first")
+      .field("host", host_)
+      .field("for", base::format_duration(SetAside::kFor));
+}
+
+// As everybody's, but for what a traffic profile says of this site.
+std::shared_ptr<const smtp::ClientOptions> Session::options() const {
+  const base::Duration wait = site_->reply_timeout;
+  if (wait == base::Duration::zero()) return context_.options;
+  auto options = std::make_shared<smtp::ClientOptions>(*context_.options);
+  smtp::ClientTimeouts& waits = options->timeouts;
+  for (base::Duration* each :
+       {&waits.banner, &waits.hello, &waits.start_tls, &waits.auth, &waits.mail, &waits.rcpt,
+        &waits.data_start, &waits.body_block, &waits.final_dot, &waits.reset}) {
+    *each = wait;
+  }
+  return options;
 }
 
 bool Session::has_more_hosts(base::Now now) const {
@@ -234,8 +251,9 @@ void Session::connect_to(const HostAddress& host, InClear in_clear, base::Now no
   net::ConnectRequest request;
   request.to = host.address;
   request.unix_path = host.unix_path;
-  request.timeout = context_.connect_timeout;
-  auto protocol = std::make_unique<ClientProtocol>(*this, context_, plan_);
+  request.timeout = site_->connect_timeout > base::Duration::zero() ? site_->connect_timeout
+                                                                    : context_.connect_timeout;
+  auto protocol = std::make_unique<ClientProtocol>(*this, options(), plan_);
   protocol_ = protocol.get();
   context_.network.connect(request, std::move(protocol));
 }
@@ -253,6 +271,7 @@ void Session::on_not_connected(const net::Loss& loss, base::Now now) {
       loss.how == net::Loss::How::ConnectTimedOut ? Cause::TimedOut : Cause::Unreachable;
   failure.reply =
       smtp::make_reply(451, "4.4.1", host_ + " could not be reached: " + net::describe(loss));
+  note_not_connected(now);
   host_failed(std::move(failure), now);
 }
 
@@ -279,7 +298,9 @@ void Session::took_too_long(base::Now now) {
 }
 
 void Session::host_failed(queue::Failure failure, base::Now now) {
-  failure.more_hosts = has_more_hosts(now);
+  // What a rule knows is no fault of this host: the others would say the same.
+  failure.more_hosts = has_more_hosts(now) && (failure.cause != Cause::Reply ||
+                                               rule_for(failure.reply, failure.stage) == nullptr);
   const queue::Judgement judgement = queue::judge(failure);
   if (judgement.action == queue::Action::TryNextHost) {
     last_failed_host_ = host_;
@@ -333,6 +354,7 @@ void Session::pump(base::Now now) {
       if (smtp.wants_tls()) protocol_->start_tls();
     } else if (std::holds_alternative<smtp::Greeted>(*event)) {
       tls_ = protocol_->tls();
+      if (site_->host_tries > 0) context_.set_aside.answered(address_->address);
       // Not if the peer said more than its reply to EHLO at once: how that ended is the next event.
       if (!smtp.is_ready()) continue;
       if (mail_before_ != base::kNever) return hand_back(now);
@@ -415,8 +437,11 @@ void Session::transaction_ended(const smtp::TransactionEnded& ended, base::Now n
                   ended.uncertain);
   smtp::ClientSession& smtp = protocol_->smtp();
   protocol_->set_limit(base::kNever);
-  if (smtp.is_ready() && messages_ < context_.messages_per_connection) {
-    protocol_->set_idle_until(now.instant + context_.idle_timeout);
+  const std::uint32_t messages_max = site_->messages_per_connection > 0
+                                         ? site_->messages_per_connection
+                                         : context_.messages_per_connection;
+  if (smtp.is_ready() && messages_ < messages_max) {
+    protocol_->set_idle_until(now.instant + idle_timeout());
     return finish_job(std::move(report), Scheduler::SessionAfter::Idle);
   }
   if (!smtp.is_over()) smtp.quit(now.instant);
@@ -517,62 +542,6 @@ void Session::maildir_done(const MaildirDelivery::Outcome& outcome) {
   }
   finish_job(make_report(outcome.results, Cause::Lost, reply, !outcome.uncertain.is_none()),
              Scheduler::SessionAfter::Gone);
-}
-
-JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results, Cause cause,
-                               const smtp::Reply& reply_where_none, bool past_final_dot) const {
-  MTA_ASSERT(results.size() == job_->deliveries.size());
-  JobReport report{
-      job_->message, job_->queue, {}, host_, job_started_, Scheduler::Finish::Refused, {}, tls_};
-  report.is_final_delivery =
-      !site_->maildir.empty() || site_->manner.speaks == ToHosts::Speaks::Lmtp;
-  report.setup = setup_;
-  bool any_answer = false;
-  bool any_accepted = false;
-  for (const smtp::RecipientResult& result : results) {
-    any_answer |= !result.reply.is_none();
-    any_accepted |= result.reply.is_success();
-  }
-  bool all_not_tried = true;
-  bool site_to_blame = false;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const smtp::RecipientResult& result = results[i];
-    DeliveryResult delivery{
-        job_->deliveries[i], DeliveryResult::Kind::Delivered, {}, result.stage, {}, !no_route_,
-        takes_dsn_};
-    const smtp::Reply& reply = result.reply.is_none() ? reply_where_none : result.reply;
-    delivery.reply = smtp::one_line(reply, queue::kReplyOctetsKept);
-    if (!result.reply.is_success()) {
-      queue::Failure failure;
-      failure.stage =
-          past_final_dot && result.reply.is_none() ? smtp::Stage::FinalDot : result.stage;
-      failure.cause = result.reply.is_none() ? cause : Cause::Reply;
-      failure.reply = reply;
-      failure.connection_was_idle =
-          reused_ && (!any_answer || reply.code == 421) && result.stage == smtp::Stage::Mail;
-      failure.others_accepted = any_accepted;
-      failure.was_postponed = result.is_postponed;
-      queue::Judgement judgement = queue::judge(failure);
-      if (!read_error_.empty()) judgement.blame = queue::Blame::Recipient;
-      delivery.kind = kind_of(judgement.action);
-      delivery.status = judgement.status;
-      delivery.stage = failure.stage;
-      if (judgement.blame == queue::Blame::Site && !site_to_blame) {
-        site_to_blame = true;
-        report.reason = delivery.reply;
-      }
-    }
-    all_not_tried &= delivery.kind == DeliveryResult::Kind::TryAgainNow;
-    report.results.push_back(std::move(delivery));
-  }
-  if (any_accepted) {
-    report.finish = Scheduler::Finish::Success;
-  } else if (site_to_blame) {
-    report.finish = Scheduler::Finish::SiteFailed;
-  } else if (all_not_tried) {
-    report.finish = Scheduler::Finish::NotTried;
-  }
-  return report;
 }
 
 void Session::finish_job(JobReport report, Scheduler::SessionAfter after) {

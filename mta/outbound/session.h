@@ -24,6 +24,7 @@
 #include "mta/outbound/broken_tls.h"
 #include "mta/outbound/file_threads.h"
 #include "mta/outbound/maildir_delivery.h"
+#include "mta/outbound/set_aside.h"
 #include "mta/outbound/site.h"
 #include "mta/outbound/tls_policy.h"
 #include "mta/smtp/client_session.h"
@@ -43,6 +44,13 @@ struct DeliveryResult {
   std::string reply;       // one line: the peer's own text, or ours in the same form
   bool counted = true;     // this was an attempt; false: the environment did not let us try
   bool takes_dsn = false;  // the peer offers DSN: with Delivered, it has taken over NOTIFY
+  bool is_answer = false;  // the peer said `reply`
+  // That this answer matches; null: none. What it does is for outbound/teaching.h, which sets the
+  // rest.
+  std::shared_ptr<const traffic::Rule> rule{};
+  bool has_rule_acted = false;
+  std::optional<base::Duration> retry_in{};       // none: by the schedule
+  std::optional<base::Duration> retry_at_most{};  // or sooner than the schedule says
 };
 
 struct JobReport {
@@ -82,6 +90,7 @@ struct SessionContext {
   base::Duration connect_timeout = std::chrono::seconds(30);
   base::Duration idle_timeout = std::chrono::seconds(5);
   BrokenTls broken_tls{};
+  SetAside set_aside{};
   // Until then IPv6 addresses are passed over: there was no route (ENETUNREACH).
   base::Instant no_ipv6_until{};
   std::uint64_t sessions = 0;  // begun so far; spreads the load over equal hosts
@@ -101,6 +110,8 @@ class SessionListener {
 class Session {
  public:
   static constexpr unsigned kConnectsPerJobMax = 6;
+  // How long a connection of a site with a rate waits for its next message, if no profile says so.
+  static constexpr base::Duration kIdlePaced = std::chrono::minutes(1);
   // From the connection to the first MAIL, whatever the peer says meanwhile.
   static constexpr base::Duration kGreetingTimeMax = std::chrono::minutes(15);
   // A transaction may last so long, and its content a second more for so many octets: the limits of
@@ -164,11 +175,15 @@ class Session {
 
   void connect(base::Now now);
   void connect_to(const HostAddress& host, InClear in_clear, base::Now now);
-  // Its place among the hosts, counted from first_host_.
+  // Its place among the hosts, counted from first_host_; what is set aside is passed
+  // over, unless all are.
   [[nodiscard]] std::optional<std::size_t> next_host(base::Now now) const;
+  [[nodiscard]] std::shared_ptr<const smtp::ClientOptions> options() const;
+  void note_not_connected(base::Now now);
   [[nodiscard]] bool has_more_hosts(base::Now now) const;
   void begin_transaction(base::Now now);
   void hand_back(base::Now now);
+  [[nodiscard]] base::Duration idle_timeout() const;
   void feed_body(base::Now now);
   void read_chunk();
   void chunk_read(std::uint32_t index, base::Result<std::shared_ptr<const std::string>> octets);
@@ -182,6 +197,9 @@ class Session {
   // Nobody could be spoken to: the next host, or the end of the job.
   void host_failed(queue::Failure failure, base::Now now);
   void finish_job(JobReport report, queue::Scheduler::SessionAfter after);
+  // The rule of the traffic profiles that a refusal matches; null: none does.
+  [[nodiscard]] std::shared_ptr<const traffic::Rule> rule_for(const smtp::Reply& reply,
+                                                              smtp::Stage stage) const;
   [[nodiscard]] JobReport make_report(const std::vector<smtp::RecipientResult>& results,
                                       queue::Cause cause, const smtp::Reply& reply_where_none,
                                       bool past_final_dot) const;

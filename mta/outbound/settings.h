@@ -12,6 +12,7 @@
 
 #include "mta/base/ip_address.h"
 #include "mta/net/tls.h"
+#include "mta/traffic/profiles.h"
 
 namespace rockdove::outbound {
 
@@ -73,6 +74,9 @@ struct Route {
   // Of this route's ca_file; null: OutboundSettings::tls.
   std::shared_ptr<const net::TlsClientContext> tls_context{};
   std::optional<Credentials> credentials{};  // towards the hosts (AUTH); never in clear to others
+  // What the hosts are sent at most: `connections`, `messages_per_connection`, `rate` and
+  // `connection_rate`; before what a traffic profile says of them.
+  traffic::Knobs limits{};
 };
 
 struct OutboundSettings {
@@ -81,6 +85,7 @@ struct OutboundSettings {
   std::vector<Route> routes;
   TlsLevel mx_tls = TlsLevel::May;                     // where no route says otherwise
   std::shared_ptr<const net::TlsClientContext> tls{};  // null: TLS is never tried
+  std::shared_ptr<const traffic::Profiles> traffic{};  // null: there are none
 };
 
 }  // namespace rockdove::outbound

@@ -45,6 +45,7 @@ struct Settler::Settlement {
   };
 
   const JobReport& report;
+  const std::vector<base::Duration>& retry;
   base::Now now;
   queue::Attempt attempt;
   std::vector<Delivered> delivered;
@@ -108,10 +109,11 @@ void Settler::discard(const queue::Job& job) {
          std::move(releases));
 }
 
-std::vector<queue::Delivery> Settler::settle(JobReport report) {
+std::vector<queue::Delivery> Settler::settle(JobReport report,
+                                             const std::vector<base::Duration>& retry) {
   const base::Now now = env_.now();
   std::vector<DeliveryResult> results = std::move(report.results);
-  Settlement settlement{report, now, {}, {}, {}, {}, {}, {}, {}};
+  Settlement settlement{report, retry, now, {}, {}, {}, {}, {}, {}, {}};
   settlement.attempt = {now.wall,
                         std::chrono::duration_cast<base::Duration>(now.instant - report.started),
                         report.host,
@@ -189,6 +191,15 @@ void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {
   delivered.back().deliveries.push_back(std::move(result.delivery));
 }
 
+base::Duration Settler::wait_of(const DeliveryResult& result, queue::Delivery& after,
+                                const std::vector<base::Duration>& retry) const {
+  if (result.retry_in) return *result.retry_in;
+  const base::Duration wait = queue::retry_wait(retry, after.attempts, env_.random);
+  if (result.kind == Kind::DeferUncertain && ++after.uncertain == 1)
+    return std::max(wait, queue::kUncertainWait);
+  return std::min(wait, result.retry_at_most.value_or(wait));
+}
+
 void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) {
   const JobReport& report = settlement.report;
   const queue::Message& message = *report.message;
@@ -196,6 +207,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
   queue::Delivery after = result.delivery;
   if (result.counted) ++after.attempts;
   after.last = {now.wall, report.host, result.reply, report.tls, settlement.attempt.took};
+  if (result.has_rule_acted) after.last.rule = traffic::format_origin(result.rule->origin);
   const bool may_judge_age = env_.clocks.may_expire(now);
   // Also where the environment did not let us try: without an IPv6 route it never will.
   const bool is_final =
@@ -211,10 +223,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
     settlement.failed.push_back({std::move(after), std::move(result.delivery), result.stage});
     return;
   }
-  base::Duration wait = queue::retry_wait(env_.queue, after.attempts, env_.random);
-  if (result.kind == Kind::DeferUncertain && ++after.uncertain == 1)
-    wait = std::max(wait, queue::kUncertainWait);
-  after.due = now.wall + wait;
+  after.due = now.wall + wait_of(result, after, settlement.retry);
   base::count(base::Counter::Deferred);
   ++settlement.counts.deferred;
   activity_.deferred(queue::reason_of(after.last), now.instant);
@@ -230,6 +239,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
         .field("next", after.due)
         .field("uncertain", after.uncertain)
         .field("reply", result.reply);
+    if (!after.last.rule.empty()) line.field("rule", after.last.rule);
     if (env_.log.wants_details()) {
       const base::Duration delay = now.wall - message.accepted;
       line.detail("delay", delay).detail("status", mail::format_enhanced_code(result.status));
@@ -238,6 +248,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
   }
   queue::Attempt deferral = settlement.attempt;
   deferral.reply = std::move(result.reply);
+  deferral.rule = after.last.rule;
   if (may_judge_age && wants_delay_notice(env_.queue, message, after, now.wall)) {
     settlement.delayed.push_back(
         {std::move(result.delivery), std::move(after), std::move(deferral)});

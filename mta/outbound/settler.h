@@ -20,7 +20,9 @@ class Settler {
       : env_(environment), reports_(environment), delays_(environment) {}
 
   // Takes an attempt's results. What is to be tried again now is returned, and is still out.
-  [[nodiscard]] std::vector<queue::Delivery> settle(JobReport report);
+  // `retry`: the waits between attempts, as queue::QueueSettings::retry.
+  [[nodiscard]] std::vector<queue::Delivery> settle(JobReport report,
+                                                    const std::vector<base::Duration>& retry);
 
   // A route says discard. No report follows, whatever was asked for: the sender was not to know.
   void discard(const queue::Job& job);
@@ -40,6 +42,9 @@ class Settler {
 
   void settle_delivered(Settlement& settlement, DeliveryResult result);
   void settle_undelivered(Settlement& settlement, DeliveryResult result);
+  // How long what was deferred waits.
+  [[nodiscard]] base::Duration wait_of(const DeliveryResult& result, queue::Delivery& after,
+                                       const std::vector<base::Duration>& retry) const;
   void note(const Settlement& settlement);
 
   const Environment& env_;

@@ -33,8 +33,9 @@ struct HostAddress {
 struct Manner {
   ToHosts::Speaks speaks = ToHosts::Speaks::Smtp;
   TlsLevel tls = TlsLevel::Off;
-  enum class TlsFrom : std::uint8_t { Route, Outbound };  // which key says so: the route's own,
-  TlsFrom tls_from = TlsFrom::Route;                      // or `[tls] outbound`
+  // Which key says so: the route's own, `[tls] outbound`, or a traffic profile's.
+  enum class TlsFrom : std::uint8_t { Route, Outbound, Profile };
+  TlsFrom tls_from = TlsFrom::Route;
   std::shared_ptr<const net::TlsClientContext> tls_context{};  // null: TLS cannot be begun
   std::optional<Credentials> credentials{};
   std::uint64_t generation = 0;  // of the OutboundSettings that it was made from
@@ -56,6 +57,25 @@ struct Site : queue::SiteSpec {
   std::size_t equals = 1;
   Manner manner;
   std::string maildir;  // mail is written into this folder
+
+  // Which part of the traffic profiles is about it: for the replies of its hosts.
+  struct Traffic {
+    std::shared_ptr<const traffic::Profiles> profiles;  // null: there are none
+    const traffic::Provider* provider = nullptr;        // in `profiles`; null: none knows it
+    std::string domain;                                 // that has a section of its own; "": none
+  };
+
+  Traffic traffic;
+  // The same without what a rule has set for a time (Teaching::as_set); null: nothing is set.
+  std::shared_ptr<const Site> as_routed{};
+  std::uint32_t messages_per_connection = 0;     // 0: as `[queue]` says
+  std::uint32_t recipients_per_transaction = 0;  // likewise: queue::kJobDeliveriesMax
+  std::vector<base::Duration> retry{};           // empty: likewise
+  // Zero: those of SessionContext.
+  base::Duration connect_timeout{0};
+  base::Duration reply_timeout{0};  // of every reply of a peer, the greeting included
+  base::Duration idle_timeout{0};
+  std::uint32_t host_tries = 0;  // as SetAside::failed(); 0: no host is set aside
 
   // Which of `hosts` is the `tried`-th to try, from 0 on, on a connection that begins at `first`.
   [[nodiscard]] const HostAddress& host(std::size_t first, std::size_t tried) const {

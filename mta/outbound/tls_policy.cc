@@ -27,6 +27,9 @@ std::string why_required(const Manner& manner, const ConnectionPlan& plan) {
   if (manner.tls_from == Manner::TlsFrom::Outbound) {
     return "all mail to other servers requires TLS ([tls] outbound" + value;
   }
+  if (manner.tls_from == Manner::TlsFrom::Profile) {
+    return "a traffic profile requires TLS there (tls" + value + "; see `rockdove traffic show`";
+  }
   return "this route requires TLS (tls" + value;
 }
 

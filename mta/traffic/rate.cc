@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <optional>
 
 #include "mta/base/text.h"
@@ -148,6 +149,19 @@ std::string format_rates(std::span<const Rate> rates) {
     text.append(format_rate(rate));
   }
   return text;
+}
+
+std::string format_pace(double per_second) {
+  constexpr std::array<std::pair<double, const char*>, 3> kBy = {
+      {{1, "/s"}, {60, "/min"}, {3600, "/h"}}};
+  const auto* by = std::find_if(kBy.begin(), kBy.end(), [per_second](const auto& unit) {
+    return per_second * unit.first >= 1;
+  });
+  if (by == kBy.end()) by = &kBy.back();
+  const double count = std::round(per_second * by->first * 10) / 10;
+  std::array<char, 32> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), count);
+  return std::string(digits.data(), end.ptr) + by->second;
 }
 
 }  // namespace rockdove::traffic

@@ -55,4 +55,7 @@ struct Rate {
 // "10/s, 5000/h"; "off" for none.
 [[nodiscard]] std::string format_rates(std::span<const Rate> rates);
 
+// Messages a second in the unit that a person can imagine: "12.5/s", "40/min", "6/h".
+[[nodiscard]] std::string format_pace(double per_second);
+
 }  // namespace rockdove::traffic

@@ -32,7 +32,7 @@ struct Pause {
 [[nodiscard]] std::string_view name_of(Pause::Of of);  // "site", "provider", "source", "tenant"
 
 // The account's rate is multiplied by `factor`, and rises again by itself with what is accepted.
-struct Backoff {
+struct BackoffAction {
   double factor = 0.5;        // above 0, below 1
   std::optional<Rate> floor;  // not below this; none: a message in ten minutes
 };
@@ -47,7 +47,7 @@ struct Setting {
 // fares as its code says: 4yz waits, 5yz goes back.
 struct Actions {
   std::optional<Pause> pause;
-  std::optional<Backoff> backoff;
+  std::optional<BackoffAction> backoff;
   bool bounce = false;                     // a 4yz goes back, too
   bool defer = false;                      // a 5yz waits, too; and it says nothing about our rate
   std::optional<base::Duration> retry_in;  // it waits, just so long

@@ -59,7 +59,7 @@ class Wishes(Base):
         self.assertNotIn(b"ockdove-", octets)
         self.assertIn(b"Subject: hello\r\n", octets)
         line = self.relay.wait_for("accepted")[0]
-        self.assertEqual((line["tenant"], line["campaign"], line["priority"]), ("shop", "spring 2026", "4"))
+        self.assertEqual((line["tenant"], line["campaign"], line["priority"]), ("shop", "spring 2026", 4))
         traced = until(lambda: [json.loads(one) for one in self.relay.command(
             "trace", "--tenant", "shop", "--campaign", "SPRING 2026", "--since", "1h", "--json").stdout.splitlines()
             if json.loads(one).get("recipients", [{}])[0].get("state") == "delivered"], "the message in the history")
@@ -111,7 +111,7 @@ class Wishes(Base):
             self.assertEqual(client.mail("ann@shop.example", ["MT-PRIORITY=-3"])[0], 250)
             self.assertEqual(client.rcpt("bob@x.example")[0], 250)
             self.assertEqual(client.data(message())[0], 250)
-        self.assertEqual(upstream.wait_for("accepted")[0]["priority"], "-3")
+        self.assertEqual(upstream.wait_for("accepted")[0]["priority"], -3)
 
     def test_sendmail(self):
         if os.getuid() != 0:

@@ -225,7 +225,7 @@ TEST_CASE("a rule's actions are told in phrases") {
   Actions actions;
   CHECK(actions.is_empty());
   actions.pause = Pause{std::chrono::hours(2), Pause::Of::Source};
-  actions.backoff = Backoff{0.5, Rate{10, std::chrono::minutes(1), 1}};
+  actions.backoff = BackoffAction{0.5, Rate{10, std::chrono::minutes(1), 1}};
   actions.set = Setting{{}, std::chrono::hours(1)};
   actions.set->knobs.connections.value = 1;
   actions.retry_in = std::chrono::minutes(30);

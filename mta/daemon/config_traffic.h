@@ -1,0 +1,16 @@
+// [traffic]: which traffic profiles hold. Its part of the table of keys (config_table.h), and how
+// the files are read when all keys have been.
+#pragma once
+
+#include <span>
+
+#include "mta/daemon/config_table.h"
+
+namespace rockdove::daemon {
+
+[[nodiscard]] std::span<const Section> traffic_sections();
+[[nodiscard]] std::span<const Key> traffic_keys();
+
+void finish_traffic(Draft& draft, Surroundings& surroundings, Problems& problems);
+
+}  // namespace rockdove::daemon

@@ -1,0 +1,378 @@
+#include "mta/outbound/teaching.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "mta/outbound/site_traffic.h"
+#include "queue/change.h"
+#include "queue/learned.h"
+
+namespace rockdove::outbound {
+namespace {
+
+using Kind = DeliveryResult::Kind;
+
+// A message that was pushed back goes again behind about so many others.
+constexpr double kTurnsUntilAgain = 32;
+// Without a rule's own: a message in ten minutes (traffic/rule.h).
+constexpr double kFloor = 1.0 / 600;
+// What was learned is written at most so often, but for a cut, and when it has moved so far.
+constexpr base::Duration kStoreEach = std::chrono::seconds(30);
+constexpr base::Duration kStoreCutEach = std::chrono::seconds(2);
+constexpr double kStoreMoved = 0.1;
+// Accounts that taught nothing are forgotten when there are so many, and nothing was heard so long.
+constexpr std::size_t kAccountsKept = 20'000;
+constexpr base::Duration kForgetAfter = std::chrono::minutes(30);
+constexpr std::size_t kSetSitesKept = 1000;
+
+traffic::Backoff::Settings settings_of(const queue::AccountSpec& account) {
+  double ceiling = traffic::Backoff::kNoCeiling;
+  for (const traffic::Rate& rate : account.rates) ceiling = std::min(ceiling, rate.per_second());
+  return {ceiling, std::min(kFloor, ceiling)};
+}
+
+mail::EnhancedCode as_class(mail::EnhancedCode code, std::uint8_t status_class) {
+  code.status_class = status_class;
+  return code;
+}
+
+}  // namespace
+
+struct Teaching::Account {
+  // How often a rule matched, and how it acts.
+  struct Counted {
+    std::shared_ptr<const traffic::Rule> rule;
+    std::deque<base::Instant> times;  // of those that count towards Rule::after
+    TaughtRule taught;
+  };
+
+  struct SetFor {
+    std::shared_ptr<const traffic::Rule> rule;  // its actions have `set`
+    base::Instant until;
+  };
+
+  Account(std::string account_name, const traffic::Backoff::Settings& settings)
+      : name(std::move(account_name)), backoff(settings) {}
+
+  std::string name;
+  traffic::Backoff backoff;
+  std::optional<double> told;  // the pace that the scheduler knows
+  std::deque<Counted> rules;   // the last to act first
+  std::vector<SetFor> sets;
+  std::map<std::string, base::Instant> pauses;   // what, and until when, for the log
+  std::map<std::string, base::Instant> tenants;  // that are paused, and until when
+  std::unordered_map<const Site*,
+                     std::pair<std::shared_ptr<const Site>, std::shared_ptr<const Site>>>
+      set_sites;  // of each, kept alive by the first, as `sets` have it
+  base::Instant last_heard{};
+  base::Instant stored_at{};
+  double stored_rate = 0;
+  std::uint64_t stored_cuts = 0;
+};
+
+// What the replies of one transaction say about the account's rate; the worst counts.
+struct Teaching::Answers {
+  bool accepted = false;
+  bool refused = false;   // or something that is not about our rate
+  bool deferred = false;  // by a reply that no rule knows
+  std::optional<traffic::BackoffAction> cut;
+};
+
+Teaching::Teaching(const Environment& environment, queue::Scheduler& scheduler)
+    : env_(environment), scheduler_(scheduler) {}
+
+Teaching::~Teaching() = default;
+
+void Teaching::restore(std::string_view name, std::string_view value) {
+  const base::Result<traffic::BackoffState> state = queue::decode_backoff(value);
+  if (!state) return;  // nothing was learned, then
+  const traffic::Backoff::Settings any{traffic::Backoff::kNoCeiling, kFloor};
+  auto account = std::make_unique<Account>(std::string(name), any);
+  account->backoff = traffic::Backoff(any, *state, env_.now().wall);
+  account->last_heard = env_.now().instant;
+  accounts_[account->name] = std::move(account);
+}
+
+Teaching::Account& Teaching::account_of(const Site& site) {
+  std::unique_ptr<Account>& account = accounts_[site.account->name];
+  const traffic::Backoff::Settings settings = settings_of(*site.account);
+  if (account == nullptr) {
+    account = std::make_unique<Account>(site.account->name, settings);
+  } else {
+    account->backoff.set(settings);
+  }
+  account->last_heard = env_.now().instant;
+  return *account;
+}
+
+std::shared_ptr<const Site> Teaching::as_set(const std::shared_ptr<const Site>& seen) {
+  const std::shared_ptr<const Site>& site = seen->as_routed != nullptr ? seen->as_routed : seen;
+  const auto found = accounts_.find(site->account->name);
+  if (found == accounts_.end() || found->second->sets.empty()) return site;
+  Account& account = *found->second;
+  const base::Instant now = env_.now().instant;
+  const auto is_over = [now](const Account::SetFor& set) { return set.until <= now; };
+  if (std::erase_if(account.sets, is_over) > 0) account.set_sites.clear();
+  if (account.sets.empty()) return site;
+  if (account.set_sites.size() > kSetSitesKept) account.set_sites.clear();
+  auto& [original, changed] = account.set_sites[site.get()];
+  if (changed == nullptr) {
+    traffic::Knobs knobs;
+    for (const Account::SetFor& set : account.sets)
+      traffic::lay_over(knobs, set.rule->actions.set->knobs);
+    original = site;
+    changed = with_knobs(site, knobs);
+  }
+  return changed;
+}
+
+void Teaching::offered(const Site& site) {
+  const auto found = accounts_.find(site.account->name);
+  if (found == accounts_.end()) return;
+  found->second->backoff.set(settings_of(*site.account));
+  if (const std::optional<double> pace = found->second->backoff.pace()) {
+    found->second->told = pace;
+    scheduler_.set_pace(found->first, pace, env_.now());
+  }
+}
+
+void Teaching::sent(const Site& site) {
+  if (site.traffic.profiles == nullptr) return;
+  account_of(site).backoff.sent(env_.now().instant);
+}
+
+void Teaching::learn(JobReport& report, const std::shared_ptr<const Site>& site) {
+  if (site->traffic.profiles == nullptr) return;
+  const base::Now now = env_.now();
+  Account& account = account_of(*site);
+  Answers answers;
+  bool acted = false;
+  for (DeliveryResult& result : report.results) {
+    if (result.kind == Kind::Delivered) {
+      answers.accepted = true;
+    } else if (result.rule != nullptr) {
+      if (count(account, result, now)) {
+        acted = true;
+        act(account, *result.rule, result, report, site, answers);
+      } else {
+        answers.refused = true;
+      }
+    } else if (result.is_answer) {
+      (result.kind == Kind::Bounce ? answers.refused : answers.deferred) = true;
+    }
+  }
+  // The rule says what follows; the site has answered, and is not a broken one.
+  if (acted && report.finish == queue::Scheduler::Finish::SiteFailed)
+    report.finish = queue::Scheduler::Finish::Refused;
+  tell_backoff(account, answers, report.started + report.setup, now);
+  if (answers.cut) {
+    const double pace = account.backoff.pace().value_or(settings_of(*site->account).ceiling);
+    const auto again = std::chrono::duration<double>(kTurnsUntilAgain / pace);
+    for (DeliveryResult& result : report.results) {
+      if (result.rule != nullptr && result.rule->actions.backoff && !result.retry_in)
+        result.retry_at_most = std::chrono::duration_cast<base::Duration>(again);
+    }
+  }
+  store(account, now);
+  if (accounts_.size() > kAccountsKept) forget_some(now);
+}
+
+bool Teaching::count(Account& account, const DeliveryResult& result, base::Now now) {
+  const auto is_same = [&result](const Account::Counted& counted) {
+    return counted.rule->origin == result.rule->origin;
+  };
+  auto found = std::find_if(account.rules.begin(), account.rules.end(), is_same);
+  if (found == account.rules.end()) {
+    if (account.rules.size() == kRulesKept) account.rules.pop_back();
+    account.rules.push_front({result.rule, {}, {}});
+    found = account.rules.begin();
+    found->taught.rule = traffic::format_origin(result.rule->origin);
+    found->taught.acts = traffic::describe(result.rule->actions);
+  }
+  found->rule = result.rule;  // of the profiles in use
+  found->taught.reply = result.reply;
+  found->taught.last = now.wall;
+  ++found->taught.replies;
+  const traffic::Threshold& after = result.rule->after;
+  if (after.count > 1) {
+    found->times.push_back(now.instant);
+    while (now.instant - found->times.front() > after.within) found->times.pop_front();
+    if (found->times.size() < after.count) return false;
+    found->times.clear();
+  }
+  ++found->taught.acted;
+  std::rotate(account.rules.begin(), found, found + 1);
+  return true;
+}
+
+void Teaching::act(Account& account, const traffic::Rule& rule, DeliveryResult& result,
+                   const JobReport& report, const std::shared_ptr<const Site>& site,
+                   Answers& answers) {
+  const traffic::Actions& actions = rule.actions;
+  result.has_rule_acted = true;
+  const bool is_deferred = result.kind == Kind::Defer || result.kind == Kind::DeferUncertain;
+  if (actions.bounce && is_deferred) {
+    result.kind = Kind::Bounce;
+    result.status = as_class(result.status, 5);
+  } else if ((actions.defer || actions.retry_in) && result.kind == Kind::Bounce) {
+    result.kind = Kind::Defer;
+    result.status = as_class(result.status, 4);
+  }
+  if (actions.retry_in) result.retry_in = actions.retry_in;
+  if (actions.pause) pause(account, rule, result, report, site);
+  if (actions.set) {
+    set(account, rule, env_.now());
+    scheduler_.renew(as_set(site), env_.now());
+  }
+  if (actions.backoff && (!answers.cut || actions.backoff->factor < answers.cut->factor)) {
+    answers.cut = actions.backoff;
+  } else if (!actions.backoff) {
+    answers.refused = true;
+  }
+}
+
+void Teaching::pause(Account& account, const traffic::Rule& rule, const DeliveryResult& result,
+                     const JobReport& report, const std::shared_ptr<const Site>& site) {
+  const base::Now now = env_.now();
+  const traffic::Pause& pause = *rule.actions.pause;
+  const base::Instant until = now.instant + pause.time;
+  const std::string reason = result.reply + " (rule " + traffic::format_origin(rule.origin) + ")";
+  std::string what;
+  switch (pause.of) {
+    case traffic::Pause::Of::Site:
+      what = site->name;
+      scheduler_.pause_site(site, until, reason, now);
+      break;
+    case traffic::Pause::Of::Provider:
+    case traffic::Pause::Of::Source:  // an account is one of a source address
+      what = account.name;
+      scheduler_.pause_account(account.name, until, reason, now);
+      break;
+    case traffic::Pause::Of::Tenant:
+      what = "tenant " + report.queue.tenant;
+      account.tenants[report.queue.tenant] = until;
+      break;
+  }
+  std::erase_if(account.pauses, [now](const auto& one) { return one.second <= now.instant; });
+  const bool is_new = account.pauses.insert_or_assign(what, until).second;
+  if (!is_new) return;  // what was under way when it began says the same
+  env_.log.line(base::Level::Warning, "a traffic rule pauses mail")
+      .field("account", account.name)
+      .field("pauses", what)
+      .field("for", base::format_duration(pause.time))
+      .field("rule", traffic::format_origin(rule.origin))
+      .field("reply", result.reply);
+}
+
+std::optional<base::Instant> Teaching::tenant_paused_until(const Site& site,
+                                                           const std::string& tenant) const {
+  const auto account = accounts_.find(site.account->name);
+  if (account == accounts_.end()) return std::nullopt;
+  const auto found = account->second->tenants.find(tenant);
+  if (found == account->second->tenants.end() || found->second <= env_.now().instant)
+    return std::nullopt;
+  return found->second;
+}
+
+void Teaching::set(Account& account, const traffic::Rule& rule, base::Now now) {
+  const auto same =
+      std::find_if(account.sets.begin(), account.sets.end(),
+                   [&rule](const Account::SetFor& set) { return set.rule->origin == rule.origin; });
+  const base::Instant until = now.instant + rule.actions.set->time;
+  account.set_sites.clear();
+  if (same != account.sets.end()) {
+    same->until = until;
+    return;
+  }
+  if (account.sets.size() == kSetsMax) account.sets.erase(account.sets.begin());
+  account.sets.push_back({account.rules.front().rule, until});
+  base::LogLine line = env_.log.line(base::Level::Info, "a traffic rule sets something");
+  line.field("account", account.name);
+  for (const traffic::ShownKnob& knob : traffic::list_knobs(rule.actions.set->knobs))
+    line.field("sets", std::string(knob.name) + " = " + knob.value);
+  line.field("for", base::format_duration(rule.actions.set->time))
+      .field("rule", traffic::format_origin(rule.origin))
+      .field("reply", account.rules.front().taught.reply);
+}
+
+void Teaching::tell_backoff(Account& account, const Answers& answers, base::Instant sent,
+                            base::Now now) {
+  traffic::Backoff& backoff = account.backoff;
+  bool was_cut = false;
+  if (answers.cut) {
+    const double floor = answers.cut->floor ? answers.cut->floor->per_second() : 0;
+    was_cut = backoff.pushed_back(answers.cut->factor, floor, sent, now);
+  } else if (answers.accepted) {
+    backoff.accepted(sent, now.instant);
+  } else if (answers.deferred) {
+    was_cut = backoff.deferred(sent, now);
+  } else if (answers.refused) {
+    backoff.refused(sent, now.instant);
+  }
+  const std::optional<double> pace = backoff.pace();
+  if (pace != account.told) {
+    account.told = pace;
+    scheduler_.set_pace(account.name, pace, now);
+  }
+  if (!was_cut) return;
+  base::LogLine line = env_.log.line(base::Level::Info, "sending slower");
+  line.field("account", account.name);
+  if (pace) line.field("pace", traffic::format_pace(*pace));
+  if (!answers.cut) {
+    line.field("because", "many more messages are deferred than before");
+    return;
+  }
+  line.field("rule", account.rules.front().taught.rule)
+      .field("replies", account.rules.front().taught.replies)
+      .field("reply", account.rules.front().taught.reply);
+}
+
+void Teaching::store(Account& account, base::Now now) {
+  const traffic::BackoffState state = account.backoff.state();
+  const base::Duration each =
+      account.backoff.cuts() != account.stored_cuts ? kStoreCutEach : kStoreEach;
+  if (account.stored_at != base::Instant() && now.instant - account.stored_at < each) return;
+  if (std::abs(state.rate - account.stored_rate) <= kStoreMoved * account.stored_rate) return;
+  write(account, now);
+}
+
+void Teaching::write(Account& account, base::Now now) {
+  const traffic::BackoffState state = account.backoff.state();
+  account.stored_at = now.instant;
+  account.stored_rate = state.rate;
+  account.stored_cuts = account.backoff.cuts();
+  env_.store.commit(env_.loop,
+                    queue::noted(queue::kBackoffNotes, account.name, queue::encode_backoff(state)),
+                    [](const base::Result<void>&) {});
+}
+
+void Teaching::store_all() {
+  for (auto& [name, account] : accounts_) {
+    if (account->backoff.state().rate != account->stored_rate) write(*account, env_.now());
+  }
+}
+
+void Teaching::forget_some(base::Now now) {
+  std::erase_if(accounts_, [now](const auto& entry) {
+    const Account& account = *entry.second;
+    return !account.backoff.mark() && account.sets.empty() &&
+           now.instant - account.last_heard > kForgetAfter;
+  });
+}
+
+std::optional<Learned> Teaching::learned(std::string_view name) const {
+  const auto found = accounts_.find(std::string(name));
+  if (found == accounts_.end()) return std::nullopt;
+  const Account& account = *found->second;
+  Learned learned{account.backoff.pace(), account.backoff.mark(), {}, {}};
+  for (const Account::Counted& counted : account.rules) learned.rules.push_back(counted.taught);
+  for (const Account::SetFor& set : account.sets) {
+    if (set.until <= env_.now().instant) continue;
+    for (const traffic::ShownKnob& knob : traffic::list_knobs(set.rule->actions.set->knobs))
+      learned.sets.push_back({std::string(knob.name), knob.value, set.until});
+  }
+  return learned;
+}
+
+}  // namespace rockdove::outbound
