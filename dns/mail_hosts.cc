@@ -26,23 +26,6 @@ std::uint64_t stable_hash(std::string_view text) {
   return hash;
 }
 
-std::string name_of_site(std::vector<std::string> names) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  constexpr std::size_t kHashDigits = 16;
-  std::sort(names.begin(), names.end());
-  std::string site;
-  for (const std::string& name : names) {
-    if (!site.empty()) site += ',';
-    site += name;
-  }
-  if (site.size() <= kSiteOctetsMax) return site;
-  const std::uint64_t hash = stable_hash(site);
-  site.resize(kSiteOctetsMax - kHashDigits - 1);
-  site += '~';
-  for (unsigned shift = 64; shift > 0; shift -= 4) site += kDigits[(hash >> (shift - 4)) & 0xf];
-  return site;
-}
-
 // The families in turn, IPv6 first; see Host::addresses.
 std::vector<base::IpAddress> in_turn(const std::vector<base::IpAddress>& addresses) {
   std::array<std::vector<base::IpAddress>, 2> families;
@@ -261,7 +244,7 @@ class Lookup : public std::enable_shared_from_this<Lookup> {
       found.hosts.push_back({candidate.name, candidate.preference, std::move(addresses)});
     }
     if (found.hosts.empty()) return finish(nothing_left(failure));
-    found.site = name_of_site(site_names_);
+    found.site = name_of_hosts(site_names_);
     found.ttl = std::max(failure.empty() ? ttl_ : std::min(ttl_, kIncomplete), kShortest);
     finish(std::move(found));
   }
@@ -310,6 +293,23 @@ class Lookup : public std::enable_shared_from_this<Lookup> {
 };
 
 }  // namespace
+
+std::string name_of_hosts(std::vector<std::string> names) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  constexpr std::size_t kHashDigits = 16;
+  std::sort(names.begin(), names.end());
+  std::string site;
+  for (const std::string& name : names) {
+    if (!site.empty()) site += ',';
+    site += name;
+  }
+  if (site.size() <= kSiteOctetsMax) return site;
+  const std::uint64_t hash = stable_hash(site);
+  site.resize(kSiteOctetsMax - kHashDigits - 1);
+  site += '~';
+  for (unsigned shift = 64; shift > 0; shift -= 4) site += kDigits[(hash >> (shift - 4)) & 0xf];
+  return site;
+}
 
 bool is_permanent(MailHosts::Status status) {
   return status != MailHosts::Status::Found && status != MailHosts::Status::TemporaryFailure;

@@ -46,15 +46,19 @@ struct MailHosts {
 
   Status status = Status::TemporaryFailure;
   std::vector<Host> hosts;  // in the order of trying; empty unless Found
-  // A stable name of the set of MX hosts, for limits a site: the sorted names joined with commas,
-  // or, above kSiteOctetsMax, cut and closed with a hash. Hosts without an address count too, so
-  // that the name does not change with a failing server. Empty unless Found.
+  // A stable name of the set of MX hosts, for limits a site, as name_of_hosts() makes it. Hosts
+  // without an address count too, so that it does not change with a failing server. Empty unless
+  // Found.
   std::string site;
   base::Duration ttl{0};  // how long this may be kept; zero for a temporary failure
   // What was found in plain words, without a final full stop, for bounces and `queue why`. Empty
   // when Found.
   std::string detail;
 };
+
+// MailHosts::site of a set of MX hosts: their names, sorted and joined with commas; above
+// kSiteOctetsMax cut and closed with a hash. The same on every machine and in every run.
+[[nodiscard]] std::string name_of_hosts(std::vector<std::string> names);
 
 // Everything but Found and TemporaryFailure.
 [[nodiscard]] bool is_permanent(MailHosts::Status status);

@@ -20,6 +20,7 @@
 #include "mta/cli/live_dns.h"
 #include "mta/cli/mailing_list.h"
 #include "mta/cli/plan_report.h"
+#include "mta/cli/planned_sites.h"
 #include "mta/cli/safe_text.h"
 #include "mta/daemon/configuration.h"
 #include "mta/daemon/profile_folder.h"
@@ -52,7 +53,7 @@ struct Options {
 
 struct Found {
   std::vector<traffic::MxHost> hosts;  // empty: it takes no mail
-  bool is_known = false;               // false: the DNS did not answer
+  bool is_known = false;               // false: the DNS did not answer, or need not be asked
 };
 
 // Asks for the MX hosts of each domain, a bounded number at once.
@@ -117,7 +118,9 @@ auto read_file(const std::string& path, Read read) -> decltype(read(std::cin)) {
   return result;
 }
 
-Result<std::map<std::string, Found>> find_hosts(const Options& options, const MailingList& list) {
+// Of all domains that no route has hosts for.
+Result<std::map<std::string, Found>> find_hosts(const Options& options, const MailingList& list,
+                                                const PlannedSites& sites) {
   std::map<std::string, Found> found;
   HostsOfDomains known;
   if (!options.hosts.empty()) {
@@ -127,6 +130,7 @@ Result<std::map<std::string, Found>> find_hosts(const Options& options, const Ma
   }
   bool is_all = true;
   for (const auto& [domain, recipients] : list.recipients) {
+    if (sites.has_route(domain)) continue;
     Found& of_domain = found[domain];
     auto named = known.find(domain);
     if (named == known.end()) named = known.find("*");
@@ -139,83 +143,6 @@ Result<std::map<std::string, Found>> find_hosts(const Options& options, const Ma
   if (const Result<void> asked = ask_dns(options, found); !asked) return asked.error();
   return found;
 }
-
-std::string site_name(const std::vector<traffic::MxHost>& hosts) {
-  std::vector<std::string> names;
-  names.reserve(hosts.size());
-  for (const traffic::MxHost& host : hosts) names.push_back(host.name);
-  std::sort(names.begin(), names.end());
-  std::string name = "mx:";
-  for (const std::string& each : names) name.append(name.size() > 3 ? "," : "").append(each);
-  return name;
-}
-
-template <typename T>
-void take(const traffic::Knob<T>& knob, T& target) {
-  if (knob.value) target = *knob.value;
-}
-
-std::shared_ptr<const queue::AccountSpec> account_of(std::string name,
-                                                     const traffic::Knobs& knobs) {
-  auto account = std::make_shared<queue::AccountSpec>();
-  account->name = std::move(name);
-  take(knobs.rate, account->rates);
-  take(knobs.connection_rate, account->connection_rates);
-  take(knobs.connections_provider, account->connections_max);
-  return account;
-}
-
-// The sites of a mailing and the accounts that they share, by what the profiles say
-// (contrib/doc/traffic.md).
-class Sites {
- public:
-  Sites(const traffic::Profiles& profiles, const queue::QueueSettings& settings)
-      : profiles_(profiles), settings_(settings) {}
-
-  void add(const std::string& domain, const std::vector<traffic::MxHost>& hosts,
-           std::uint64_t recipients) {
-    const traffic::DomainSection* const section = profiles_.find_domain(domain);
-    const std::string name =
-        site_name(hosts) + (section == nullptr ? "" : "/domain:" + section->pattern);
-    auto [known, is_new] = sites_.try_emplace(name);
-    if (is_new) known->second = made(name, domain, hosts, section);
-    known->second.messages += recipients;
-  }
-
-  [[nodiscard]] std::vector<queue::RehearsedSite> all() const {
-    std::vector<queue::RehearsedSite> sites;
-    sites.reserve(sites_.size());
-    for (const auto& [name, site] : sites_) sites.push_back(site);
-    return sites;
-  }
-
- private:
-  [[nodiscard]] queue::RehearsedSite made(const std::string& name, const std::string& domain,
-                                          const std::vector<traffic::MxHost>& hosts,
-                                          const traffic::DomainSection* section) const {
-    const traffic::Provider* const provider = profiles_.provider_of(domain, hosts);
-    const traffic::Knobs knobs = profiles_.effective(domain, provider, std::nullopt);
-    auto site = std::make_shared<queue::SiteSpec>();
-    site->name = name;
-    site->connections_max = settings_.site_connections;
-    take(knobs.connections, site->connections_max);
-    if (provider == nullptr) {
-      site->account = account_of(section == nullptr ? name : "domain:" + section->pattern, knobs);
-    } else {
-      site->account =
-          account_of("provider:" + provider->name, profiles_.effective("", provider, std::nullopt));
-      if (section != nullptr) take(section->knobs.rate, site->rates);
-      if (section != nullptr) take(section->knobs.connection_rate, site->connection_rates);
-    }
-    queue::RehearsedSite rehearsed{site, 0, 0};
-    take(knobs.messages_per_connection, rehearsed.messages_per_connection);
-    return rehearsed;
-  }
-
-  const traffic::Profiles& profiles_;
-  const queue::QueueSettings& settings_;
-  std::map<std::string, queue::RehearsedSite> sites_;
-};
 
 // "google=4/s": what was learned of an account, or what somebody wants to know about.
 Result<std::map<std::string, double>> parse_paces(const std::vector<std::string>& texts) {
@@ -233,11 +160,10 @@ Result<std::map<std::string, double>> parse_paces(const std::vector<std::string>
   return paces;
 }
 
-Result<queue::RehearsalSettings> read_settings(const Options& options) {
+Result<queue::RehearsalSettings> read_settings(const Options& options,
+                                               const daemon::Configuration& configuration) {
   queue::RehearsalSettings settings;
-  const daemon::ParsedConfiguration parsed =
-      daemon::load_configuration_keys(daemon::configuration_path(options.config));
-  if (parsed.configuration) settings.queue = parsed.configuration->queue;
+  settings.queue = configuration.queue;
   if (settings.queue.connections_out == 0) settings.queue.connections_out = kConnectionsOut;
   const Result<base::Duration> connecting = base::parse_duration(options.connecting);
   if (!connecting) return connecting.error().in("--connecting");
@@ -257,19 +183,38 @@ int fail(const Error& error, int status = kFailed) {
   return status;
 }
 
+// With its routes where all of it can be read, else its plain keys, else the defaults.
+daemon::Configuration read_configuration(const Options& options) {
+  const std::string path = daemon::configuration_path(options.config);
+  daemon::ParsedConfiguration whole = daemon::load_configuration(path);
+  if (whole.configuration) return *std::move(whole.configuration);
+  daemon::ParsedConfiguration keys = daemon::load_configuration_keys(path);
+  if (!keys.configuration) return {};
+  std::fprintf(stderr,
+               "rockdove: not all of %s can be read (rockdove check says why): routes are not "
+               "regarded\n",
+               safe_text(path).c_str());
+  return *std::move(keys.configuration);
+}
+
 int plan(const Options& options) {
-  const Result<queue::RehearsalSettings> settings = read_settings(options);
+  const daemon::Configuration configuration = read_configuration(options);
+  const Result<queue::RehearsalSettings> settings = read_settings(options, configuration);
   if (!settings) return fail(settings.error(), kUsage);
   const std::shared_ptr<const traffic::Profiles> profiles =
       readable_profiles(options.profiles, options.config);
   if (profiles == nullptr) return kFailed;
   const Result<MailingList> list = read_file(options.list, read_mailing_list);
   if (!list) return fail(list.error());
-  const Result<std::map<std::string, Found>> found = find_hosts(options, *list);
+  PlannedSites sites(configuration.outbound.routes, profiles, settings->queue);
+  const Result<std::map<std::string, Found>> found = find_hosts(options, *list, sites);
   if (!found) return fail(found.error());
   Unplanned unplanned;
-  Sites sites(*profiles, settings->queue);
   for (const auto& [domain, recipients] : list->recipients) {
+    if (sites.has_route(domain)) {
+      if (!sites.add_by_route(domain, recipients)) unplanned.kept += recipients;
+      continue;
+    }
     const Found& of_domain = found->at(domain);
     if (!of_domain.is_known) {
       unplanned.unknown += recipients;
@@ -332,8 +277,10 @@ Action add_plan(CLI::App& app) {
   app.add_flag("--json", options->json, "One JSON object a line");
   add_config_option(app, options->config);
   app.footer(
-      "One message a recipient, and nobody refuses or defers. What goes to a smarthost or has a "
-      "route of its own is planned as though it went by MX.\n"
+      "One message a recipient, and nobody refuses or defers. Which provider takes the mail of a "
+      "domain is seen by its MX hosts, those of the DNS or of --mx-map, and by the profiles' "
+      "patterns of domains; offline a line \"* mx.example.org\" in the map answers for all others. "
+      "Routes of the configuration are asked about mail from nobody in particular.\n"
       "Exit status: 0 planned, 1 the list, the DNS or a file failed, 2 usage.");
   return [options] { return plan(*options); };
 }

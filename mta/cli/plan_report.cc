@@ -108,6 +108,10 @@ std::string format_plan(const std::vector<RehearsedAccount>& accounts, const Unp
     text += std::to_string(unplanned.unknown) +
             " recipients are not in it: the DNS says nothing of their domains now\n";
   }
+  if (unplanned.kept > 0) {
+    text += std::to_string(unplanned.kept) +
+            " recipients are not in it: a route keeps their mail here, or discards it\n";
+  }
   return text;
 }
 
@@ -124,6 +128,7 @@ std::vector<ordered_json> plan_as_json(const std::vector<RehearsedAccount>& acco
   total.update(account_as_json(sum_of(order.begin(), order.end())));
   total["no_hosts"] = unplanned.no_hosts;
   total["unknown"] = unplanned.unknown;
+  total["kept"] = unplanned.kept;
   lines.push_back(std::move(total));
   return lines;
 }

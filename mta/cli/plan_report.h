@@ -16,6 +16,7 @@ namespace rockdove::cli {
 struct Unplanned {
   std::uint64_t no_hosts = 0;  // their domains do not exist or take no mail
   std::uint64_t unknown = 0;   // the DNS did not answer
+  std::uint64_t kept = 0;      // a route puts their mail into a folder, or discards it
 };
 
 // "rate", "connections to the provider", …; "nothing" where it goes as fast as it comes.

@@ -49,7 +49,8 @@ class Plan(unittest.TestCase):
         return handle.name
 
     def run_plan(self, text, *options, expect=0, profiles=SHIPPED):
-        done = subprocess.run([ROCKDOVE, "plan", "-", "--profiles", profiles, "--config", "/nonexistent", *options],
+        done = subprocess.run([ROCKDOVE, "plan", "-", "--profiles", profiles, *options,
+                               *(() if "--config" in options else ("--config", "/nonexistent"))],
                               input=text, capture_output=True, text=True, timeout=280)
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done.stdout + done.stderr
@@ -89,6 +90,32 @@ class Plan(unittest.TestCase):
         shown = self.run_plan(text, "--mx-map", hosts, "--limit", "1", profiles=profiles + ".toml")
         self.assertIn("(2 others)", shown)
         self.assertIn("LIMITED BY", shown)
+
+    def test_routes_of_the_configuration_have_limits_of_their_own(self):
+        config = self.file("""hostname = "relay.example"
+[[route]]
+recipient = "*@keep.example"
+to = "maildir:/var/mail/keep"
+[[route]]
+name = "upstream"
+recipient = "*@*.up.example"
+to = "smtp://smart.example:587"
+rate = "5/s"
+[[route]]
+name = "known"
+recipient = "*@known.example"
+to = "smtp://mx.big.example"
+""")
+        profiles = self.file(PROFILES)
+        hosts = self.file("* mx.big.example\n")
+        accounts, total = self.plan("a.up.example,150\nb.up.example,150\nkeep.example,9\nknown.example,300\n"
+                                    "other.example,300\n", "--mx-map", hosts, "--config", config, profiles=profiles)
+        self.assertEqual({name: (found["recipients"], found["sites"], found["limited_by"])
+                          for name, found in accounts.items()},
+                         {"route:upstream": (300, 1, "rate"), "provider:big": (600, 2, "rate")})
+        self.assertAlmostEqual(accounts["route:upstream"]["seconds"], 60, delta=3)
+        self.assertAlmostEqual(accounts["provider:big"]["seconds"], 60, delta=3)
+        self.assertEqual((total["recipients"], total["kept"]), (900, 9))
 
     def test_what_cannot_be_meant_is_refused(self):
         self.assertIn("line 1", self.run_plan("x.example,many\n", expect=1))

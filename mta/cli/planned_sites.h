@@ -1,0 +1,50 @@
+// The sites of a mailing, as the relay would make them (outbound/site_traffic.h): by MX hosts, or
+// by the routes of the configuration.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mta/outbound/settings.h"
+#include "mta/outbound/site.h"
+#include "mta/traffic/profiles.h"
+#include "queue/rehearsal.h"
+#include "queue/settings.h"
+
+namespace rockdove::cli {
+
+class PlannedSites {
+ public:
+  // `queue` outlives it.
+  PlannedSites(std::vector<outbound::Route> routes,
+               std::shared_ptr<const traffic::Profiles> profiles,
+               const queue::QueueSettings& queue);
+
+  // Whether mail to this domain, from nobody in particular, has a route that does not go by MX.
+  [[nodiscard]] bool has_route(std::string_view domain) const;
+  // Only of one with a route. false: it ends on this machine (a folder, discard), and takes no
+  // time to speak of.
+  [[nodiscard]] bool add_by_route(std::string_view domain, std::uint64_t recipients);
+  // `hosts` as the DNS has them, at least one.
+  void add(std::string_view domain, const std::vector<traffic::MxHost>& hosts,
+           std::uint64_t recipients);
+
+  // By name.
+  [[nodiscard]] std::vector<queue::RehearsedSite> all() const;
+
+ private:
+  // The first that matches; null: none, or one that goes by MX.
+  [[nodiscard]] const outbound::Route* route_of(std::string_view domain) const;
+  void count(std::shared_ptr<const outbound::Site> site, std::uint64_t recipients);
+
+  outbound::OutboundSettings outbound_;
+  std::shared_ptr<const traffic::Profiles> profiles_;
+  const queue::QueueSettings& queue_;
+  std::map<std::string, queue::RehearsedSite> sites_;
+};
+
+}  // namespace rockdove::cli
