@@ -209,6 +209,7 @@ std::optional<Scheduler::Command> Scheduler::start_of(Account& account, base::No
     if (account.let == &site && !has_its_turn_yet) account.let = nullptr;
     if (command || has_its_turn_yet) return command;
   }
+  if (std::optional<Command> command = quit_unneeded(account, now)) return command;
   // Ends of sessions have this looked at again; the moment of the next connection must, too.
   if (account.opening) opening_.erase(*account.opening);
   account.opening.reset();
@@ -279,6 +280,7 @@ std::optional<Scheduler::Command> Scheduler::open_one(Site& site, base::Now now)
   session.standing = standing;
   open.valid_until = take_connection_grant(session, now);
   session.connecting = open.is_paced;
+  session.opened = now.instant;
   if (session.connecting) ++account.connecting;
   begin_trial(open.session, session, now);
   ++site.sessions;
@@ -314,10 +316,18 @@ std::optional<Scheduler::Command> Scheduler::wait_to_open(Site& site, base::Now 
   site.listed = account.wants_open.insert(account.wants_open.end(), &site);
   const base::Instant at = account.limits.next_connection(now);
   if (at > now.instant && !account.opening) account.opening = opening_.emplace(at, &account);
-  if (!is_full(account) || account.quitting >= account.wants_open.size()) return std::nullopt;
+  return quit_unneeded(account, now);
+}
+
+// Where an account has all its connections, one that waits for a site without work is in the way of
+// those that want one.
+std::optional<Scheduler::Command> Scheduler::quit_unneeded(const Account& account, base::Now now) {
+  if (account.quitting >= account.wants_open.size() || !is_full(account)) return std::nullopt;
   const auto unneeded =
-      std::find_if(account.idle.begin(), account.idle.end(),
-                   [this](SessionId id) { return sessions_.at(id.value).site->size() == 0; });
+      std::find_if(account.idle.begin(), account.idle.end(), [this, now](SessionId id) {
+        const Site& site = *sessions_.at(id.value).site;
+        return site.size() == 0 || std::max(site.paused_until, site.held_until) > now.instant;
+      });
   if (unneeded == account.idle.end()) return std::nullopt;
   return quit(*unneeded);
 }

@@ -200,6 +200,7 @@ class Scheduler {
 
   // A site that is known has these limits from now on; what offer() brings says so, too.
   void renew(const SitePointer& site, base::Now now);
+
   // From now on tenants have so many jobs in a turn; an empty function gives each 1.
   void set_weights(TenantWeight weight) { weight_ = std::move(weight); }
 
@@ -276,6 +277,7 @@ class Scheduler {
   [[nodiscard]] bool is_turn_over(const Site& site) const;
   std::optional<Command> block(Site& site, ConnectionBudget::Standing standing, bool must_wait,
                                base::Now now);
+  std::optional<Command> quit_unneeded(const Account& account, base::Now now);
   std::optional<Command> quit_an_idle_one(ConnectionBudget::Standing needed);
   Command quit(SessionId id);
   void begin_idle(SessionId id, Session& session);
@@ -285,6 +287,7 @@ class Scheduler {
   void ended(SessionId id, Session& session, SessionAfter after, base::Now now);
   void succeeded(Site& site, Session& session, base::Now now);
   void prove(Session& session);
+  static void learn_setup(const Session& session, base::Now now);
   void site_failed(Site& site, std::string_view reason, base::Now now);
   void end_pause(Site& site);
   void begin_trial(SessionId id, Session& session, base::Now now);

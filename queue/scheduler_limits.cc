@@ -1,5 +1,6 @@
 // Rates and paces: what an account and a site may send, and when.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "queue/scheduler.h"
@@ -89,6 +90,13 @@ base::Instant Scheduler::Limits::next_connection(base::Now now) const {
   return next_of(connections, now);
 }
 
+std::optional<double> Scheduler::Limits::per_second() const {
+  std::optional<double> least = pace;
+  for (const traffic::Rate& rate : rates)
+    least = std::min(least.value_or(rate.per_second()), rate.per_second());
+  return least;
+}
+
 base::Instant Scheduler::Limits::matter_until() const {
   base::Duration longest(0);
   for (const traffic::Rate& rate : rates) longest = std::max(longest, rate.per);
@@ -102,12 +110,17 @@ bool Scheduler::is_paced(const Site& site) {
 }
 
 // Whoever waits for MAIL with a connection that is not ready yet is to find a grant when it is, so
-// there are never more of these than those at work.
+// there are no more of these than messages may go meanwhile; where only sites have rates, than
+// those at work.
 bool Scheduler::lets_open(const Account& account, base::Now now) {
   if (is_full(account) || account.limits.next_connection(now) > now.instant) return false;
+  if (account.connecting == 0) return true;
+  if (const std::optional<double> rate = account.limits.per_second()) {
+    const std::chrono::duration<double> setup = account.setup.value_or(base::Duration::zero());
+    return account.connecting <= std::floor(*rate * setup.count());
+  }
   const auto others = static_cast<std::uint32_t>(account.connecting + account.idle.size());
-  const std::uint32_t working = account.sessions - std::min(account.sessions, others);
-  return account.connecting == 0 || account.connecting < working;
+  return account.connecting < account.sessions - std::min(account.sessions, others);
 }
 
 // With an idle session it starts when there is a grant. Without one it opens a connection where a

@@ -36,6 +36,8 @@ struct Scheduler::Limits {
   // When the next one is granted, as far as these limits go; `now` if at once.
   [[nodiscard]] base::Instant next_message(base::Now now) const;
   [[nodiscard]] base::Instant next_connection(base::Now now) const;
+  // How many messages they allow a second; nullopt: nothing is limited.
+  [[nodiscard]] std::optional<double> per_second() const;
   // For people, as in Standing::rates; "" for none.
   [[nodiscard]] std::string describe() const;
   // Until when what was granted matters, and is remembered.
@@ -90,7 +92,8 @@ struct Scheduler::Account {
   Place place = Place::Nowhere;
   std::multimap<base::Instant, Account*>::iterator wait;
   std::uint32_t sessions = 0;
-  std::uint32_t connecting = 0;  // paced ones that are not ready for MAIL yet
+  std::uint32_t connecting = 0;         // paced ones that are not ready for MAIL yet
+  std::optional<base::Duration> setup;  // how long that takes of late
   std::uint32_t quitting = 0;
   std::list<SessionId> idle;    // of all its sites, the longest idle first
   std::list<Site*> wants_open;  // want a further connection, which its limits do not let them have
@@ -108,7 +111,8 @@ struct Scheduler::Session {
   std::list<SessionId>::iterator idle_in_account;      // likewise
   std::uint64_t idle_since = 0;                        // counts, for their order
   bool quitting = false;
-  bool connecting = false;               // counted so in its account
+  bool connecting = false;  // counted so in its account
+  base::Instant opened{};
   unsigned jobs_in_turn = 0;             // while other sites of its account wanted a connection
   std::optional<base::Instant> granted;  // when, for the job that it works on
   std::optional<base::Instant> connection_granted;

@@ -89,7 +89,16 @@ void Scheduler::came_ready(SessionId id, SessionAfter after, base::Now now) {
   MTA_ASSERT(found != sessions_.end() && !found->second.idle);
   end_trial(found->second);
   return_grant(found->second, now);
+  if (found->second.connecting) learn_setup(found->second, now);
   ended(id, found->second, after, now);
+}
+
+void Scheduler::learn_setup(const Session& session, base::Now now) {
+  constexpr int kWeight = 8;  // of what was known before, beside 1
+  std::optional<base::Duration>& setup = session.site->account->setup;
+  const base::Duration took =
+      std::chrono::duration_cast<base::Duration>(now.instant - session.opened);
+  setup = setup ? (*setup * kWeight + took) / (kWeight + 1) : took;
 }
 
 void Scheduler::not_opened(SessionId id, base::Now now) {

@@ -1,5 +1,6 @@
 """Starts and stops relays for the benchmarks: Rockdove with a configuration of its own, on the
 loopback and on free ports, everything below one folder."""
+import http.client
 import os
 import pwd
 import shutil
@@ -41,6 +42,16 @@ def give_away(folder):
     for where, folders, files in os.walk(folder):
         for name in [where] + [os.path.join(where, name) for name in folders + files]:
             os.chown(name, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+
+
+class ControlConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("rockdove")
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
 
 
 class Rockdove:
@@ -125,6 +136,14 @@ address = ["127.0.0.1:{port}"]
         """Runs a command of the program against this daemon and returns its output."""
         return subprocess.run([self.program, *words, "--config", self.config], capture_output=True, text=True,
                               timeout=seconds, check=True).stdout
+
+    def metrics(self):
+        """{'name{label="value"}': number}, in their order"""
+        connection = ControlConnection(os.path.join(self.folder, "run", "control.sock"))
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[:1] != "#"}
 
     def rss_mib(self, which="VmRSS"):
         """Resident memory now (VmRSS) or at its peak (VmHWM), in MiB."""

@@ -234,15 +234,19 @@ void add_turns(Families& families, const CounterTotals& counts, const Standing& 
                      "Processor time of an event loop's thread from one wait to the next; others "
                      "on the same processor do not make it longer.",
                      counts, Timing::LoopTurnProcessor, kSecond);
-  if (standing.longest_turns.empty()) return;
+  if (standing.loops.empty()) return;
   families.begin("rockdove_loop_turn_processor_longest_seconds",
                  "The longest of these turns of each loop in the minute that runs and the one "
                  "before: a scrape a minute sees all of them, and nobody's scrape hides one from "
                  "another's.",
                  MetricType::Gauge);
-  for (const base::LongestTurn& turn : standing.longest_turns)
-    families.add(std::chrono::duration<double>(turn.processor).count(),
-                 {{"loop", std::to_string(turn.loop)}});
+  for (const base::LoopCounts& loop : standing.loops)
+    families.add(std::chrono::duration<double>(loop.longest_turn).count(),
+                 {{"loop", std::to_string(loop.loop)}});
+  families.begin("rockdove_loop_connections_out_total",
+                 "Connections to other servers that each loop has made.", MetricType::Counter);
+  for (const base::LoopCounts& loop : standing.loops)
+    families.add(loop.connections_out, {{"loop", std::to_string(loop.loop)}});
 }
 
 void add_limits(Families& families, const Standing& standing) {

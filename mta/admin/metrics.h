@@ -37,7 +37,7 @@ struct Standing {
   std::uint64_t disk_free_min = 0;
   std::string state_dir;
   std::vector<CertificateEnd> certificates;
-  std::vector<base::LongestTurn> longest_turns;  // by loop
+  std::vector<base::LoopCounts> loops;  // in their order
 };
 
 // Whoever knows it, the daemon. From the control socket's loop.

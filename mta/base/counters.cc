@@ -44,10 +44,11 @@ void ThreadCounters::add_turn(unsigned loop, std::chrono::nanoseconds processor,
   turns_.note(processor, now);
 }
 
-std::optional<LongestTurn> ThreadCounters::longest_turn(Instant now) const {
+std::optional<LoopCounts> ThreadCounters::of_loop(Instant now) const {
   const unsigned loop = loop_.load(std::memory_order_relaxed);
   if (loop == kNoLoop) return std::nullopt;
-  return LongestTurn{loop, turns_.largest(now)};
+  const Cell& out = counters_[static_cast<std::size_t>(Counter::ConnectionsOut)];
+  return LoopCounts{loop, turns_.largest(now), out.load(std::memory_order_relaxed)};
 }
 
 void ThreadCounters::add_to(CounterTotals& totals) const {
@@ -75,15 +76,15 @@ CounterTotals CounterTable::totals() const {
   return totals;
 }
 
-std::vector<LongestTurn> CounterTable::longest_turns(Instant now) const {
-  std::vector<LongestTurn> turns;
+std::vector<LoopCounts> CounterTable::of_loops(Instant now) const {
+  std::vector<LoopCounts> loops;
   const std::lock_guard lock(mutex_);
   for (const auto& thread : threads_) {
-    if (const std::optional<LongestTurn> turn = thread->longest_turn(now)) turns.push_back(*turn);
+    if (const std::optional<LoopCounts> loop = thread->of_loop(now)) loops.push_back(*loop);
   }
-  std::sort(turns.begin(), turns.end(),
-            [](const LongestTurn& a, const LongestTurn& b) { return a.loop < b.loop; });
-  return turns;
+  std::sort(loops.begin(), loops.end(),
+            [](const LoopCounts& a, const LoopCounts& b) { return a.loop < b.loop; });
+  return loops;
 }
 
 }  // namespace rockdove::base

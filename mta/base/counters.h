@@ -130,10 +130,12 @@ struct CounterTotals {
   }
 };
 
-// The longest turn of a loop, by the processor time of its thread, in the last one to two minutes.
-struct LongestTurn {
+// What is of interest of each loop by itself.
+struct LoopCounts {
   unsigned loop = 0;
-  std::chrono::microseconds processor{};
+  // Its longest turn, by the processor time of its thread, in the last one to two minutes.
+  std::chrono::microseconds longest_turn{};
+  std::uint64_t connections_out = 0;  // Counter::ConnectionsOut
 };
 
 // One thread's counts. Only the thread itself writes, so adding needs no atomic read-modify-write.
@@ -147,7 +149,7 @@ class alignas(64) ThreadCounters {
   // A turn of the loop that is this thread's.
   void add_turn(unsigned loop, std::chrono::nanoseconds processor, Instant now);
   // None: the thread is no loop's.
-  [[nodiscard]] std::optional<LongestTurn> longest_turn(Instant now) const;
+  [[nodiscard]] std::optional<LoopCounts> of_loop(Instant now) const;
   void add_to(CounterTotals& totals) const;
 
  private:
@@ -209,7 +211,7 @@ class CounterTable {
 
   // Any thread.
   [[nodiscard]] CounterTotals totals() const;
-  [[nodiscard]] std::vector<LongestTurn> longest_turns(Instant now) const;  // by loop
+  [[nodiscard]] std::vector<LoopCounts> of_loops(Instant now) const;  // in their order
 
  private:
   mutable std::mutex mutex_;

@@ -38,7 +38,7 @@ admin::Standing Monitor::standing() {
   standing.disk_free_min = limits_.min_free_disk;
   standing.state_dir = limits_.state_dir;
   standing.certificates = limits_.certificates;
-  standing.longest_turns = counters_.longest_turns(now.instant);
+  standing.loops = counters_.of_loops(now.instant);
   return standing;
 }
 

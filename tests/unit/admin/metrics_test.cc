@@ -83,8 +83,8 @@ TEST_CASE("metrics: counts, gauges and histograms are in Prometheus' text format
   turns_processor.sum = 20'000'000;
   admin::Standing standing;
   standing.now = test::kStart;
-  standing.longest_turns = {{0, std::chrono::milliseconds(250)},
-                            {1, std::chrono::milliseconds(500)}};
+  standing.loops = {{0, std::chrono::milliseconds(250), 12},
+                    {1, std::chrono::milliseconds(500), 13}};
   standing.memory_used = 1000;
   standing.memory_max = 256'000'000;
   standing.certificates = {
@@ -104,6 +104,8 @@ TEST_CASE("metrics: counts, gauges and histograms are in Prometheus' text format
                        Contains("rockdove_loop_turn_seconds_sum 1.5") &&
                        Contains("rockdove_loop_turn_seconds_bucket{le=\"0.00025\"} 5") &&
                        Contains("rockdove_loop_turn_seconds_bucket{le=\"+Inf\"} 6"));
+  CHECK_THAT(text, Contains("rockdove_loop_connections_out_total{loop=\"0\"} 12\n") &&
+                       Contains("rockdove_loop_connections_out_total{loop=\"1\"} 13\n"));
   CHECK_THAT(text, Contains("rockdove_loop_turn_processor_seconds_count 10\n") &&
                        Contains("rockdove_loop_turn_processor_seconds_sum 0.02\n") &&
                        Contains("rockdove_loop_turn_processor_seconds_bucket{le=\"0.005\"} 8\n"));

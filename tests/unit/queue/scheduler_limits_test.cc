@@ -62,7 +62,7 @@ struct World {
 
   void go_idle(SessionId id) {
     const std::uint64_t turn = ++idle[id];
-    later(5s, [this, id, turn] {
+    later(idle_time, [this, id, turn] {
       const auto found = idle.find(id);
       if (found == idle.end() || found->second != turn || busy.contains(id)) return;
       idle.erase(found);
@@ -169,6 +169,7 @@ struct World {
   base::Duration late_most{0};  // of commands on their way to another loop
   base::Duration connecting{40};
   base::Duration transaction{100};
+  base::Duration idle_time{5000};
   std::vector<Sent> sent;
   std::vector<base::Instant> begun;  // connections
   int opened = 0;
@@ -307,6 +308,20 @@ TEST_CASE("an account's own limit of connections is kept by its sites together, 
   }
   const SitePointer waits = fair.site("s0", one);
   CHECK(fair.bench.scheduler.standing(*waits, fair.bench.now)->account_sessions == 2);
+}
+
+TEST_CASE("many sites with a little mail each share an account's connections at its full rate") {
+  for (const base::Duration connecting : {5ms, 300ms}) {
+    World world;
+    world.connecting = connecting;
+    world.idle_time = 60s;
+    const auto of = world.account("provider:x", "50/s");
+    of->connections_max = 30;
+    for (int i = 0; i < 400; ++i) world.offer(world.site("s" + std::to_string(i), of), 5);
+    world.run_for(60s);  // 40 at the rate
+    CHECK(world.sent.size() == 2000);
+    CHECK(world.most_sessions <= 30);
+  }
 }
 
 TEST_CASE("connections are begun no faster than an account may") {
