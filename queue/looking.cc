@@ -225,6 +225,7 @@ class SummaryOfRows {
     ++deliveries_;
     line.octets += note.octets;
     line.earliest_due = std::min(line.earliest_due, row.due);
+    line.latest_due = std::max(line.latest_due, row.due);
     line.oldest = std::min(line.oldest, accepted);
     ++line.by_age[age_bucket(accepted, request_.now)];
   }
@@ -265,6 +266,7 @@ class SummaryOfRows {
   [[nodiscard]] std::string_view name_of(const WaitingKeyView& row, const WaitingNote& note) const {
     switch (request_.by) {
       case SummaryBy::Destination:
+      case SummaryBy::Provider:
         return row.destination;
       case SummaryBy::Sender:
         return note.sender;

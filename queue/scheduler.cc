@@ -250,6 +250,7 @@ Scheduler::Command Scheduler::start_idle(Site& site, std::optional<base::Instant
   Session& session = sessions_.at(id.value);
   end_idle(id, session);
   begin_trial(id, session, now);
+  session.began = now.instant;
   if (valid_until) session.granted = now.instant;
   if (!site.account->wants_open.empty()) ++session.jobs_in_turn;
   return Start{id, site.spec, site.account->jobs.take(), valid_until};
@@ -278,6 +279,7 @@ std::optional<Scheduler::Command> Scheduler::open_one(Site& site, base::Now now)
   Session& session = sessions_[open.session.value];
   session.site = &site;
   session.standing = standing;
+  session.began = now.instant;
   open.valid_until = take_connection_grant(session, now);
   session.connecting = open.is_paced;
   session.opened = now.instant;

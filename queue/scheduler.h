@@ -216,6 +216,28 @@ class Scheduler {
   // never under 16; many where it is proven, since they leave at once.
   [[nodiscard]] std::uint32_t room(const SiteSpec& site, base::Now now) const;
 
+  // Jobs that wait, wherever they do.
+  struct Backlog {
+    std::uint64_t of_account = 0;               // those of all its sites
+    std::uint64_t of_site = 0;                  // of these, those of the site that is asked about
+    std::uint32_t messages_per_connection = 0;  // jobs, before a session ends; 0: any number
+  };
+
+  // When the last of a backlog will have been answered, if nothing changes: from pauses, rates and
+  // pace as they are, and what jobs there have taken lately.
+  struct Outlook {
+    enum class Unknown : std::uint8_t {
+      Nothing,  // it is known
+      Untried,  // nothing has been taken there in this run, or not lately
+      Failing,  // the site failed last, and takes nothing at the moment
+    };
+    Unknown unknown = Unknown::Nothing;
+    base::Instant at{};          // where it is known
+    base::Instant held_until{};  // by a rule or a failure; in the past: it is not
+  };
+
+  [[nodiscard]] Outlook outlook(const SiteSpec& site, const Backlog& backlog, base::Now now) const;
+
   // Ends the pauses of a site and of its account, because a person said so.
   void end_pause(const SiteSpec& site, base::Now now);
   // Takes out what has not started, because a person acts on it: of the sites and queues that
@@ -288,6 +310,7 @@ class Scheduler {
   void succeeded(Site& site, Session& session, base::Now now);
   void prove(Session& session);
   static void learn_setup(const Session& session, base::Now now);
+  static void note_job_time(Account& account, std::chrono::nanoseconds time);
   void site_failed(Site& site, std::string_view reason, base::Now now);
   void end_pause(Site& site);
   void begin_trial(SessionId id, Session& session, base::Now now);

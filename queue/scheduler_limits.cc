@@ -97,6 +97,14 @@ std::optional<double> Scheduler::Limits::per_second() const {
   return least;
 }
 
+base::Instant Scheduler::Limits::nth_message(std::uint64_t n, base::Now now) const {
+  return messages == nullptr ? now.instant : messages->nth_at(n, now);
+}
+
+base::Instant Scheduler::Limits::nth_connection(std::uint64_t n, base::Now now) const {
+  return connections == nullptr ? now.instant : connections->nth_at(n, now);
+}
+
 base::Instant Scheduler::Limits::matter_until() const {
   base::Duration longest(0);
   for (const traffic::Rate& rate : rates) longest = std::max(longest, rate.per);

@@ -40,6 +40,9 @@ struct Scheduler::Limits {
   [[nodiscard]] std::optional<double> per_second() const;
   // For people, as in Standing::rates; "" for none.
   [[nodiscard]] std::string describe() const;
+  // When the n-th from now on is granted, as far as these limits go; n is not 0.
+  [[nodiscard]] base::Instant nth_message(std::uint64_t n, base::Now now) const;
+  [[nodiscard]] base::Instant nth_connection(std::uint64_t n, base::Now now) const;
   // Until when what was granted matters, and is remembered.
   [[nodiscard]] base::Instant matter_until() const;
 };
@@ -102,6 +105,7 @@ struct Scheduler::Account {
   base::Instant held_until{};  // by a rule
   std::string hold_reason;
   Limits limits;
+  std::optional<base::Duration> job_time;  // what jobs that are taken take, smoothed
 };
 
 struct Scheduler::Session {
@@ -114,6 +118,7 @@ struct Scheduler::Session {
   bool connecting = false;  // counted so in its account
   base::Instant opened{};
   unsigned jobs_in_turn = 0;             // while other sites of its account wanted a connection
+  base::Instant began{};                 // the job that it works on, or worked on last
   std::optional<base::Instant> granted;  // when, for the job that it works on
   std::optional<base::Instant> connection_granted;
   std::optional<std::list<SessionId>::iterator> trial;  // set: works, and is unproven

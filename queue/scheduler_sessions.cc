@@ -17,6 +17,8 @@ constexpr base::Duration kLookEvery = std::chrono::seconds(1);
 constexpr base::Duration kOpenBackoff = std::chrono::seconds(30);
 // So many trials end at one look, that is every kUnblockEvery.
 constexpr std::size_t kGivenUpAtOnce = 32;
+// What one job counts for in what jobs of its account are said to take.
+constexpr int kJobTimeShare = 8;
 // How long a site that has nothing to do is remembered.
 constexpr base::Duration kForgetAfter = std::chrono::minutes(30);
 
@@ -125,9 +127,16 @@ void Scheduler::succeeded(Site& site, Session& session, base::Now now) {
   const std::uint32_t limit = std::max(site.spec->connections_max, 1U);
   site.window = is_proven(site, now) ? std::min(site.window * 2, limit) : 2;
   site.last_success = now.instant;
+  note_job_time(*site.account, now.instant - session.began);
   site.failures = 0;
   prove(session);
   end_pause(site);
+}
+
+void Scheduler::note_job_time(Account& account, std::chrono::nanoseconds time) {
+  const auto took = std::chrono::duration_cast<base::Duration>(time);
+  account.job_time =
+      account.job_time ? *account.job_time + (took - *account.job_time) / kJobTimeShare : took;
 }
 
 void Scheduler::prove(Session& session) {

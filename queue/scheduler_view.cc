@@ -121,6 +121,48 @@ std::uint32_t Scheduler::room(const SiteSpec& spec, base::Now now) const {
   return std::max(kRoomMin, static_cast<std::uint32_t>(best * kRoomSeconds));
 }
 
+Scheduler::Outlook Scheduler::outlook(const SiteSpec& spec, const Backlog& backlog,
+                                      base::Now now) const {
+  Outlook outlook;
+  const Site* site = find_site(spec);
+  if (site == nullptr) {
+    outlook.unknown = Outlook::Unknown::Untried;
+    return outlook;
+  }
+  const Account& account = *site->account;
+  outlook.held_until = std::max({site->paused_until, site->held_until, account.held_until});
+  if (site->failures > 0 || !account.job_time) {
+    outlook.unknown = site->failures > 0 ? Outlook::Unknown::Failing : Outlook::Unknown::Untried;
+    return outlook;
+  }
+  const base::Duration wait =
+      std::max(base::Duration::zero(),
+               std::chrono::duration_cast<base::Duration>(outlook.held_until - now.instant));
+  const base::Now begin{now.instant + wait, now.wall + wait};
+  const std::uint64_t of_account = std::max<std::uint64_t>(backlog.of_account, 1);
+  const std::uint64_t of_site = std::max<std::uint64_t>(backlog.of_site, 1);
+  outlook.at = std::max(account.limits.nth_message(of_account, begin),
+                        site->limits.nth_message(of_site, begin));
+  // `jobs` over so many connections at once, the last one not counted.
+  const auto working = [&](std::uint64_t jobs, std::uint32_t connections) {
+    outlook.at = std::max<base::Instant>(
+        outlook.at, begin.instant + (jobs - 1) / std::max(connections, 1U) * *account.job_time);
+  };
+  working(of_site, site->spec->connections_max);
+  if (account.spec->connections_max > 0) working(of_account, account.spec->connections_max);
+  const auto connecting = [&](const Limits& limits, std::uint64_t jobs, std::uint32_t open) {
+    const std::uint64_t each = std::max(backlog.messages_per_connection, 1U);
+    const std::uint64_t wanted =
+        backlog.messages_per_connection == 0 ? 1 : (jobs + each - 1) / each;
+    if (wanted > open)
+      outlook.at = std::max(outlook.at, limits.nth_connection(wanted - open, begin));
+  };
+  connecting(account.limits, of_account, account.sessions);
+  connecting(site->limits, of_site, site->sessions);
+  outlook.at += *account.job_time;
+  return outlook;
+}
+
 std::vector<Job> Scheduler::take_waiting(
     const std::function<bool(const SitePointer&, const QueueName&)>& where,
     const std::function<bool(const Job&)>& condition) {

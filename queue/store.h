@@ -144,7 +144,16 @@ struct OverduePage {
 };
 
 // What the lines of a summary are about.
-enum class SummaryBy : std::uint8_t { Destination, Sender, User, Reason, Tenant, Campaign };
+// Provider: lines by destination, which only a running relay can join (admin/forecast.h).
+enum class SummaryBy : std::uint8_t {
+  Destination,
+  Sender,
+  User,
+  Reason,
+  Tenant,
+  Campaign,
+  Provider,
+};
 
 struct SummaryRequest {
   WallTime now;  // for the ages
@@ -163,6 +172,7 @@ struct QueueSummary {
     std::uint64_t deliveries = 0;
     std::uint64_t octets = 0;  // of their messages
     WallTime earliest_due;
+    WallTime latest_due;
     WallTime oldest;  // acceptance of the oldest message
     // By the time since acceptance, at the time of asking.
     std::array<std::uint64_t, kAgeBucketMinutes.size() + 1> by_age{};

@@ -129,7 +129,7 @@ void ControlServer::summarise(const std::shared_ptr<Exchange>& exchange) {
   const Result<queue::SummaryRequest> request =
       parse_summary(exchange->target().parameters, loop().now().wall);
   if (!request) return exchange->refuse(400, request.error().text());
-  start_summary(services_.loop, services_.store, exchange, *request);
+  start_summary(services_.loop, services_.store, services_.explainer, exchange, *request);
 }
 
 void ControlServer::show_message(const std::shared_ptr<Exchange>& exchange) {

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,9 +71,31 @@ struct WhySettings {
   std::uint32_t connections_out = 0;  // what limits.connections_out comes to
 };
 
+// Mail that waits for one destination.
+struct Waiting {
+  std::string destination;
+  std::uint64_t deliveries = 0;  // 0: only whose budget it shares is asked
+  base::WallTime latest_due{};   // of these
+};
+
+// When the mail of an account will have gone, if nothing changes.
+struct AccountForecast {
+  base::WallTime done{};  // the last of it, as far as it is known; not later than now: at once
+  std::uint64_t not_known = 0;  // deliveries of which nobody can say
+  std::string why_not_known;    // why of most of these: "its hosts take no mail at the moment"
+};
+
+struct Forecast {
+  // The account of each destination that was asked about and is known here at the moment: what has
+  // just been looked up, or waits to be sent.
+  std::map<std::string, std::string> account_of;
+  std::map<std::string, AccountForecast> accounts;  // of those that were asked with deliveries
+};
+
 class QueueExplainer {
  public:
   using Done = base::UniqueFunction<void(Whereabouts)>;
+  using ForecastDone = base::UniqueFunction<void(Forecast)>;
 
   virtual ~QueueExplainer() = default;
   [[nodiscard]] virtual WhySettings why_settings() const = 0;
@@ -79,6 +103,8 @@ class QueueExplainer {
   // this call.
   virtual void locate(const queue::Message& message, const queue::Delivery& delivery,
                       Done done) = 0;
+  // From the same loop, `done` likewise. Each delivery counts as a message of its own.
+  virtual void forecast(std::vector<Waiting> waiting, ForecastDone done) = 0;
 };
 
 }  // namespace rockdove::admin

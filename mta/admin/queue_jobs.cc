@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mta/admin/control_server.h"
+#include "mta/admin/forecast_text.h"
 #include "mta/admin/queue_text.h"
 #include "mta/base/text.h"
 
@@ -119,6 +120,28 @@ class Summary : public std::enable_shared_from_this<Summary> {
   std::size_t written_ = 0;
 };
 
+// Lines by destination, which only the relay can join to providers.
+void start_provider_summary(base::Loop& loop, queue::Store& store, QueueExplainer& explainer,
+                            std::shared_ptr<Exchange> exchange,
+                            const queue::SummaryRequest& request) {
+  queue::SummaryRequest all = request;
+  all.lines_max = 0;
+  store.summarise(
+      loop, all,
+      [&explainer, exchange = std::move(exchange),
+       lines_max = request.lines_max](Result<queue::QueueSummary> summary) {
+        if (!summary) return exchange->refuse(500, summary.error().text());
+        std::vector<Waiting> waiting = waiting_of(*summary);
+        explainer.forecast(std::move(waiting), [exchange, lines_max,
+                                                destinations =
+                                                    *std::move(summary)](const Forecast& forecast) {
+          exchange->start();
+          std::make_shared<Summary>(exchange, format_providers(destinations, forecast, lines_max))
+              ->write();
+        });
+      });
+}
+
 }  // namespace
 
 void start_listing(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
@@ -131,8 +154,12 @@ void start_count(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange
   std::make_shared<Counting>(loop, store, std::move(exchange), std::move(filter))->next_page();
 }
 
-void start_summary(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
-                   const queue::SummaryRequest& request) {
+void start_summary(base::Loop& loop, queue::Store& store, QueueExplainer* explainer,
+                   std::shared_ptr<Exchange> exchange, const queue::SummaryRequest& request) {
+  if (request.by == queue::SummaryBy::Provider) {
+    if (explainer == nullptr) return exchange->refuse(400, std::string(kProviderNeedsRelay));
+    return start_provider_summary(loop, store, *explainer, std::move(exchange), request);
+  }
   store.summarise(loop, request,
                   [exchange = std::move(exchange),
                    by = request.by](const Result<queue::QueueSummary>& summary) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "mta/admin/exchange.h"
+#include "mta/admin/queue_explainer.h"
 #include "mta/admin/queue_text.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
@@ -18,7 +19,8 @@ void start_listing(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchan
 // Answers {"deliveries": N}.
 void start_count(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
                  queue::QueueFilter filter);
-void start_summary(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
-                   const queue::SummaryRequest& request);
+// By provider only with an explainer; null: there is none.
+void start_summary(base::Loop& loop, queue::Store& store, QueueExplainer* explainer,
+                   std::shared_ptr<Exchange> exchange, const queue::SummaryRequest& request);
 
 }  // namespace rockdove::admin

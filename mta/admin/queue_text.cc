@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "mta/admin/summary_json.h"
 #include "mta/base/assert.h"
 #include "mta/base/quantity.h"
 #include "mta/base/text.h"
@@ -305,7 +306,8 @@ constexpr SummaryName kSummaryNames[] = {{"destination", queue::SummaryBy::Desti
                                          {"user", queue::SummaryBy::User},
                                          {"reason", queue::SummaryBy::Reason},
                                          {"tenant", queue::SummaryBy::Tenant},
-                                         {"campaign", queue::SummaryBy::Campaign}};
+                                         {"campaign", queue::SummaryBy::Campaign},
+                                         {"provider", queue::SummaryBy::Provider}};
 
 // Takes `limit` out; 0: there is none.
 Result<std::uint64_t> take_limit(Parameters& parameters) {
@@ -434,7 +436,7 @@ Result<queue::SummaryRequest> parse_summary(const Parameters& parameters, WallTi
     const auto known = std::find_if(std::begin(kSummaryNames), std::end(kSummaryNames),
                                     [&value = value](const auto& by) { return by.name == value; });
     if (known == std::end(kSummaryNames)) {
-      return Error("by is destination, sender, user, reason, tenant or campaign, not " +
+      return Error("by is destination, sender, user, reason, tenant, campaign or provider, not " +
                    base::printable(value, 40));
     }
     request.by = known->by;
@@ -448,6 +450,17 @@ std::string format_listed(const queue::MessageWithDeliveries& message, WallTime 
   return to_line(listed_json(*message.message, message.deliveries, now));
 }
 
+Json summary_json(const queue::QueueSummary::Line& line, std::string_view name) {
+  Json json{{"state", state_name(line.state)}};
+  json[std::string(name)] = line.name;
+  json["deliveries"] = line.deliveries;
+  json["octets"] = line.octets;
+  json["earliest_due"] = base::format_timestamp(line.earliest_due);
+  json["oldest"] = base::format_timestamp(line.oldest);
+  json["by_age"] = line.by_age;
+  return json;
+}
+
 std::vector<std::string> format_summary(const queue::QueueSummary& summary, queue::SummaryBy by) {
   const auto name =
       std::find_if(std::begin(kSummaryNames), std::end(kSummaryNames), [by](const auto& known) {
@@ -455,16 +468,8 @@ std::vector<std::string> format_summary(const queue::QueueSummary& summary, queu
       })->name;
   std::vector<std::string> lines;
   lines.reserve(summary.lines.size() + 1);
-  for (const queue::QueueSummary::Line& line : summary.lines) {
-    Json json{{"state", state_name(line.state)}};
-    json[std::string(name)] = line.name;
-    json["deliveries"] = line.deliveries;
-    json["octets"] = line.octets;
-    json["earliest_due"] = base::format_timestamp(line.earliest_due);
-    json["oldest"] = base::format_timestamp(line.oldest);
-    json["by_age"] = line.by_age;
-    lines.push_back(to_line(json));
-  }
+  for (const queue::QueueSummary::Line& line : summary.lines)
+    lines.push_back(to_line(summary_json(line, name)));
   if (summary.lines_left_out > 0) {
     lines.push_back(to_line(Json{{"lines_left_out", summary.lines_left_out},
                                  {"deliveries_in_all", summary.deliveries}}));

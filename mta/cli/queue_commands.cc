@@ -300,6 +300,7 @@ Ended run_queue_summary(QueueSource& source, const SummaryOptions& options, cons
   const Ages ages = options.has_ages ? Ages::Shown : Ages::Hidden;
   std::uint64_t deliveries = 0;
   bool any = false;
+  std::string notes;  // below the table
   const Result<void> summarised = source.summarise(query, [&](std::string_view line) {
     if (output.show == Show::Json) {
       output.out << line << '\n';
@@ -313,10 +314,12 @@ Ended run_queue_summary(QueueSource& source, const SummaryOptions& options, cons
     }
     if (!std::exchange(any, true)) output.out << summary_header(name, ages);
     output.out << summary_entry(line, name, ages, output.now);
+    if (name == "provider") notes += forecast_note(line);
     deliveries += number_in(json, "deliveries");
   });
   if (!summarised) return fail(output, summarised.error());
   if (output.show == Show::Json) return Ended::Done;
+  output.out << notes;
   if (any) {
     output.out << deliveries_text(deliveries) << '\n';
   } else {

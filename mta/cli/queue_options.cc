@@ -90,9 +90,12 @@ void add_list_options(CLI::App& app, QueueOptions& options) {
 }
 
 void add_summary_options(CLI::App& app, QueueOptions& options) {
-  app.add_option("--by", options.summing.by,
-                 "destination (the default), sender, user, reason, tenant or campaign")
-      ->check(CLI::IsMember({"destination", "sender", "user", "reason", "tenant", "campaign"}));
+  app.add_option(
+         "--by", options.summing.by,
+         "destination (the default), sender, user, reason, tenant, campaign, or provider: what "
+         "shares a budget, and when its mail will have gone")
+      ->check(CLI::IsMember(
+          {"destination", "sender", "user", "reason", "tenant", "campaign", "provider"}));
   app.add_option("--limit", options.summing.limit,
                  "The largest so many lines; by default all destinations, 100 of the others")
       ->check(CLI::PositiveNumber);

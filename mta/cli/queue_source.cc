@@ -7,6 +7,7 @@
 
 #include "mta/admin/act_jobs.h"
 #include "mta/admin/envelope_text.h"
+#include "mta/admin/forecast_text.h"
 #include "mta/admin/trace_text.h"
 #include "mta/admin/why.h"
 #include "mta/daemon/lock.h"
@@ -224,6 +225,8 @@ class RowsSource : public QueueSource {
     const Result<queue::SummaryRequest> request =
         admin::parse_summary(query, base::read_clocks().wall);
     if (!request) return request.error();
+    if (request->by == queue::SummaryBy::Provider)
+      return Error(std::string(admin::kProviderNeedsRelay));
     const Result<queue::QueueSummary> summary = queue::summarise(*rows_, *request);
     if (!summary) return summary.error();
     for (const std::string& line : admin::format_summary(*summary, request->by)) sink(line);

@@ -16,7 +16,19 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
+constexpr std::string_view kByProvider = "provider";
+
 constexpr std::size_t kPauseOctetsShown = 1000;
+
+// "2026-11-22 14:05:04", with " *" where that is of a part of it; "not known"; "-" of
+// what does not wait.
+std::string gone_about(const Json& json, base::WallTime now) {
+  const std::uint64_t done = unix_seconds_of(text_of(json, "done_about"));
+  const bool is_part = number_of(json, "not_known") > 0;
+  if (done == 0) return is_part ? "not known" : "-";
+  const bool is_now = done * 1000 <= base::to_unix_milliseconds(now);
+  return (is_now ? "now" : local_time(done)) + (is_part ? " *" : "");
+}
 
 }  // namespace
 
@@ -77,6 +89,16 @@ std::string list_entry(std::string_view line, base::WallTime now) {
   return out;
 }
 
+std::string forecast_note(std::string_view line) {
+  const Json json = parsed_line(line);
+  const std::uint64_t not_known = number_of(json, "not_known");
+  if (not_known == 0) return {};
+  const std::string name = text_of(json, "provider");
+  return (name.empty() ? "-" : name) + ": of " + std::to_string(not_known) +
+         (not_known == 1 ? " delivery" : " deliveries") +
+         " it is not known when they go: " + text_of(json, "why_not_known") + "\n";
+}
+
 std::string summary_header(std::string_view by, Ages ages) {
   std::string out = fmt::format("{:<8}  {:>10}  {:>7}  {:>8}  {:>8}", "STATE", "DELIVERIES",
                                 "OCTETS", "OLDEST", "NEXT IN");
@@ -86,6 +108,7 @@ std::string summary_header(std::string_view by, Ages ages) {
     }
     out += fmt::format(" {:>6}", "older");
   }
+  if (by == kByProvider) out += fmt::format("  {:<21}", "GONE ABOUT");
   std::string name(by);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](char c) { return static_cast<char>(c - 'a' + 'A'); });
@@ -113,6 +136,7 @@ std::string summary_entry(std::string_view line, std::string_view by, Ages ages,
     }
   }
   const std::string name = text_of(json, std::string(by).c_str());
+  if (by == kByProvider) out += fmt::format("  {:<21}", gone_about(json, now));
   return out + "  " + cut(name.empty() ? "-" : name, kColumnsMax) + "\n";
 }
 

@@ -22,6 +22,8 @@ enum class Ages : std::uint8_t { Hidden, Shown };
 [[nodiscard]] std::string summary_header(std::string_view by, Ages ages);
 [[nodiscard]] std::string summary_entry(std::string_view line, std::string_view by, Ages ages,
                                         base::WallTime now);
+// By provider: of what it is not known when it goes, and why; "" of a line where all is known.
+[[nodiscard]] std::string forecast_note(std::string_view line);
 // A recipient of a message and why it waits; lines, each with its end.
 [[nodiscard]] std::string recipient_lines(const nlohmann::ordered_json& recipient);
 [[nodiscard]] std::string route_page(std::string_view line);

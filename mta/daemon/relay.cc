@@ -6,6 +6,7 @@
 #include "mta/base/counters.h"
 #include "mta/base/text.h"
 #include "mta/daemon/activity_report.h"
+#include "mta/daemon/forecaster.h"
 #include "mta/daemon/route_report.h"
 #include "mta/daemon/why_report.h"
 #include "mta/inbound/access.h"
@@ -129,6 +130,7 @@ Relay::Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts>
       });
   read_again_ = loops_.front()->make_timer([this] { read_learned(); });
   locator_ = std::make_unique<Locator>(shards_.front()->environment);
+  forecaster_ = std::make_unique<Forecaster>(shards_.front()->environment);
   collector_ = std::make_unique<ActivityCollector>(shards_.front()->environment);
 }
 
@@ -388,6 +390,11 @@ void Relay::locate(const queue::Message& message, const queue::Delivery& deliver
                    admin::QueueExplainer::Done done) {
   locator_->locate(queue::queue_of(delivery), {message.id, delivery.number}, message.client.user,
                    std::move(done));
+}
+
+void Relay::forecast(std::vector<admin::Waiting> waiting,
+                     admin::QueueExplainer::ForecastDone done) {
+  forecaster_->forecast(std::move(waiting), std::move(done));
 }
 
 void Relay::recent(admin::ActivitySource::Done done) {

@@ -40,6 +40,7 @@ class Dispatcher;
 namespace rockdove::daemon {
 
 class ActivityCollector;
+class Forecaster;
 class Locator;
 
 // What one loop brings. All of it outlives the relay.
@@ -148,6 +149,8 @@ class Relay final : public admin::QueueActs,
   [[nodiscard]] admin::WhySettings why_settings() const override;
   void locate(const queue::Message& message, const queue::Delivery& delivery,
               admin::QueueExplainer::Done done) override;
+  void forecast(std::vector<admin::Waiting> waiting,
+                admin::QueueExplainer::ForecastDone done) override;
   void recent(admin::ActivitySource::Done done) override;
 
  private:
@@ -174,6 +177,7 @@ class Relay final : public admin::QueueActs,
   std::unique_ptr<PauseKeeper> pauses_;
   std::map<std::string, std::shared_ptr<admin::BulkAct>> releasing_;  // by the name of the pause
   std::unique_ptr<Locator> locator_;
+  std::unique_ptr<Forecaster> forecaster_;
   std::unique_ptr<ActivityCollector> collector_;
 };
 

@@ -129,6 +129,13 @@ void Home::pump() {
   }
 }
 
+std::shared_ptr<const Site> Home::site_of(const std::string& destination) const {
+  const auto found = destinations_.find(destination);
+  const bool is_known =
+      found != destinations_.end() && found->second.state == Destination::State::Known;
+  return is_known ? found->second.site : nullptr;
+}
+
 Home::Standing Home::standing(const queue::QueueName& queue, base::DeliveryId delivery) const {
   Standing standing;
   standing.is_out = directory_.is_out(queue, delivery);
@@ -136,10 +143,10 @@ Home::Standing Home::standing(const queue::QueueName& queue, base::DeliveryId de
   standing.is_stopping = stopping_;
   standing.queue = directory_.standing(queue);
   standing.pauses = pauses_;
+  standing.site = site_of(queue.destination);
   const auto found = destinations_.find(queue.destination);
   if (found == destinations_.end()) return standing;
   const Destination& destination = found->second;
-  if (destination.state == Destination::State::Known) standing.site = destination.site;
   standing.is_resolving =
       std::any_of(destination.waiting.begin(), destination.waiting.end(),
                   [delivery](const queue::Job& job) { return queue::has(job, delivery); });

@@ -88,6 +88,9 @@ class Home {
     std::shared_ptr<const queue::Pauses> pauses;  // null: not known yet
   };
 
+  // As resolved last; null: not known at the moment.
+  [[nodiscard]] std::shared_ptr<const Site> site_of(const std::string& destination) const;
+
   [[nodiscard]] Standing standing(const queue::QueueName& queue, base::DeliveryId delivery) const;
 
   // Loads what is due. Called once a turn after anything happened.

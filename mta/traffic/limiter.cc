@@ -145,6 +145,25 @@ Instant Limiter::next_at(Now now) {
   return next;
 }
 
+Instant Limiter::nth_at(std::uint64_t n, Now now) {
+  const auto spaced_at = [this, now](std::uint64_t number) {
+    Instant at = now.instant;
+    if (pace_) at = std::max(at, pace_->nth_at(number, now.instant));
+    for (const Spaced& window : spaced_)
+      at = std::max(at, window.spacing.nth_at(number, now.instant));
+    return at;
+  };
+  Instant at = spaced_at(n);
+  for (RollingWindow& window : counted_) {
+    // What it grants in its first round it grants in each further one, as far apart.
+    const std::uint64_t rounds = (n - 1) / window.rate().count;
+    const std::uint64_t in_round = (n - 1) % window.rate().count + 1;
+    const Instant first = std::max(window.nth_at(in_round, now.instant), spaced_at(in_round));
+    at = std::max(at, rounds == 0 ? first : window.round_after(first, rounds, now.instant));
+  }
+  return at;
+}
+
 Limiter::Answer Limiter::take(Now now) {
   look_at_clocks(now);
   const Instant next = next_at(now);

@@ -74,6 +74,10 @@ class Limiter {
   // When take() may say Go, for all that is known now (what is not stored yet not regarded); now's
   // instant if at once.
   [[nodiscard]] base::Instant next_at(base::Now now);
+  // When the n-th grant from now on may be, n from 1, where each is used as soon as it is there;
+  // nth_at(1) is next_at(). For estimates: where counted windows and others take turns in holding
+  // back, it may be some parts (a sixtieth) of the counted window too early.
+  [[nodiscard]] base::Instant nth_at(std::uint64_t n, base::Now now);
   // The grant of the moment `given` was not and will not be used. Counted windows have it back;
   // in spaced ones the place is lost.
   void unused(base::Instant given, base::Now now);

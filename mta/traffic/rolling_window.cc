@@ -56,6 +56,22 @@ Instant RollingWindow::next_at(Instant now) {
   return now + part_length_ * kParts;
 }
 
+Instant RollingWindow::nth_at(std::uint64_t n, Instant now) {
+  roll(now);
+  std::uint64_t still = sum_ + n;  // counted then, if nothing had left the window
+  if (still <= rate_.count) return now;
+  for (std::int64_t part = current_ - kParts + 1; part <= current_; ++part) {
+    still -= slot(part);
+    if (still <= rate_.count) return origin_ + part_length_ * (part + kParts);
+  }
+  return now + part_length_ * kParts;
+}
+
+Instant RollingWindow::round_after(Instant first, std::uint64_t rounds, Instant now) const {
+  const nanoseconds into_part = now - (origin_ + part_length_ * part_of(now));
+  return first + part_length_ * kParts * static_cast<std::int64_t>(rounds) - into_part;
+}
+
 std::uint32_t RollingWindow::left(Instant now) {
   roll(now);
   return sum_ < rate_.count ? static_cast<std::uint32_t>(rate_.count - sum_) : 0;

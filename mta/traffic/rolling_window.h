@@ -41,6 +41,11 @@ class RollingWindow {
 
   // When a grant may be, for all that is counted; `now` if at once.
   [[nodiscard]] base::Instant next_at(base::Instant now);
+  // When the n-th from now on may be, n from 1 to the rate's count, reserved or not.
+  [[nodiscard]] base::Instant nth_at(std::uint64_t n, base::Instant now);
+  // What may go at `first` in the round that begins now may go then in the `rounds`-th behind it.
+  [[nodiscard]] base::Instant round_after(base::Instant first, std::uint64_t rounds,
+                                          base::Instant now) const;
   // How many may be granted now, reserved or not.
   [[nodiscard]] std::uint32_t left(base::Instant now);
 

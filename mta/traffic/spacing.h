@@ -26,6 +26,13 @@ class Spacing {
   // When the next grant may be; in the past for one that may be now.
   [[nodiscard]] base::Instant next_at() const { return paid_ - interval_ * (burst_ - 1); }
 
+  // When the n-th from `now` on may be, n from 1, if each goes as soon as it may.
+  [[nodiscard]] base::Instant nth_at(std::uint64_t n, base::Instant now) const {
+    const base::Instant paid = paid_ > now ? paid_ : now;
+    const base::Instant at = paid + interval_ * (static_cast<std::int64_t>(n) - burst_);
+    return at > now ? at : now;
+  }
+
   // One is granted. Only when next_at() <= now.
   void take(base::Instant now) { paid_ = (paid_ > now ? paid_ : now) + interval_; }
 

@@ -464,6 +464,8 @@ TEST_CASE("why: a request is answered with a line a delivery, each located") {
 
     [[nodiscard]] admin::WhySettings why_settings() const override { return {}; }
 
+    void forecast(std::vector<admin::Waiting>, ForecastDone done) override { done({}); }
+
     void locate(const queue::Message&, const queue::Delivery& delivery, Done done) override {
       asked.push_back(delivery.number);
       loop_.post([done = std::move(done)]() mutable {

@@ -428,5 +428,52 @@ TEST_CASE("what an account has granted is remembered when nothing of it waits") 
   CHECK(fullest_window(times_of(world), 1h) == 2);
 }
 
+TEST_CASE("the outlook on a backlog is when the last of it has gone") {
+  World world;
+  const auto rates = GENERATE(as<std::string>(), "off", "60/min", "10/s", "700/h");
+  const auto of = world.account("provider:x", rates);
+  of->connections_max = GENERATE(0U, 3U);
+  const SitePointer one = world.site("a", of);
+  const SitePointer other = world.site("b", of);
+  const Scheduler::Backlog all{1000, 500, 0};
+  using Unknown = Scheduler::Outlook::Unknown;
+  CHECK(world.scheduler().outlook(*one, all, world.bench.now).unknown == Unknown::Untried);
+  world.offer(one, 550);
+  world.offer(other, 550);
+  while (world.sent.size() < 100) world.run_for(100ms);
+  const base::Instant begin = world.bench.now.instant;
+  const std::uint64_t left = 1100 - world.sent.size();
+  const Scheduler::Outlook outlook =
+      world.scheduler().outlook(*one, {left, left / 2, 0}, world.bench.now);
+  REQUIRE(outlook.unknown == Unknown::Nothing);
+  while (world.sent.size() < 1100) world.run_for(100ms);
+  const double said = std::chrono::duration<double>(outlook.at - begin).count();
+  const double took = std::chrono::duration<double>(world.bench.now.instant - begin).count();
+  INFO(rates << ", " << of->connections_max << " connections: said " << said << " s, took "
+             << took);
+  CHECK(said <= took * 1.1 + 1);
+  CHECK(said >= took * 0.9 - 1);
+}
+
+TEST_CASE("the outlook knows pauses, and nothing of sites that fail") {
+  Bench bench;
+  bench.prove("a");
+  bench.offer("a", "a", 3);
+  const SitePointer site = bench.site("a");
+  const Scheduler::Outlook free = bench.scheduler.outlook(*site, {3, 3, 0}, bench.now);
+  CHECK(free.unknown == Scheduler::Outlook::Unknown::Nothing);
+  bench.scheduler.pause_site(site, bench.now.instant + 10min, "too many", bench.now);
+  const Scheduler::Outlook held = bench.scheduler.outlook(*site, {3, 3, 0}, bench.now);
+  CHECK(held.at == free.at + 10min);
+  CHECK(held.held_until == bench.now.instant + 10min);
+  bench.offer("dead", "dead", 2);
+  bench.run();
+  bench.finish("dead", Finish::SiteFailed, SessionAfter::Gone);
+  const Scheduler::Outlook dead =
+      bench.scheduler.outlook(*bench.site("dead"), {2, 2, 0}, bench.now);
+  CHECK(dead.unknown == Scheduler::Outlook::Unknown::Failing);
+  CHECK(dead.held_until > bench.now.instant);
+}
+
 }  // namespace
 }  // namespace rockdove::queue

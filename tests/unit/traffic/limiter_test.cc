@@ -1,6 +1,8 @@
 // What a limiter promises, case by case; limiter_property_test.cc has the random schedules.
 #include "mta/traffic/limiter.h"
 
+#include <map>
+
 #include <catch2/catch.hpp>
 
 #include "tests/unit/traffic/window_count.h"
@@ -347,6 +349,44 @@ TEST_CASE("a pace spaces below the rates, and follows changes without a jump") {
   CHECK(free.size() >= 970);
   limiter.set_pace(0.0, clocks.now());  // once a day at least
   CHECK(limiter.next_at(clocks.now()) - clocks.instant == 24h);
+}
+
+TEST_CASE("the moment of a later grant is the one at which it comes") {
+  const auto [texts, used] =
+      GENERATE(table<std::vector<std::string_view>, int>({{{"60/min"}, 0},
+                                                          {{"10/s"}, 3},
+                                                          {{"60/min burst 20"}, 5},
+                                                          {{"500/h"}, 0},
+                                                          {{"500/h"}, 120},
+                                                          {{"10/s", "500/h"}, 70},
+                                                          {{"2/s", "500/h"}, 200}}));
+  Clocks clocks;
+  Limiter limiter(rates(texts), clocks.now());
+  clocks.pass(20min);
+  for (int i = 0; i < used; ++i) {
+    while (take_all(limiter, clocks.now()) == 0) clocks.pass(50ms);
+  }
+  clocks.pass(7min);
+  const Instant begin = clocks.instant;
+  const bool is_counted = texts.back().ends_with('h');
+  const std::chrono::nanoseconds tolerance = is_counted ? std::chrono::nanoseconds(4min) : 1us;
+  std::map<std::uint64_t, Instant> said;
+  for (const std::uint64_t n : {1U, 2U, 60U, 400U, 501U, 900U, 1300U})
+    said[n] = limiter.nth_at(n, clocks.now());
+  CHECK(said[1] == limiter.next_at(clocks.now()));
+  std::uint64_t granted = 0;
+  while (granted < 1300) {
+    clocks.pass_until(limiter.next_at(clocks.now()));
+    if (limiter.state_to_store(clocks.now())) limiter.stored();
+    if (limiter.take(clocks.now()).kind != Kind::Go) continue;
+    const auto asked = said.find(++granted);
+    if (asked == said.end()) continue;
+    INFO(texts.front() << " " << texts.back() << " " << granted << ": "
+                       << (clocks.instant - begin) / 1ms << " ms, said "
+                       << (asked->second - begin) / 1ms << " ms");
+    CHECK(asked->second <= clocks.instant);
+    CHECK(clocks.instant - asked->second <= tolerance);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,69 @@
+"""What `queue summary --by provider` says of when mail will have gone, beside what then happens."""
+
+import datetime
+import os
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+import relay as relay_module  # noqa: E402
+from main import run_tests  # noqa: E402
+from relay import Relay, until  # noqa: E402
+from sinks import Sink  # noqa: E402
+
+MESSAGES = 120
+
+
+class Estimates(unittest.TestCase):
+    def start(self, thing):
+        self.addCleanup(thing.__exit__, None, None, None)
+        return thing.__enter__()
+
+    def send(self, relay, recipient, count):
+        with relay.client() as client:
+            client.ehlo()
+            for _ in range(count):
+                client.sendmail("ann@shop.example", [recipient], b"Subject: hello\r\n\r\nhello\r\n")
+
+    def providers(self, relay):
+        return {(line["state"], line["provider"]): line for line in relay.queue("summary", "--by", "provider")}
+
+    def test_a_rate_decides_when_all_has_gone(self):
+        sink = self.start(Sink())
+        route = '[[route]]\nname = "slow"\nrecipient = "*@slow.example"\nto = "%s"\nrate = "8/s"\n' % sink.url
+        relay = self.start(Relay(sections=route))
+        self.send(relay, "bob@slow.example", MESSAGES)
+        until(lambda: len(sink.wait(1)) >= 1 and "done_about" in self.providers(relay).get(("waiting", "route:slow"), {}),
+              "an estimate")
+        line = self.providers(relay)["waiting", "route:slow"]
+        asked = time.time()
+        said = datetime.datetime.fromisoformat(line["done_about"].replace("Z", "+00:00")).timestamp() - asked
+        self.assertGreater(line["deliveries"], 20)
+        self.assertGreater(said, line["deliveries"] / 8 * 0.8)
+        until(lambda: not relay.queue("summary"), "the end of the mail")
+        took = time.time() - asked
+        self.assertGreater(took / said, 0.7, (said, took))
+        self.assertLess(took / said, 1.5, (said, took))
+        self.assertEqual(len(sink.wait(MESSAGES)), MESSAGES)
+
+    def test_it_says_what_is_not_known(self):
+        dead = relay_module.free_port()
+        relay = self.start(Relay(to="smtp://127.0.0.1:%d" % dead))
+        self.send(relay, "bob@any.example", 3)
+        relay.wait_for("deferred")
+        line = until(lambda: self.providers(relay).get(("waiting", "route:next")) or
+                     next(iter(self.providers(relay).values()), None), "the account")
+        self.assertNotIn("done_about", line)
+        self.assertEqual((line["deliveries"], line["not_known"]), (3, 3))
+        self.assertEqual(line["why_not_known"], "its hosts take no mail at the moment")
+        shown = relay.command("queue", "summary", "--by", "provider").stdout
+        self.assertIn("GONE ABOUT", shown)
+        self.assertIn("not known", shown)
+        relay.stop()
+        stopped = relay.command("queue", "summary", "--by", "provider", expect=1)
+        self.assertIn("needs a running rockdove", stopped.stderr)
+
+
+if __name__ == "__main__":
+    run_tests()
