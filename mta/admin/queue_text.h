@@ -48,8 +48,8 @@ struct ListQuery {
 
 // A filter and `limit`.
 [[nodiscard]] base::Result<ListQuery> parse_list(Parameters parameters, base::WallTime now);
-// `by` (destination, sender, user, reason, tenant, campaign or provider) and `limit` of lines: by default all
-// destinations, and the largest 100 of the others.
+// `by` (destination, sender, user, reason, tenant, campaign or provider) and `limit` of lines: by
+// default all destinations, and the largest 100 of the others.
 [[nodiscard]] base::Result<queue::SummaryRequest> parse_summary(const Parameters& parameters,
                                                                 base::WallTime now);
 
