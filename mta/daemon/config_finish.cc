@@ -10,6 +10,7 @@
 #include "mta/daemon/config_judging.h"
 #include "mta/daemon/config_policy.h"
 #include "mta/daemon/config_security.h"
+#include "mta/daemon/config_sources.h"
 #include "mta/daemon/config_target.h"
 #include "mta/daemon/config_traffic.h"
 #include "mta/mail/address.h"
@@ -272,6 +273,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_listeners(draft, problems);
   finish_certificates(draft, files, problems);
   finish_routes(draft, files, problems);
+  finish_sources(draft, problems);
   finish_local(draft, files, problems);
   finish_recipients(draft, files, problems);
   finish_postmaster(draft, problems);

@@ -100,11 +100,35 @@ struct PolicyDraft {
   std::vector<DnsListDraft> dns_lists;
 };
 
+struct SourceDraft {
+  outbound::Source source;
+  Position at;
+  Position name_at;
+  Position address_at;
+};
+
+struct PoolDraft {
+  struct Member {
+    std::string name;
+    std::uint32_t weight = 1;
+    Position at;
+  };
+
+  std::string name;
+  std::vector<Member> members;
+  std::vector<std::pair<std::string, Position>> tenants;
+  bool has_tenants = false;
+  Position at;
+  Position name_at;
+};
+
 // The configuration while its keys are being read.
 struct Draft {
   Configuration configuration;
   std::vector<ListenerDraft> listeners;
   std::vector<RouteDraft> routes;
+  std::vector<SourceDraft> sources;
+  std::vector<PoolDraft> pools;
   std::vector<DkimDraft> dkim;
   JudgingDraft judging;
   PolicyDraft policy;

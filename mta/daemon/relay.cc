@@ -258,6 +258,13 @@ void Relay::use_clients(policy::ClientPolicyPointer clients) {
   }
 }
 
+void Relay::use_absent(const std::shared_ptr<const outbound::AbsentAddresses>& absent) {
+  for (std::size_t loop = 0; loop < loops_.size(); ++loop) {
+    loops_[loop]->post(
+        [dispatcher = dispatchers_[loop], absent] { dispatcher->use_absent(absent); });
+  }
+}
+
 void Relay::stop(unsigned loop) {
   shards_[loop]->reception.stopping = true;
   shards_[loop]->dispatcher.stop();

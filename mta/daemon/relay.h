@@ -29,6 +29,7 @@
 #include "mta/net/network.h"
 #include "mta/outbound/router.h"
 #include "mta/outbound/settings.h"
+#include "mta/outbound/source_chooser.h"
 #include "queue/budget.h"
 #include "queue/settings.h"
 #include "queue/store.h"
@@ -107,6 +108,8 @@ class Relay final : public admin::QueueActs,
   // has got another configuration meanwhile, that came with lists of its own, and these are
   // dropped.
   void use_clients(policy::ClientPolicyPointer clients);
+  // Sources are set aside from now on that are not on this machine; from loop 0.
+  void use_absent(const std::shared_ptr<const outbound::AbsentAddresses>& absent);
   // The protocol for a connection to listener number `listener` of the settings; never null.
   [[nodiscard]] std::unique_ptr<net::Protocol> accept(unsigned loop, std::size_t listener,
                                                       const net::ConnectionInfo& info);

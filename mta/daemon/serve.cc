@@ -35,8 +35,10 @@
 #include "mta/daemon/privileges.h"
 #include "mta/daemon/relay.h"
 #include "mta/daemon/reload.h"
+#include "mta/daemon/source_watch.h"
 #include "mta/daemon/working.h"
 #include "mta/inbound/accounts.h"
+#include "mta/net/socket_address.h"
 #include "mta/net/uv_loop.h"
 #include "mta/net/uv_network.h"
 #include "queue/index.h"
@@ -139,6 +141,7 @@ class Server {
   std::unique_ptr<inbound::Accounts> accounts_;
   LocalMail local_mail_;
   std::unique_ptr<ListWatch> list_watch_;
+  std::unique_ptr<SourceWatch> source_watch_;
   std::unique_ptr<Monitor> monitor_;
   std::unique_ptr<admin::ControlServer> control_;
   // Ends first of these: what it still answers is posted to the loops and counted in the relay.
@@ -302,6 +305,10 @@ void Server::make_relay() {
       ListWatch::Parts{first.loop, first.log,
                        [this](const auto& clients) { relay_->use_clients(clients); }},
       configuration_.inbound.clients);
+  source_watch_ = std::make_unique<SourceWatch>(
+      SourceWatch::Parts{first.loop, first.log, net::is_on_this_machine,
+                         [this](const auto& absent) { relay_->use_absent(absent); }},
+      configuration_.outbound.pools);
   monitor_ = std::make_unique<Monitor>(*relay_, *store_, counters_);
   monitor_->set_limits(monitored_limits());
   control_ = std::make_unique<admin::ControlServer>(
@@ -371,6 +378,7 @@ void Server::start_loops() {
 
 void Server::begin_work(std::unordered_set<base::IpAddress> held_clients) {
   relay_->hold_clients(std::move(held_clients));
+  source_watch_->start();  // what it finds is known before the first mail
   for (const auto& world : worlds_) {
     world->loop.post([this, index = world->loop.index()] {
       relay_->find_queues(index);
@@ -496,6 +504,7 @@ Result<void> Server::replace_configuration() {
     if (world.loop.index() == 0) {
       local_mail_.settings_replaced(configuration_);
       list_watch_->settings_replaced(configuration_.inbound.clients);
+      source_watch_->settings_replaced(configuration_.outbound.pools);
     }
     world.listeners->apply(change);
   });
@@ -563,6 +572,7 @@ void Server::stop() {
   for (const auto& world : worlds_) world->thread.join();
   local_mail_.end();
   list_watch_.reset();
+  source_watch_.reset();
   workers_.reset();  // a result that comes now has no loop any more
   mail_workers_.reset();
   store_.reset();  // writes what was handed over

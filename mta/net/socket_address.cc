@@ -1,9 +1,12 @@
 #include "mta/net/socket_address.h"
 
+#include <cerrno>
 #include <cstring>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+
+#include "mta/net/file_descriptor.h"
 
 namespace rockdove::net {
 
@@ -50,6 +53,14 @@ base::SocketAddress local_address_of(int socket) {
   KernelAddress local;
   if (getsockname(socket, local.get(), &local.octets) != 0) return {};
   return from_kernel(local);
+}
+
+bool is_on_this_machine(const base::IpAddress& address) {
+  const FileDescriptor socket(
+      ::socket(address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.is_open()) return errno != EAFNOSUPPORT;
+  const KernelAddress local = to_kernel({address, 0});
+  return bind(socket.number(), local.get(), local.octets) == 0 || errno != EADDRNOTAVAIL;
 }
 
 std::optional<PeerCredentials> credentials_of(int socket) {

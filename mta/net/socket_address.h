@@ -27,6 +27,10 @@ struct KernelAddress {
 // Of an open socket; 0.0.0.0:0 when it has none.
 [[nodiscard]] base::SocketAddress local_address_of(int socket);
 
+// Whether connections can be made from this address: it is one of this machine's, and ready. What
+// cannot be found out (no socket is to be had) counts as such.
+[[nodiscard]] bool is_on_this_machine(const base::IpAddress& address);
+
 // Of a Unix socket's peer.
 [[nodiscard]] std::optional<PeerCredentials> credentials_of(int socket);
 

@@ -9,8 +9,6 @@
 namespace rockdove::outbound {
 namespace {
 
-constexpr std::size_t kToldRoomMax = 50'000;
-
 std::shared_ptr<const smtp::ClientOptions> client_options(const OutboundSettings& settings) {
   return std::make_shared<const smtp::ClientOptions>(smtp::ClientOptions{settings.hostname, {}});
 }
@@ -96,6 +94,7 @@ void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) 
   // One that was routed by settings that have been replaced is on its way back at once.
   if (is_stale(*site)) return give_home(job);
   if (give_paused_home(job, *site)) return;
+  if (const auto until = used_up_until(*site)) return give_home_used_up(job, *site, *until);
   if (const auto until = teaching_.tenant_paused_until(*site, job.queue.tenant))
     return give_home_until(std::move(job), *until);
   scheduler_.offer(std::move(job), teaching_.as_set(site), env_.now());
@@ -341,6 +340,7 @@ void Dispatcher::owner_job_done(SessionKey key, const std::shared_ptr<const Site
              result.kind == DeliveryResult::Kind::TryAgainNow;
     });
   }
+  keep_source_back(*site, report);
   std::vector<queue::Delivery> again =
       settler_.settle(std::move(report), site->retry.empty() ? env_.queue.retry : site->retry);
   scheduler_.finished(key.id, finish, after, reason, now);
@@ -443,16 +443,6 @@ void Dispatcher::owner_not_opened(SessionKey key, const std::shared_ptr<const Si
   want_pass();
 }
 
-void Dispatcher::tell_room(const queue::QueueName& queue, const Site& site) {
-  const std::uint32_t room = scheduler_.room(site, env_.now());
-  if (told_room_.size() > kToldRoomMax) told_room_.clear();
-  std::uint32_t& told = told_room_[queue];
-  if (told == room) return;
-  told = room;
-  env_.on_loop(queue::home_loop(queue.destination, env_.loop_count()),
-               [queue, room](Dispatcher& dispatcher) { dispatcher.home_.set_room(queue, room); });
-}
-
 void Dispatcher::steer(std::shared_ptr<const queue::Order> order,
                        std::vector<queue::Selected> targets, Steering::Done done) {
   steering_.act(std::move(order), std::move(targets), std::move(done));
@@ -494,8 +484,10 @@ bool Dispatcher::give_paused_home(const queue::Job& job, const Site& site) {
   const bool is_paused = pauses == nullptr || pauses->on_queue(job.queue) != nullptr ||
                          pauses->on_site(site.name, site.account->name) != nullptr;
   const bool is_held = !is_paused && pauses->on_mail(*job.message) != nullptr;
-  if (is_held) give_home(job);  // and goes on hold there
-  if (!is_paused) return is_held;
+  // And goes on hold there; or from another source, if this one alone is paused.
+  const bool is_homes = is_held || (is_paused && is_of_source_alone(*pauses, job.queue, site));
+  if (is_homes) give_home(job);
+  if (!is_paused || is_homes) return is_homes;
   env_.on_loop(queue::home_loop(job.queue.destination, env_.loop_count()),
                [job, pauses](Dispatcher& dispatcher) {
                  dispatcher.home_.take_back_paused(job, pauses);
@@ -508,6 +500,14 @@ void Dispatcher::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) 
   home_.use_pauses(pauses);
   want_pass();
   if (pauses->is_empty()) return;
+  const auto is_source_paused = [&](const queue::SitePointer& site, const queue::QueueName& queue) {
+    return pauses->on_site(site->name, site->account->name) != nullptr &&
+           is_of_source_alone(*pauses, queue, static_cast<const Site&>(*site));
+  };
+  for (const queue::Job& job :
+       scheduler_.take_waiting(is_source_paused, [](const queue::Job&) { return true; })) {
+    give_home(job);
+  }
   const auto is_site_paused = [&](const queue::SitePointer& site, const queue::QueueName& queue) {
     return pauses->on_queue(queue) != nullptr ||
            pauses->on_site(site->name, site->account->name) != nullptr;
@@ -543,6 +543,7 @@ bool Dispatcher::is_stale(const Site& site) const {
 void Dispatcher::give_back(queue::Job job, const std::shared_ptr<const Site>& site) {
   if (is_stale(*site)) return give_home(job);
   if (give_paused_home(job, *site)) return;
+  if (const auto until = used_up_until(*site)) return give_home_used_up(job, *site, *until);
   scheduler_.give_back(std::move(job), teaching_.as_set(site), env_.now());
   want_pass();
 }

@@ -80,6 +80,10 @@ class Dispatcher final : public SessionListener {
     teaching_.restore(account, value);
   }
 
+  // Sources are set aside from now on that are not on this machine; what has not started from them
+  // goes back to its home.
+  void use_absent(const std::shared_ptr<const AbsentAddresses>& absent);
+
   [[nodiscard]] Settler& settler() { return settler_; }
 
   [[nodiscard]] Home& home() { return home_; }
@@ -124,6 +128,15 @@ class Dispatcher final : public SessionListener {
   // To the scheduler, or home when its site is stale.
   void give_back(queue::Job job, const std::shared_ptr<const Site>& site);
   void give_home(const queue::Job& job);
+  // What pauses this is about the site as seen from its source, and not about the site.
+  [[nodiscard]] static bool is_of_source_alone(const queue::Pauses& pauses,
+                                               const queue::QueueName& queue, const Site& site);
+  // The account of the site, which has a source, takes nothing before then.
+  void give_home_used_up(const queue::Job& job, const Site& site, base::Instant until);
+  // A rule has paused what leaves from this source to this account.
+  void keep_source_back(const Site& site, const JobReport& report);
+  // Of an account of a source; nullopt: it takes jobs.
+  [[nodiscard]] std::optional<base::Instant> used_up_until(const Site& site);
   // And nothing of its queue is loaded before then.
   void give_home_until(queue::Job job, base::Instant until);
   void keep_tenant_back(const Site& site, const std::string& tenant);
@@ -160,6 +173,8 @@ class Dispatcher final : public SessionListener {
   unsigned next_loop_;
   bool pass_wanted_ = false;
   bool stopping_ = false;
+  // Accounts of sources that take nothing, and until when.
+  std::unordered_map<std::string, base::Instant> used_up_;
   std::unique_ptr<base::Timer> timer_;
 };
 

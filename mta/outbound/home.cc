@@ -1,6 +1,7 @@
 #include "mta/outbound/home.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "mta/base/counters.h"
@@ -37,6 +38,7 @@ Home::Home(const Environment& environment, Settler& settler)
       settler_(settler),
       router_(environment.outbound, environment.queue, environment.ourselves,
               environment.hosts_file, environment.resolver, environment.random),
+      sources_(environment.outbound),
       directory_(environment.queue,
                  [this](const queue::QueueName& queue) { return is_paused(queue); }),
       look_again_in_(kLookAgainMin),
@@ -113,10 +115,6 @@ void Home::take_back(const queue::Job& job) {
 void Home::take_back_for(const queue::Job& job, base::Duration wait) {
   take_back(job);
   directory_.hold_back(job.queue, env_.now().wall + wait);
-}
-
-void Home::set_room(const queue::QueueName& queue, std::uint32_t deliveries) {
-  directory_.set_room(queue, deliveries);
 }
 
 void Home::pump() {
@@ -237,6 +235,8 @@ bool Home::is_routed_elsewhere(const queue::Message& message,
 }
 
 void Home::settings_replaced() {
+  sources_.settings_replaced();
+  rooms_.clear();
   for (auto& [name, destination] : destinations_) {
     for (const queue::Job& job : std::exchange(destination.waiting, {})) take_back(job);
     destination.is_stale = destination.state == Destination::State::Resolving;
@@ -249,7 +249,7 @@ void Home::dispatch(queue::Job job) {
   const base::Now now = env_.now();
   Destination& destination = destinations_[job.queue.destination];
   if (destination.state == Destination::State::Known && destination.expires > now.instant) {
-    return to_owner(std::move(job), destination.site);
+    return to_owner(std::move(job), destination);
   }
   const std::string name = job.queue.destination;
   destination.waiting.push_back(std::move(job));
@@ -276,8 +276,8 @@ void Home::resolved(const std::string& name, Resolution resolution) {
     destination.site = std::move(known->site);
     destination.expires = now.instant + known->keep_for;
     destination.failures = 0;
-    const std::shared_ptr<const Site> site = destination.site;
-    for (queue::Job& job : jobs) to_owner(std::move(job), site);
+    destination.turns = {env_.random.below(std::numeric_limits<std::uint64_t>::max()), {}};
+    for (queue::Job& job : jobs) to_owner(std::move(job), destination);
     forget_destinations();
     return;
   }
@@ -360,21 +360,6 @@ void Home::reroute(queue::Job job) {
 
 void Home::found_row(const queue::QueueName& queue, base::WallTime due) {
   directory_.found(queue, due, env_.now().wall);
-}
-
-void Home::to_owner(queue::Job job, const std::shared_ptr<const Site>& site) {
-  const std::size_t most = site->recipients_per_transaction;
-  while (most > 0 && job.deliveries.size() > most) {
-    queue::Job part{job.message, {}, job.queue};
-    const auto rest = job.deliveries.begin() + static_cast<std::ptrdiff_t>(most);
-    std::move(job.deliveries.begin(), rest, std::back_inserter(part.deliveries));
-    job.deliveries.erase(job.deliveries.begin(), rest);
-    to_owner(std::move(part), site);
-  }
-  env_.on_loop(owner_loop(site->account->name, env_.loop_count()),
-               [job = std::move(job), site](Dispatcher& dispatcher) mutable {
-                 dispatcher.offer(std::move(job), site);
-               });
 }
 
 void Home::site_failed(const queue::QueueName& queue, const std::string& host,
@@ -538,9 +523,14 @@ void Home::try_now(const queue::QueueName& queue) {
   if (found == destinations_.end()) return;
   found->second.failures = 0;
   if (found->second.state != Destination::State::Known) return;
-  const std::shared_ptr<const Site> site = found->second.site;
-  env_.on_loop(owner_loop(site->account->name, env_.loop_count()),
-               [site](Dispatcher& dispatcher) { dispatcher.end_pause_of(*site); });
+  const auto end_pause_of = [this](const std::shared_ptr<const Site>& site) {
+    env_.on_loop(owner_loop(site->account->name, env_.loop_count()),
+                 [site](Dispatcher& dispatcher) { dispatcher.end_pause_of(*site); });
+  };
+  end_pause_of(found->second.site);
+  for (const auto& [source, seen] : found->second.turns.sites) {
+    if (seen != nullptr) end_pause_of(seen);
+  }
 }
 
 void Home::expires_some(const queue::QueueName& queue) {

@@ -13,6 +13,7 @@
 
 #include "mta/outbound/environment.h"
 #include "mta/outbound/settler.h"
+#include "mta/outbound/source_chooser.h"
 #include "queue/directory.h"
 #include "queue/pauses.h"
 
@@ -39,8 +40,9 @@ class Home {
   void take_back(const queue::Job& job);
   // The same, and nothing of its queue is loaded for so long.
   void take_back_for(const queue::Job& job, base::Duration wait);
-  // Its owner says how many deliveries of the queue are worth holding.
-  void set_room(const queue::QueueName& queue, std::uint32_t deliveries);
+  // Its owner says how many deliveries of the queue are worth holding; with the name of a source,
+  // for that one, and the queue has the room of all.
+  void set_room(const queue::QueueName& queue, const std::string& source, std::uint32_t deliveries);
   // The site of these queues failed just now. What is over age there has had its last attempt.
   void site_failed(const queue::QueueName& queue, const std::string& host,
                    const std::string& reply);
@@ -70,6 +72,12 @@ class Home {
 
   // Null: not known yet.
   [[nodiscard]] const std::shared_ptr<const queue::Pauses>& pauses() const { return pauses_; }
+
+  // Sources are set aside from now on that are not on this machine.
+  void use_absent(std::shared_ptr<const AbsentAddresses> absent);
+
+  // As take_back(): this account of a source takes nothing before then, another one may.
+  void take_back_used_up(const queue::Job& job, const std::string& account, base::Instant until);
 
   // As take_back(), and nothing of its queue is loaded until other pauses than `by` are in use.
   void take_back_paused(const queue::Job& job, const std::shared_ptr<const queue::Pauses>& by);
@@ -114,8 +122,9 @@ class Home {
     State state = State::Unknown;
     std::shared_ptr<const Site> site;
     base::Instant expires{};
-    std::uint32_t failures = 0;  // of its name resolution, in a row
-    bool is_stale = false;       // while Resolving: the settings have been replaced meanwhile
+    std::uint32_t failures = 0;    // of its name resolution, in a row
+    bool is_stale = false;         // while Resolving: the settings have been replaced meanwhile
+    SourceChooser::Turns turns{};  // while Known
     std::vector<queue::Job> waiting;
   };
 
@@ -132,7 +141,10 @@ class Home {
   void reroute(queue::Job job);
   [[nodiscard]] bool is_routed_elsewhere(const queue::Message& message,
                                          const queue::Delivery& delivery) const;
-  void to_owner(queue::Job job, const std::shared_ptr<const Site>& site);
+  // Of a destination that is known.
+  void to_owner(queue::Job job, Destination& destination);
+  // There is none of our addresses that it could go from.
+  void no_source(queue::Job job, const SourceChooser::Choice& choice);
   void sweep_over_age(const queue::QueueName& queue, queue::WaitingMark from,
                       base::WallTime failed_at, const std::string& host, const std::string& reply);
   void end_over_age(const queue::MessageWithDeliveries& loaded, const queue::QueueName& name,
@@ -150,10 +162,13 @@ class Home {
   const Environment& env_;
   Settler& settler_;
   Router router_;
+  SourceChooser sources_;
   queue::Directory directory_;
   base::Duration look_again_in_;
   std::unique_ptr<base::Timer> look_again_timer_;
   std::unordered_map<std::string, Destination> destinations_;
+  // By the names of sources, where such are configured.
+  std::unordered_map<queue::QueueName, std::unordered_map<std::string, std::uint32_t>> rooms_;
   std::unordered_set<queue::QueueName> sweeping_;  // queues that sweep_over_age() is reading
   std::unordered_set<queue::QueueName> telling_;   // queues that sweep_delayed() is reading
   // Where sweep_delayed() goes on with those of more rows than it looks at in one go.

@@ -20,6 +20,10 @@ bool is_no_route(const net::Loss& loss) {
          (loss.code == ENETUNREACH || loss.code == EADDRNOTAVAIL || loss.code == EAFNOSUPPORT);
 }
 
+bool is_not_ours(const net::Loss& loss) {
+  return loss.how == net::Loss::How::ConnectFailed && loss.code == EADDRNOTAVAIL;
+}
+
 Cause cause_of(const smtp::SessionFailed& failed) {
   switch (failed.kind) {
     case smtp::FailKind::Refused:
@@ -67,6 +71,7 @@ Session::Session(SessionKey key, std::shared_ptr<const Site> site, SessionContex
       context_(context),
       listener_(listener),
       self_(std::make_shared<Session*>(this)) {
+  if (site_->source != nullptr) source_ = base::format_ip_address(site_->source->address);
   if (!site_->maildir.empty()) return;
   MTA_ASSERT(!site_->hosts.empty());
   MTA_ASSERT(site_->equals > 0 && site_->equals <= site_->hosts.size());
@@ -191,11 +196,13 @@ void Session::note_not_connected(base::Now now) {
       .field("for", base::format_duration(SetAside::kFor));
 }
 
-// As everybody's, but for what a traffic profile says of this site.
+// As everybody's, but for the name of a source, and what a traffic profile says of this site.
 std::shared_ptr<const smtp::ClientOptions> Session::options() const {
   const base::Duration wait = site_->reply_timeout;
-  if (wait == base::Duration::zero()) return context_.options;
+  if (wait == base::Duration::zero() && site_->source == nullptr) return context_.options;
   auto options = std::make_shared<smtp::ClientOptions>(*context_.options);
+  if (site_->source != nullptr) options->hostname = site_->source->ehlo;
+  if (wait == base::Duration::zero()) return options;
   smtp::ClientTimeouts& waits = options->timeouts;
   for (base::Duration* each :
        {&waits.banner, &waits.hello, &waits.start_tls, &waits.auth, &waits.mail, &waits.rcpt,
@@ -220,9 +227,11 @@ void Session::connect(base::Now now) {
     queue::Failure failure;
     failure.stage = smtp::Stage::Connect;
     failure.cause = Cause::Unreachable;
-    failure.reply = smtp::make_reply(451, "4.4.1",
-                                     "this machine has no IPv6 route, and " +
-                                         site_->hosts.front().host + " has no IPv4 address");
+    failure.reply = smtp::make_reply(
+        451, "4.4.1",
+        "this machine has no IPv6 route, and " +
+            (site_->source == nullptr ? site_->hosts.front().host + " has no IPv4 address"
+                                      : "the source " + source_ + " is an IPv6 address"));
     no_route_ = true;
     return host_failed(std::move(failure), now);
   }
@@ -251,6 +260,7 @@ void Session::connect_to(const HostAddress& host, InClear in_clear, base::Now no
   net::ConnectRequest request;
   request.to = host.address;
   request.unix_path = host.unix_path;
+  if (site_->source != nullptr) request.from = site_->source->address;
   request.timeout = site_->connect_timeout > base::Duration::zero() ? site_->connect_timeout
                                                                     : context_.connect_timeout;
   auto protocol = std::make_unique<ClientProtocol>(*this, options(), plan_);
@@ -260,6 +270,7 @@ void Session::connect_to(const HostAddress& host, InClear in_clear, base::Now no
 
 void Session::on_not_connected(const net::Loss& loss, base::Now now) {
   protocol_ = nullptr;  // the network destroys it
+  if (site_->source != nullptr && is_not_ours(loss)) return source_failed(now);
   if (address_->is_v6() && is_no_route(loss)) {
     context_.no_ipv6_until = now.instant + kNoIpv6For;
     --connects_;  // nothing was tried
@@ -272,6 +283,20 @@ void Session::on_not_connected(const net::Loss& loss, base::Now now) {
   failure.reply =
       smtp::make_reply(451, "4.4.1", host_ + " could not be reached: " + net::describe(loss));
   note_not_connected(now);
+  host_failed(std::move(failure), now);
+}
+
+// The source address has just left this machine (daemon/source_watch.h sets it aside within a
+// minute), or has no port left: nothing was tried, and no other host is worth it.
+void Session::source_failed(base::Now now) {
+  tried_ = site_->hosts.size();
+  no_route_ = true;
+  queue::Failure failure;
+  failure.stage = smtp::Stage::Connect;
+  failure.cause = Cause::Unreachable;
+  failure.reply = smtp::make_reply(451, "4.4.1",
+                                   host_ + " could not be tried from the source " + source_ +
+                                       ": this machine has no such address");
   host_failed(std::move(failure), now);
 }
 

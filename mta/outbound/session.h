@@ -65,6 +65,7 @@ struct JobReport {
   // The next hop is where mail ends (LMTP, maildir): what it took is in the mailbox.
   bool is_final_delivery = false;
   base::Duration setup{0};  // of its time: until the connection was ready for the message
+  std::string source{};     // our address that it went from, where the site has a source; else ""
 };
 
 // Which session, among all loops: the loop that owns its account, and the number it gave.
@@ -179,6 +180,7 @@ class Session {
   // over, unless all are.
   [[nodiscard]] std::optional<std::size_t> next_host(base::Now now) const;
   [[nodiscard]] std::shared_ptr<const smtp::ClientOptions> options() const;
+  void source_failed(base::Now now);
   void note_not_connected(base::Now now);
   [[nodiscard]] bool has_more_hosts(base::Now now) const;
   void begin_transaction(base::Now now);
@@ -209,6 +211,7 @@ class Session {
   const std::shared_ptr<const Site> site_;
   SessionContext& context_;
   SessionListener& listener_;
+  std::string source_;                  // as in JobReport
   ClientProtocol* protocol_ = nullptr;  // null: not connected and not connecting
   std::size_t first_host_ = 0;
   std::size_t tried_ = 0;  // hosts of site_, from first_host_ on
@@ -230,7 +233,7 @@ class Session {
   bool in_transaction_ = false;
   bool reused_ = false;    // this transaction is not the first on its connection
   bool overdue_ = false;   // this transaction took too long
-  bool no_route_ = false;  // no host of this job was tried, because there is no route to any
+  bool no_route_ = false;  // no host of this job was tried, because there is no way to any
 
   // The content on its way out.
   bool header_sent_ = false;

@@ -42,6 +42,7 @@ JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results
   report.is_final_delivery =
       !site_->maildir.empty() || site_->manner.speaks == ToHosts::Speaks::Lmtp;
   report.setup = setup_;
+  report.source = source_;
   bool any_answer = false;
   bool any_accepted = false;
   for (const smtp::RecipientResult& result : results) {

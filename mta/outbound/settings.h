@@ -79,6 +79,28 @@ struct Route {
   traffic::Knobs limits{};
 };
 
+// An address of this machine that mail goes out from, and what it is called there.
+struct Source {
+  std::string name;  // unique, as configured
+  base::IpAddress address;
+  std::string ehlo;  // EHLO, the host name that its address has in the DNS
+};
+
+// Sources among which the mail of some tenants is shared out.
+struct SourcePool {
+  struct Member {
+    std::shared_ptr<const Source> source;
+    std::uint32_t weight = 1;  // 1 to kSourceWeightMax; its share, beside those of the others
+  };
+
+  std::string name;                  // unique, as configured
+  std::vector<Member> members;       // at least one; no source twice
+  std::vector<std::string> tenants;  // whose mail; empty: of all who are in no other pool
+};
+
+inline constexpr std::uint32_t kSourceWeightMax = 1'000;
+inline constexpr std::size_t kSourcesMax = 1'000;
+
 struct OutboundSettings {
   std::uint64_t generation = 0;  // rises with each reload
   std::string hostname;          // EHLO
@@ -86,6 +108,7 @@ struct OutboundSettings {
   TlsLevel mx_tls = TlsLevel::May;                     // where no route says otherwise
   std::shared_ptr<const net::TlsClientContext> tls{};  // null: TLS is never tried
   std::shared_ptr<const traffic::Profiles> traffic{};  // null: there are none
+  std::vector<SourcePool> pools{};  // at most one without tenants; none: the system chooses sources
 };
 
 }  // namespace rockdove::outbound

@@ -166,6 +166,7 @@ void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {
         .path("from", message.sender)
         .path("to", result.delivery.recipient)
         .field("host", report.host);
+    if (!report.source.empty()) line.field("source", report.source);
     if (!report.tls.empty()) line.field("tls", report.tls);
     const base::Duration delay = settlement.now.wall - message.accepted;
     line.field("delay", delay).field("reply", result.reply);
@@ -234,6 +235,7 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
         .path("to", after.recipient)
         .field("host", report.host)
         .field("stage", smtp::stage_name(result.stage));
+    if (!report.source.empty()) line.field("source", report.source);
     if (!report.tls.empty()) line.field("tls", report.tls);
     line.field("attempts", after.attempts)
         .field("next", after.due)

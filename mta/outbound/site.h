@@ -57,6 +57,9 @@ struct Site : queue::SiteSpec {
   std::size_t equals = 1;
   Manner manner;
   std::string maildir;  // mail is written into this folder
+  // Connections come from its address and greet by its name; `hosts` are of its family, and the
+  // account is one of this source alone. Null: the system chooses.
+  std::shared_ptr<const Source> source;
 
   // Which part of the traffic profiles is about it: for the replies of its hosts.
   struct Traffic {

@@ -67,13 +67,17 @@ void use_manners(Site& site, const traffic::Knobs& knobs) {
   if (knobs.ip.value) keep_family(site, *knobs.ip.value);
 }
 
+void use_budget(queue::AccountSpec& account, const traffic::Knobs& knobs) {
+  take(knobs.rate, account.rates);
+  take(knobs.connection_rate, account.connection_rates);
+  take(knobs.connections_provider, account.connections_max);
+}
+
 std::shared_ptr<const queue::AccountSpec> account_of(std::string name,
                                                      const traffic::Knobs& knobs) {
   auto account = std::make_shared<queue::AccountSpec>();
   account->name = std::move(name);
-  take(knobs.rate, account->rates);
-  take(knobs.connection_rate, account->connection_rates);
-  take(knobs.connections_provider, account->connections_max);
+  use_budget(*account, knobs);
   return account;
 }
 
@@ -120,17 +124,19 @@ void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
   site.account = account_of(is_own ? site.name : "provider:" + provider->name, knobs);
 }
 
+void use_knobs(Site& site, const traffic::Knobs& knobs) {
+  use_manners(site, knobs);
+  take(knobs.connections, site.connections_max);
+  auto account = std::make_shared<queue::AccountSpec>(*site.account);
+  use_budget(*account, knobs);
+  site.account = std::move(account);
+}
+
 std::shared_ptr<const Site> with_knobs(const std::shared_ptr<const Site>& site,
                                        const traffic::Knobs& knobs) {
   auto changed = std::make_shared<Site>(*site);
   changed->as_routed = site;
-  use_manners(*changed, knobs);
-  take(knobs.connections, changed->connections_max);
-  auto account = std::make_shared<queue::AccountSpec>(*site->account);
-  take(knobs.rate, account->rates);
-  take(knobs.connection_rate, account->connection_rates);
-  take(knobs.connections_provider, account->connections_max);
-  changed->account = std::move(account);
+  use_knobs(*changed, knobs);
   return changed;
 }
 

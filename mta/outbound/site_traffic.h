@@ -25,6 +25,9 @@ void use_profiles(Site& site, std::string_view domain, bool has_route,
 void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
                             const std::shared_ptr<const traffic::Profiles>& profiles);
 
+// Lays settings over those of the site.
+void use_knobs(Site& site, const traffic::Knobs& knobs);
+
 // The same site with other settings laid over its own, for a time.
 [[nodiscard]] std::shared_ptr<const Site> with_knobs(const std::shared_ptr<const Site>& site,
                                                      const traffic::Knobs& knobs);

@@ -1,0 +1,79 @@
+// The part of a home that hands jobs on to the owners of their accounts, each from one of our
+// source addresses where such are configured.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "mta/outbound/dispatcher.h"
+#include "mta/outbound/home.h"
+
+namespace rockdove::outbound {
+namespace {
+
+constexpr std::size_t kRoomsMax = 50'000;  // queues
+
+}  // namespace
+
+void Home::to_owner(queue::Job job, Destination& destination) {
+  const std::size_t most = destination.site->recipients_per_transaction;
+  while (most > 0 && job.deliveries.size() > most) {
+    queue::Job part{job.message, {}, job.queue};
+    const auto rest = job.deliveries.begin() + static_cast<std::ptrdiff_t>(most);
+    std::move(job.deliveries.begin(), rest, std::back_inserter(part.deliveries));
+    job.deliveries.erase(job.deliveries.begin(), rest);
+    to_owner(std::move(part), destination);
+  }
+  const SourceChooser::Choice choice = sources_.choose(
+      destination.site, job.queue.tenant, destination.turns, pauses_.get(), env_.now().instant);
+  if (choice.site == nullptr) return no_source(std::move(job), choice);
+  env_.on_loop(owner_loop(choice.site->account->name, env_.loop_count()),
+               [job = std::move(job), site = choice.site](Dispatcher& dispatcher) mutable {
+                 dispatcher.offer(std::move(job), site);
+               });
+}
+
+void Home::no_source(queue::Job job, const SourceChooser::Choice& choice) {
+  const base::Now now = env_.now();
+  if (choice.none == SourceChooser::None::Paused) return take_back_paused(job, pauses_);
+  if (choice.none == SourceChooser::None::UsedUp) {
+    return take_back_for(job,
+                         std::chrono::duration_cast<base::Duration>(choice.free_at - now.instant));
+  }
+  const smtp::Reply reply = smtp::make_reply(451, "4.4.1", choice.problem);
+  JobReport report{
+      job.message, job.queue, {}, "", now.instant, queue::Scheduler::Finish::SiteFailed, {}};
+  for (queue::Delivery& delivery : job.deliveries) {
+    report.results.push_back({std::move(delivery), DeliveryResult::Kind::Defer,
+                              mail::EnhancedCode{4, 4, 1}, smtp::Stage::Connect,
+                              smtp::one_line(reply, queue::kReplyOctetsKept),
+                              /*counted=*/choice.none != SourceChooser::None::Absent});
+  }
+  // The rest of its queue would end like this, too.
+  const std::vector<base::Duration>& retry = env_.queue.retry;
+  directory_.hold_back(job.queue, now.wall + queue::retry_wait(retry, 1, env_.random));
+  static_cast<void>(settler_.settle(std::move(report), retry));
+}
+
+// What waits at a source that is slow or paused must not take the room of the others.
+void Home::set_room(const queue::QueueName& queue, const std::string& source,
+                    std::uint32_t deliveries) {
+  if (source.empty()) return directory_.set_room(queue, deliveries);
+  if (rooms_.size() > kRoomsMax) rooms_.clear();
+  std::unordered_map<std::string, std::uint32_t>& rooms = rooms_[queue];
+  rooms[source] = deliveries;
+  std::uint32_t sum = 0;
+  for (const auto& [name, room] : rooms) sum += room;
+  directory_.set_room(queue, sum);
+}
+
+void Home::use_absent(std::shared_ptr<const AbsentAddresses> absent) {
+  sources_.use_absent(std::move(absent));
+}
+
+void Home::take_back_used_up(const queue::Job& job, const std::string& account,
+                             base::Instant until) {
+  sources_.take_nothing(account, until);
+  take_back(job);
+}
+
+}  // namespace rockdove::outbound

@@ -1,0 +1,162 @@
+#include "mta/outbound/source_chooser.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mta/outbound/site_traffic.h"
+
+namespace rockdove::outbound {
+namespace {
+
+constexpr std::size_t kUsedUpMax = 50'000;
+
+// 2^64 divided by the golden ratio: points that are this far apart on a circle keep every stretch
+// of it as full as any other at all times, so that even few turns are shared out by weight.
+constexpr std::uint64_t kGoldenStep = 0x9E37'79B9'7F4A'7C15;
+
+constexpr std::string_view kFrom = " from ";
+
+struct Candidate {
+  std::shared_ptr<const Site> site;
+  std::uint32_t weight = 1;
+};
+
+// The one in whose stretch of the circle this turn falls.
+const Candidate& in_turn(const std::vector<Candidate>& candidates, std::uint64_t point) {
+  std::uint64_t total = 0;
+  for (const Candidate& one : candidates) total += one.weight;
+  // point / 2^64 * total; the sum of all weights fits into 32 bits.
+  std::uint64_t place = ((point >> 32) * total) >> 32;
+  for (const Candidate& one : candidates) {
+    if (place < one.weight) return one;
+    place -= one.weight;
+  }
+  return candidates.back();
+}
+
+// Null: no profile has a section for it.
+const traffic::Knobs* knobs_of(const Site& site, const base::IpAddress& source) {
+  if (site.traffic.profiles == nullptr) return nullptr;
+  const std::vector<traffic::SourceSection>& sections = site.traffic.profiles->sources();
+  const auto found = std::find_if(sections.begin(), sections.end(), [&source](const auto& section) {
+    return section.address == source;
+  });
+  return found == sections.end() ? nullptr : &found->knobs;
+}
+
+}  // namespace
+
+std::shared_ptr<const Site> seen_from(const Site& site,
+                                      const std::shared_ptr<const Source>& source) {
+  const traffic::Knobs* const knobs = knobs_of(site, source->address);
+  auto seen = std::make_shared<Site>(site);
+  if (knobs != nullptr) use_knobs(*seen, *knobs);
+  const bool is_v4 = source->address.is_v4();
+  seen->hosts.clear();
+  std::size_t equals = 0;
+  for (std::size_t i = 0; i < site.hosts.size(); ++i) {
+    if (site.hosts[i].address.ip.is_v4() != is_v4) continue;
+    seen->hosts.push_back(site.hosts[i]);
+    if (i < site.equals) ++equals;
+  }
+  if (seen->hosts.empty()) return nullptr;
+  seen->equals = std::max<std::size_t>(1, equals);
+  auto account = std::make_shared<queue::AccountSpec>(*seen->account);
+  account->name.append(kFrom).append(base::format_ip_address(source->address));
+  seen->account = std::move(account);
+  seen->source = source;
+  return seen;
+}
+
+std::string_view account_of_all_sources(const Site& site) {
+  const std::string_view name = site.account->name;
+  return site.source == nullptr ? name : name.substr(0, name.rfind(kFrom));
+}
+
+SourceChooser::SourceChooser(const OutboundSettings& settings) : settings_(settings) {
+  settings_replaced();
+}
+
+void SourceChooser::settings_replaced() {
+  by_tenant_.clear();
+  default_ = nullptr;
+  for (const SourcePool& pool : settings_.pools) {
+    for (const std::string& tenant : pool.tenants) by_tenant_.emplace(tenant, &pool);
+    if (pool.tenants.empty()) default_ = &pool;
+  }
+}
+
+void SourceChooser::take_nothing(const std::string& account, base::Instant until) {
+  if (used_up_.size() >= kUsedUpMax) used_up_.clear();
+  used_up_[account] = until;
+}
+
+const SourcePool* SourceChooser::pool_of(std::string_view tenant) const {
+  const auto found = by_tenant_.find(tenant);
+  return found == by_tenant_.end() ? default_ : found->second;
+}
+
+base::Instant SourceChooser::free_at(const std::string& account, base::Instant now) const {
+  const auto found = used_up_.find(account);
+  return found == used_up_.end() ? now : std::max(now, found->second);
+}
+
+struct SourceChooser::Candidates {
+  std::vector<Candidate> all;            // those that are free first
+  base::Instant free_at = base::kNever;  // theirs
+  None none = None::OtherFamily;         // of the others, what could change soonest
+};
+
+SourceChooser::Candidates SourceChooser::candidates_of(const SourcePool& pool, const Site& site,
+                                                       Turns& turns, const queue::Pauses* pauses,
+                                                       base::Instant now) const {
+  Candidates found;
+  for (const SourcePool::Member& member : pool.members) {
+    const auto [known, is_new] = turns.sites.try_emplace(member.source->name);
+    if (is_new) known->second = seen_from(site, member.source);
+    const std::shared_ptr<const Site>& seen = known->second;
+    if (seen == nullptr) continue;
+    if (absent_ != nullptr && absent_->contains(member.source->address)) {
+      if (found.none == None::OtherFamily) found.none = None::Absent;
+      continue;
+    }
+    if (pauses != nullptr && pauses->on_site(seen->name, seen->account->name) != nullptr) {
+      found.none = None::Paused;
+      continue;
+    }
+    const base::Instant free = free_at(seen->account->name, now);
+    if (free > found.free_at) continue;
+    if (free < found.free_at) found.all.clear();
+    found.free_at = free;
+    found.all.push_back({seen, member.weight});
+  }
+  return found;
+}
+
+SourceChooser::Choice SourceChooser::choose(const std::shared_ptr<const Site>& site,
+                                            std::string_view tenant, Turns& turns,
+                                            const queue::Pauses* pauses, base::Instant now) {
+  const SourcePool* const pool = pool_of(tenant);
+  // What is on this machine or beside it, a mailbox, does not look at addresses.
+  if (pool == nullptr || !site->maildir.empty() || site->manner.speaks == ToHosts::Speaks::Lmtp) {
+    return {site};
+  }
+  const Candidates found = candidates_of(*pool, *site, turns, pauses, now);
+  const std::string none = "no source address of the pool " + pool->name + " can be used: ";
+  if (!found.all.empty() && found.free_at > now) {
+    return {nullptr, None::UsedUp, none + "they are used up for now", found.free_at};
+  }
+  if (!found.all.empty()) {
+    turns.point += kGoldenStep;
+    return {in_turn(found.all, turns.point).site};
+  }
+  if (found.none == None::Paused) return {nullptr, None::Paused, none + "they are paused"};
+  if (found.none == None::Absent) {
+    return {nullptr, None::Absent, none + "they are not on this machine"};
+  }
+  return {nullptr, None::OtherFamily,
+          none + "they and the addresses of " + site->hosts.front().host +
+              " are not of one family, IPv4 or IPv6"};
+}
+
+}  // namespace rockdove::outbound

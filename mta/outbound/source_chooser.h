@@ -1,0 +1,88 @@
+// Which of our addresses mail goes from. For each job a source of its tenant's pool, in turns by
+// weight, of those that can reach the site and may be used now; and the site as it is seen from
+// there: an account of its own, because receivers count by our address. Belongs to a home.
+//
+// A source that its machine does not have is set aside, one that people have paused likewise. One
+// that is used up for an account (take_nothing()) is passed over while others are not; with none
+// left, mail waits at its home until the first is free.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "mta/base/time.h"
+#include "mta/outbound/settings.h"
+#include "mta/outbound/site.h"
+#include "queue/pauses.h"
+
+namespace rockdove::outbound {
+
+// Addresses of sources that are not on this machine at the moment.
+using AbsentAddresses = std::unordered_set<base::IpAddress>;
+
+// The site as mail from this source sees it: its hosts of the source's family, what traffic
+// profiles say of the source laid over, and an account whose name ends in " from ADDRESS". Null: it
+// has no such host.
+[[nodiscard]] std::shared_ptr<const Site> seen_from(const Site& site,
+                                                    const std::shared_ptr<const Source>& source);
+
+// The name of its account without the source that it is seen from, if any.
+[[nodiscard]] std::string_view account_of_all_sources(const Site& site);
+
+class SourceChooser {
+ public:
+  // Of one destination, as long as its site is known.
+  struct Turns {
+    std::uint64_t point = 0;  // where the next turn falls, of 2^64; begin anywhere
+    // The site from each source that was chosen or looked at, by its name; null: cannot reach it.
+    std::unordered_map<std::string, std::shared_ptr<const Site>> sites{};
+  };
+
+  // Why there is none to use: people have paused them; each takes nothing for a while; this machine
+  // has none of them; or none has the family of the hosts.
+  enum class None : std::uint8_t { Paused, UsedUp, Absent, OtherFamily };
+
+  struct Choice {
+    // As it was given where the system chooses the address; null: there is none to use.
+    std::shared_ptr<const Site> site;
+    None none = None::OtherFamily;  // then
+    std::string problem{};          // then, as a sentence without a dot
+    base::Instant free_at{};        // with None::UsedUp
+  };
+
+  // The settings outlive it.
+  explicit SourceChooser(const OutboundSettings& settings);
+
+  // Also when the settings it refers to were replaced; Turns are begun anew then, too.
+  void settings_replaced();
+
+  void use_absent(std::shared_ptr<const AbsentAddresses> absent) { absent_ = std::move(absent); }
+
+  // This account of a site as seen from a source takes nothing before then.
+  void take_nothing(const std::string& account, base::Instant until);
+
+  // `pauses` may be null.
+  [[nodiscard]] Choice choose(const std::shared_ptr<const Site>& site, std::string_view tenant,
+                              Turns& turns, const queue::Pauses* pauses, base::Instant now);
+
+ private:
+  struct Candidates;
+
+  [[nodiscard]] const SourcePool* pool_of(std::string_view tenant) const;
+  [[nodiscard]] Candidates candidates_of(const SourcePool& pool, const Site& site, Turns& turns,
+                                         const queue::Pauses* pauses, base::Instant now) const;
+  [[nodiscard]] base::Instant free_at(const std::string& account, base::Instant now) const;
+
+  const OutboundSettings& settings_;
+  std::unordered_map<std::string_view, const SourcePool*> by_tenant_;  // into settings_
+  const SourcePool* default_ = nullptr;                                // likewise
+  std::shared_ptr<const AbsentAddresses> absent_;                      // null: none is known to be
+  std::unordered_map<std::string, base::Instant> used_up_;             // by account
+};
+
+}  // namespace rockdove::outbound
