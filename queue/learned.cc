@@ -30,4 +30,58 @@ base::Result<traffic::BackoffState> decode_backoff(std::string_view octets) {
           std::min(record.pushed_back(), base::to_unix_milliseconds(base::kNeverWall)))};
 }
 
+std::string_view limiter_notes(LimitKind kind) {
+  return kind == LimitKind::Messages ? "limiter" : "connection-limiter";
+}
+
+std::string encode_limiter(const traffic::LimiterState& state) {
+  record::Limiter record;
+  record.set_written(base::to_unix_milliseconds(state.written));
+  for (const traffic::LimiterState::Window& window : state.windows) {
+    record::Limiter::Window& to = *record.add_windows();
+    to.set_per(static_cast<std::uint64_t>(window.per.count()));
+    to.set_reserved(window.reserved);
+    for (const traffic::LimiterState::Part& part : window.parts) {
+      record::Limiter::Part& to_part = *to.add_parts();
+      to_part.set_until(base::to_unix_milliseconds(part.until));
+      to_part.set_count(part.count);
+    }
+  }
+  std::string octets;
+  MTA_ASSERT(record.AppendToString(&octets));
+  return octets;
+}
+
+base::Result<traffic::LimiterState> decode_limiter(std::string_view octets) {
+  constexpr int kPartsMax = 61;
+  record::Limiter record;
+  const base::Error no_record("this is no record of a limiter");
+  if (!record.ParseFromArray(octets.data(), static_cast<int>(octets.size()))) return no_record;
+  if (record.windows_size() > static_cast<int>(traffic::kRatesMax)) return no_record;
+  const auto time = [](std::uint64_t milliseconds) {
+    return base::from_unix_milliseconds(
+        std::min(milliseconds, base::to_unix_milliseconds(base::kNeverWall)));
+  };
+  traffic::LimiterState state{time(record.written()), {}};
+  for (const record::Limiter::Window& window : record.windows()) {
+    if (window.parts_size() > kPartsMax) return no_record;
+    constexpr std::uint64_t kPerMax = 366ULL * 86'400'000;
+    traffic::LimiterState::Window& to = state.windows.emplace_back();
+    to.per = base::Duration(static_cast<std::int64_t>(std::min(window.per(), kPerMax)));
+    to.reserved = window.reserved();
+    for (const record::Limiter::Part& part : window.parts())
+      to.parts.push_back({time(part.until()), part.count()});
+  }
+  return state;
+}
+
+bool is_over(const traffic::LimiterState& state, base::WallTime now) {
+  return std::all_of(state.windows.begin(), state.windows.end(), [&](const auto& window) {
+    const auto counts = [&](base::WallTime until) { return until + window.per > now; };
+    return (window.reserved == 0 || !counts(state.written)) &&
+           std::none_of(window.parts.begin(), window.parts.end(),
+                        [&](const auto& part) { return counts(part.until); });
+  });
+}
+
 }  // namespace rockdove::queue

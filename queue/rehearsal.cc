@@ -194,6 +194,8 @@ class Rehearsal {
   // Its final dot has left; nothing refuses here.
   void obey(Scheduler::GiveUp& give_up) { scheduler_.took_content(give_up.session, now()); }
 
+  void obey(Scheduler::Keep& keep) { scheduler_.kept(keep, Scheduler::Durable::Yes); }
+
   void close(SessionId id) {
     const auto found = sessions_.find(id.value);
     MTA_ASSERT(found != sessions_.end() && found->second.is_idle);

@@ -35,7 +35,10 @@ std::uint32_t Scheduler::window(const Site& site, base::Now now) {
 
 Scheduler::Account& Scheduler::account_named(std::string_view name) {
   std::unique_ptr<Account>& account = accounts_[std::string(name)];
-  if (account == nullptr) account = std::make_unique<Account>(name, weight_);
+  if (account == nullptr) {
+    account = std::make_unique<Account>(name, weight_);
+    account->limits.name = name;
+  }
   return *account;
 }
 
@@ -43,14 +46,15 @@ Scheduler::Site& Scheduler::site_of(const SitePointer& spec, base::Now now) {
   Account& account = account_named(spec->account->name);
   if (account.spec != spec->account) {
     account.spec = spec->account;  // the newest answer counts
-    account.limits.use(account.spec->rates, account.spec->connection_rates, now);
+    account.limits.use(account.spec->rates, account.spec->connection_rates, restored_, now);
     look_again(account);
   }
   Site& site = account.sites[spec->name];
   if (site.spec != spec) {
     site.account = &account;
     site.spec = spec;
-    site.limits.use(spec->rates, spec->connection_rates, now);
+    site.limits.name = name_of_limits(site);
+    site.limits.use(spec->rates, spec->connection_rates, restored_, now);
   }
   return site;
 }
@@ -176,6 +180,7 @@ std::optional<Scheduler::Command> Scheduler::next(Recording recording, base::Now
     return GiveUp{id};
   }
   if (recording == Recording::No) return std::nullopt;
+  if (std::optional<Command> command = next_to_keep()) return command;
   while (!ready_.empty()) {
     Account& account = *ready_.front();
     ready_.pop_front();
@@ -186,7 +191,14 @@ std::optional<Scheduler::Command> Scheduler::next(Recording recording, base::Now
     }
     forget_if_idle(account, now);
   }
-  return std::nullopt;
+  return next_to_keep();
+}
+
+std::optional<Scheduler::Command> Scheduler::next_to_keep() {
+  if (to_keep_.empty()) return std::nullopt;
+  Command command = std::move(to_keep_.front());
+  to_keep_.pop_front();
+  return command;
 }
 
 std::optional<Scheduler::Command> Scheduler::start_of(Account& account, base::Now now) {
@@ -270,6 +282,7 @@ std::optional<Scheduler::Command> Scheduler::open_one(Site& site, base::Now now)
     wait_until(site, at);
     return std::nullopt;
   }
+  if (waits_for_keep(site, LimitKind::Connections, now)) return std::nullopt;
   const Connections standing = is_proven(site, now) ? Connections::Proven : Connections::Unproven;
   const bool must_wait =
       standing == Connections::Unproven && site.has_waited && budget_.is_unproven_crowded();

@@ -33,6 +33,7 @@
 
 #include "mta/base/random.h"
 #include "mta/base/time.h"
+#include "mta/traffic/limiter.h"
 #include "mta/traffic/rate.h"
 #include "queue/budget.h"
 #include "queue/failure.h"
@@ -65,6 +66,12 @@ struct SiteSpec {
   std::vector<traffic::Rate> rates;
   std::vector<traffic::Rate> connection_rates;
 };
+
+// What limits are of.
+enum class LimitKind : std::uint8_t { Messages, Connections };
+
+// The account of the name of limits, as Scheduler::Keep has it.
+[[nodiscard]] std::string_view account_of_limits(std::string_view name);
 
 using SitePointer = std::shared_ptr<const SiteSpec>;
 
@@ -114,7 +121,16 @@ class Scheduler {
     SessionId session;
   };
 
-  using Command = std::variant<Open, Start, Quit, GiveUp>;
+  // Make durable what a limiter has granted, and what it may grant before the next time, and say
+  // kept(). Rates over an hour and more grant nothing else.
+  struct Keep {
+    std::uint64_t number = 0;
+    LimitKind kind = LimitKind::Messages;
+    std::string name;  // of the limits; for restore()
+    traffic::LimiterState state;
+  };
+
+  using Command = std::variant<Open, Start, Quit, GiveUp, Keep>;
 
   // How a job came back.
   enum class Finish : std::uint8_t {
@@ -187,6 +203,13 @@ class Scheduler {
   void closed(SessionId session, base::Now now);
   // Open came too late: nothing was begun, and the job comes back by give_back().
   void not_opened(SessionId session, base::Now now);
+
+  enum class Durable : std::uint8_t { No, Yes };
+  void kept(const Keep& keep, Durable durable);
+  // What was kept in an earlier run. Before anything is offered.
+  void restore(LimitKind kind, std::string_view name, traffic::LimiterState state);
+  // What to make durable when nothing more will start: what was granted, and nothing ahead.
+  [[nodiscard]] std::vector<Keep> last_states(base::Now now);
 
   // A pace for all messages of an account, below its rates (traffic/backoff.h's), in messages a
   // second; nullopt: none. Remembered for a day after the account's last use.
@@ -290,6 +313,7 @@ class Scheduler {
   [[nodiscard]] static bool lets_open(const Account& account, base::Now now);
   [[nodiscard]] static bool is_full(const Account& account);
   void look_again(Account& account);
+  std::optional<Command> next_to_keep();
   std::optional<Command> start_of(Account& account, base::Now now);
   std::optional<Command> start_one(Site& site, base::Now now);
   std::optional<Command> start_paced(Site& site, base::Now now);
@@ -326,10 +350,16 @@ class Scheduler {
   [[nodiscard]] static std::uint32_t window(const Site& site, base::Now now);
   [[nodiscard]] static bool is_paced(const Site& site);
   // Until when a message may go, if it may; nullopt: not yet.
-  [[nodiscard]] static std::optional<base::Instant> take_grant(Site& site, base::Now now);
+  [[nodiscard]] std::optional<base::Instant> take_grant(Site& site, base::Now now);
   // The same for a connection that may be begun; nullopt: nothing limits it.
-  [[nodiscard]] static std::optional<base::Instant> take_connection_grant(Session& session,
-                                                                          base::Now now);
+  [[nodiscard]] std::optional<base::Instant> take_connection_grant(Session& session, base::Now now);
+  [[nodiscard]] static std::string name_of_limits(const Site& site);
+  // Has the limiter's next slice made durable, if it is time.
+  void keep(Limits& limits, LimitKind kind, base::Now now);
+  // It grants nothing before its next slice is durable, which is on its way.
+  [[nodiscard]] bool must_keep_first(Limits& limits, LimitKind kind, base::Now now);
+  // The site, or its account, waits for that.
+  [[nodiscard]] bool waits_for_keep(Site& site, LimitKind kind, base::Now now);
   static void return_grant(Session& session, base::Now now);
   static void return_connection_grant(Session& session, base::Now now);
 
@@ -337,6 +367,9 @@ class Scheduler {
   ConnectionBudget& budget_;
   base::Random& random_;
   TenantWeight weight_;
+  std::array<std::unordered_map<std::string, traffic::LimiterState>, 2> restored_;  // not used yet
+  std::deque<Keep> to_keep_;
+  std::uint64_t keeps_ = 0;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
   std::unordered_map<std::uint64_t, Session> sessions_;
   std::deque<Account*> ready_;  // has a site with jobs and, as far as known, room for one more

@@ -18,10 +18,21 @@ constexpr base::Duration kPaceMatters = std::chrono::hours(24);
 
 using traffic::Limiter;
 
+// What is kept grants no more before it is durable, which takes no longer; if that fails it is
+// tried again then.
+constexpr base::Duration kKeepAgain = std::chrono::seconds(1);
+
+using Restored = std::unordered_map<std::string, traffic::LimiterState>;
+
 void use_rates(std::unique_ptr<Limiter>& limiter, const std::vector<traffic::Rate>& rates,
-               bool is_wanted, base::Now now) {
+               bool is_wanted, const std::string& name, Restored& restored, base::Now now) {
   if (!is_wanted) return limiter.reset();
-  if (limiter == nullptr) {
+  const auto is_counted = [](const traffic::Rate& rate) { return rate.is_counted(); };
+  const auto before = restored.find(name);
+  if (before != restored.end() && std::any_of(rates.begin(), rates.end(), is_counted)) {
+    limiter = std::make_unique<Limiter>(rates, before->second, now);
+    restored.erase(before);
+  } else if (limiter == nullptr) {
     limiter = std::make_unique<Limiter>(rates, now);
   } else {
     limiter->set_rates(rates, now);
@@ -32,23 +43,16 @@ base::Instant next_of(const std::unique_ptr<Limiter>& limiter, base::Now now) {
   return limiter == nullptr ? now.instant : limiter->next_at(now);
 }
 
-// What counted windows (an hour and more) grant is not made durable: they begin anew with the
-// process.
-Limiter::Answer take_of(Limiter& limiter, base::Now now) {
-  if (limiter.state_to_store(now)) limiter.stored();
-  return limiter.take(now);
-}
-
 // A grant of both, or of neither: nullopt.
 std::optional<base::Instant> take_of_both(Limiter* first, Limiter* second, base::Now now) {
   base::Instant until = base::kNever;
   if (first != nullptr) {
-    const Limiter::Answer answer = take_of(*first, now);
+    const Limiter::Answer answer = first->take(now);
     if (answer.kind != Limiter::Answer::Kind::Go) return std::nullopt;
     until = answer.at;
   }
   if (second != nullptr) {
-    const Limiter::Answer answer = take_of(*second, now);
+    const Limiter::Answer answer = second->take(now);
     if (answer.kind != Limiter::Answer::Kind::Go) {
       if (first != nullptr) first->unused(now.instant, now);
       return std::nullopt;
@@ -61,14 +65,18 @@ std::optional<base::Instant> take_of_both(Limiter* first, Limiter* second, base:
 }  // namespace
 
 void Scheduler::Limits::use(const std::vector<traffic::Rate>& new_rates,
-                            const std::vector<traffic::Rate>& new_connection_rates, base::Now now) {
+                            const std::vector<traffic::Rate>& new_connection_rates,
+                            Restored& restored, base::Now now) {
   if (new_rates != rates) {
     rates = new_rates;
-    use_rates(messages, rates, !rates.empty() || pace.has_value(), now);
+    use_rates(messages, rates, !rates.empty() || pace.has_value(), name,
+              restored[index_of(LimitKind::Messages)], now);
+    if (messages != nullptr) messages->set_pace(pace, now);
   }
   if (new_connection_rates != connection_rates) {
     connection_rates = new_connection_rates;
-    use_rates(connections, connection_rates, !connection_rates.empty(), now);
+    use_rates(connections, connection_rates, !connection_rates.empty(), name,
+              restored[index_of(LimitKind::Connections)], now);
   }
   last_use = now.instant;
 }
@@ -76,9 +84,8 @@ void Scheduler::Limits::use(const std::vector<traffic::Rate>& new_rates,
 void Scheduler::Limits::use_pace(std::optional<double> per_second, base::Now now) {
   pace = per_second;
   last_use = now.instant;
-  if (messages == nullptr || (rates.empty() && !pace)) {
-    use_rates(messages, rates, !rates.empty() || pace.has_value(), now);
-  }
+  if (rates.empty() && !pace) messages.reset();
+  if (messages == nullptr && pace) messages = std::make_unique<Limiter>(rates, now);
   if (messages != nullptr) messages->set_pace(pace, now);
 }
 
@@ -148,6 +155,7 @@ std::optional<Scheduler::Command> Scheduler::start_paced(Site& site, base::Now n
     return std::nullopt;
   }
   if (site.idle.empty()) return open_one(site, now);
+  if (waits_for_keep(site, LimitKind::Messages, now)) return std::nullopt;
   const std::optional<base::Instant> valid_until = take_grant(site, now);
   if (!valid_until) {
     wait_until(site, now.instant + kAskAgain);
@@ -156,11 +164,24 @@ std::optional<Scheduler::Command> Scheduler::start_paced(Site& site, base::Now n
   return start_idle(site, valid_until, now);
 }
 
+bool Scheduler::waits_for_keep(Site& site, LimitKind kind, base::Now now) {
+  if (must_keep_first(site.account->limits, kind, now)) {
+    wait_until(*site.account, now.instant + kKeepAgain);
+    return true;
+  }
+  if (!must_keep_first(site.limits, kind, now)) return false;
+  wait_until(site, now.instant + kKeepAgain);
+  return true;
+}
+
 std::optional<base::Instant> Scheduler::take_grant(Site& site, base::Now now) {
   Limits& account = site.account->limits;
   account.last_use = now.instant;
   site.limits.last_use = now.instant;
-  return take_of_both(account.messages.get(), site.limits.messages.get(), now);
+  const auto until = take_of_both(account.messages.get(), site.limits.messages.get(), now);
+  keep(account, LimitKind::Messages, now);
+  keep(site.limits, LimitKind::Messages, now);
+  return until;
 }
 
 std::optional<base::Instant> Scheduler::take_connection_grant(Session& session, base::Now now) {
@@ -170,7 +191,10 @@ std::optional<base::Instant> Scheduler::take_connection_grant(Session& session, 
   account.last_use = now.instant;
   site.last_use = now.instant;
   session.connection_granted = now.instant;
-  return take_of_both(account.connections.get(), site.connections.get(), now);
+  const auto until = take_of_both(account.connections.get(), site.connections.get(), now);
+  keep(account, LimitKind::Connections, now);
+  keep(site, LimitKind::Connections, now);
+  return until;
 }
 
 void Scheduler::return_grant(Session& session, base::Now now) {

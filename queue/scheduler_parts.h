@@ -18,20 +18,31 @@ namespace rockdove::queue {
   return static_cast<std::size_t>(standing);
 }
 
+[[nodiscard]] constexpr std::size_t index_of(LimitKind kind) {
+  return static_cast<std::size_t>(kind);
+}
+
 // Another loop's sessions may have given connections back: looked at this often while blocked.
 inline constexpr base::Duration kUnblockEvery = std::chrono::milliseconds(50);
 
 // The limiters of an account, or of a site alone; null where nothing is limited.
 struct Scheduler::Limits {
+  using Restored = std::array<std::unordered_map<std::string, traffic::LimiterState>, 2>;
+
+  std::string name;  // of what is kept: the account's, and the site's behind it if they are its own
   std::vector<traffic::Rate> rates;
   std::vector<traffic::Rate> connection_rates;
   std::optional<double> pace;  // messages a second
   std::unique_ptr<traffic::Limiter> messages;
   std::unique_ptr<traffic::Limiter> connections;
+  std::array<std::uint64_t, 2> keeping{};  // the newest Keep of each kind
   base::Instant last_use{};
 
+  // What is used of `restored` is taken out.
   void use(const std::vector<traffic::Rate>& new_rates,
-           const std::vector<traffic::Rate>& new_connection_rates, base::Now now);
+           const std::vector<traffic::Rate>& new_connection_rates, Restored& restored,
+           base::Now now);
+  [[nodiscard]] std::unique_ptr<traffic::Limiter>& limiter(LimitKind kind);
   void use_pace(std::optional<double> per_second, base::Now now);
   // When the next one is granted, as far as these limits go; `now` if at once.
   [[nodiscard]] base::Instant next_message(base::Now now) const;

@@ -165,33 +165,45 @@ void Relay::find_queues(unsigned loop) {
 void Relay::read_learned() {
   if (is_learned_known_) return pauses_->start();
   if (std::exchange(is_learned_read_, true)) return;
-  store_.read_notes(*loops_.front(), std::string(queue::kBackoffNotes),
-                    [this](base::Result<std::vector<queue::NotedRow>> rows) {
-                      is_learned_read_ = false;
-                      if (!rows) {
-                        shards_.front()
-                            ->environment.log
-                            .line(base::Level::Error,
-                                  "what was learned of limits cannot be read, nothing is sent")
-                            .field("error", rows.error().text());
-                        return read_again_->set(loops_.front()->now().instant + kReadAgain);
-                      }
-                      is_learned_known_ = true;
-                      restore_learned(std::move(*rows));
-                      pauses_->start();
-                    });
+  read_learned(0);
 }
 
-void Relay::restore_learned(std::vector<queue::NotedRow> rows) {
+void Relay::read_learned(std::size_t kind) {
+  const std::array kinds = {queue::kBackoffNotes, queue::limiter_notes(queue::LimitKind::Messages),
+                            queue::limiter_notes(queue::LimitKind::Connections)};
+  if (kind == kinds.size()) {
+    is_learned_known_ = true;
+    return pauses_->start();
+  }
+  store_.read_notes(
+      *loops_.front(), std::string(kinds.at(kind)),
+      [this, kind, name = kinds.at(kind)](base::Result<std::vector<queue::NotedRow>> rows) {
+        if (!rows) {
+          shards_.front()
+              ->environment.log
+              .line(base::Level::Error,
+                    "what was learned of limits cannot be read, nothing is sent")
+              .field("error", rows.error().text());
+          is_learned_read_ = false;
+          return read_again_->set(loops_.front()->now().instant + kReadAgain);
+        }
+        restore_learned(name, std::move(*rows));
+        read_learned(kind + 1);
+      });
+}
+
+void Relay::restore_learned(std::string_view kind, std::vector<queue::NotedRow> rows) {
   const auto loops = static_cast<unsigned>(loops_.size());
   std::vector<std::vector<queue::NotedRow>> by_loop(loops);
   for (queue::NotedRow& row : rows)
-    by_loop[outbound::owner_loop(row.name, loops)].push_back(std::move(row));
+    by_loop[outbound::owner_loop(queue::account_of_limits(row.name), loops)].push_back(
+        std::move(row));
   for (unsigned loop = 0; loop < loops; ++loop) {
     if (by_loop[loop].empty()) continue;
     // The pauses come behind it, by the same way.
-    loops_[loop]->post([dispatcher = dispatchers_[loop], theirs = std::move(by_loop[loop])] {
-      for (const queue::NotedRow& row : theirs) dispatcher->restore_learned(row.name, row.value);
+    loops_[loop]->post([dispatcher = dispatchers_[loop], kind, theirs = std::move(by_loop[loop])] {
+      for (const queue::NotedRow& row : theirs)
+        dispatcher->restore_learned(kind, row.name, row.value);
     });
   }
 }

@@ -160,7 +160,8 @@ class Relay final : public admin::QueueActs,
   struct Shard;
 
   void read_learned();
-  void restore_learned(std::vector<queue::NotedRow> rows);
+  void read_learned(std::size_t kind);  // and those behind it
+  void restore_learned(std::string_view kind, std::vector<queue::NotedRow> rows);
   void use_pauses(const std::shared_ptr<const queue::Pauses>& pauses);
   // What the pause of a user has put on hold.
   void release_held(const queue::Pause& pause, base::UniqueFunction<void(bool)> done);

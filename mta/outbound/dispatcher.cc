@@ -227,6 +227,8 @@ void Dispatcher::run(queue::Scheduler::Command command) {
     env_.on_loop(
         placed_.at(quit->session.value),
         [key = SessionKey{self, quit->session}](Dispatcher& dispatcher) { dispatcher.quit(key); });
+  } else {
+    store(std::move(std::get<queue::Scheduler::Keep>(command)));
   }
 }
 
@@ -571,7 +573,7 @@ void Dispatcher::stop() {
   home_.stop();
   deleted_.stop();
   quarantined_.stop();
-  teaching_.store_all();
+  store_last();
   quit_idle();
   want_pass();
 }

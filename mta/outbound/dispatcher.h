@@ -76,9 +76,7 @@ class Dispatcher final : public SessionListener {
   void use_pauses(const std::shared_ptr<const queue::Pauses>& pauses);
 
   // What a former run knew of an account that this loop owns (Teaching); before use_pauses().
-  void restore_learned(std::string_view account, std::string_view value) {
-    teaching_.restore(account, value);
-  }
+  void restore_learned(std::string_view kind, std::string_view name, std::string_view value);
 
   // Sources are set aside from now on that are not on this machine; what has not started from them
   // goes back to its home.
@@ -145,6 +143,9 @@ class Dispatcher final : public SessionListener {
   [[nodiscard]] bool give_paused_home(const queue::Job& job, const Site& site);
   void pass();
   void run(queue::Scheduler::Command command);
+  // What a limiter has granted becomes durable.
+  void store(queue::Scheduler::Keep keep);
+  void store_last();
   void set_wake();
   // What waits for a paused site goes back to disk while memory is short.
   void give_back_paused();

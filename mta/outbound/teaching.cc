@@ -238,6 +238,7 @@ void Teaching::pause(Account& account, const traffic::Rule& rule, const Delivery
   const traffic::Pause& pause = *rule.actions.pause;
   const base::Instant until = now.instant + pause.time;
   const std::string reason = result.reply + " (rule " + traffic::format_origin(rule.origin) + ")";
+  const auto is_over = [now](const auto& one) { return one.second <= now.instant; };
   std::string what;
   switch (pause.of) {
     case traffic::Pause::Of::Site:
@@ -251,10 +252,11 @@ void Teaching::pause(Account& account, const traffic::Rule& rule, const Delivery
       break;
     case traffic::Pause::Of::Tenant:
       what = "tenant " + report.queue.tenant;
+      std::erase_if(account.tenants, is_over);
       account.tenants[report.queue.tenant] = until;
       break;
   }
-  std::erase_if(account.pauses, [now](const auto& one) { return one.second <= now.instant; });
+  std::erase_if(account.pauses, is_over);
   const bool is_new = account.pauses.insert_or_assign(what, until).second;
   if (!is_new) return;  // what was under way when it began says the same
   env_.log.line(base::Level::Warning, "a traffic rule pauses mail")

@@ -165,16 +165,19 @@ Instant Limiter::nth_at(std::uint64_t n, Now now) {
 }
 
 Limiter::Answer Limiter::take(Now now) {
-  look_at_clocks(now);
   const Instant next = next_at(now);
   if (next > now.instant) return {Answer::Kind::Wait, next};
-  for (const RollingWindow& window : counted_) {
-    if (window.reserved() == 0) return {Answer::Kind::Store, now.instant};
-  }
+  if (needs_store(now)) return {Answer::Kind::Store, now.instant};
   if (pace_) pace_->take(now.instant);
   for (Spaced& window : spaced_) window.spacing.take(now.instant);
   for (RollingWindow& window : counted_) window.take(now.instant);
   return {Answer::Kind::Go, now.instant + guard_};
+}
+
+bool Limiter::needs_store(Now now) {
+  look_at_clocks(now);
+  return std::any_of(counted_.begin(), counted_.end(),
+                     [](const RollingWindow& window) { return window.reserved() == 0; });
 }
 
 void Limiter::unused(Instant given, Now now) {

@@ -71,6 +71,8 @@ class Limiter {
 
   // All windows grant, or none does.
   [[nodiscard]] Answer take(base::Now now);
+  // take() would say Store where it may not say Wait.
+  [[nodiscard]] bool needs_store(base::Now now);
   // When take() may say Go, for all that is known now (what is not stored yet not regarded); now's
   // instant if at once.
   [[nodiscard]] base::Instant next_at(base::Now now);

@@ -56,8 +56,10 @@ void measure(std::size_t accounts) {
         working.push_back(open->session);
       } else if (const auto* start = std::get_if<Scheduler::Start>(&*command)) {
         working.push_back(start->session);
-      } else {
-        scheduler.closed(std::get<Scheduler::Quit>(*command).session, now);
+      } else if (const auto* quit = std::get_if<Scheduler::Quit>(&*command)) {
+        scheduler.closed(quit->session, now);
+      } else if (const auto* keep = std::get_if<Scheduler::Keep>(&*command)) {
+        scheduler.kept(*keep, Scheduler::Durable::Yes);
       }
     }
     for (const queue::SessionId session : std::exchange(working, {})) {

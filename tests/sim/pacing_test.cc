@@ -126,6 +126,34 @@ TEST_CASE("3/min holds for ten hours over loops, crashes, reloads and new connec
   CHECK(server.sessions() > taken.size() / 7);  // it was not one connection
 }
 
+TEST_CASE("windows of an hour and a day hold over crashes, and a crash costs them a slice") {
+  SimSettings settings = settings_with(R"(
+[provider.slow]
+mx = ["mx*.example.net"]
+rate = ["60/h", "500/d"]
+connection_rate = "40/h"
+)",
+                                       GENERATE(1U, 4U));
+  settings.relay.queue.messages_per_connection = 3;
+  Sim sim(GENERATE(1U, 2U), settings);
+  RemoteServer& server = example_net(sim);
+  Provider provider(sim, server);
+  submit_many(sim, 1500, "example.net");
+  const base::Instant start = sim.now().instant;
+  int crashes = 0;
+  for (; sim.now().instant - start < 36h; ++crashes) {
+    sim.run_for(1h + base::Duration(sim.random().below(5 * 3'600'000)));
+    sim.reload(settings.relay);
+    sim.crash_and_restart();
+  }
+  CAPTURE(crashes, provider.taken().size());
+  CHECK(provider.most_in(1h) <= 60);
+  CHECK(provider.most_in(24h) <= 500);
+  // A day's 500 and those of the half day behind it, less 1 % of each window for each crash.
+  const auto lost = static_cast<std::size_t>(crashes) * (5 + 1);
+  CHECK(provider.taken().size() + lost + 60 >= 2 * 500);
+}
+
 TEST_CASE("all sites of a provider share its rate, and none is left out") {
   Sim sim(GENERATE(1U, 2U), settings_with(R"(
 [provider.slow]

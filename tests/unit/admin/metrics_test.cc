@@ -134,6 +134,7 @@ TEST_CASE("metrics: the queue is counted by state, and the oldest is one that wa
                              deliveries,
                              0,
                              test::kStart,
+                             test::kStart,
                              test::kStart - std::chrono::minutes(minutes),
                              {}});
   };

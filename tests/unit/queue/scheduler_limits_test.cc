@@ -128,6 +128,12 @@ struct World {
         ++quits;
         idle.erase(quit->session);
         later(1ms, [this, id = quit->session] { scheduler().closed(id, bench.now); });
+      } else if (auto* keep = std::get_if<Scheduler::Keep>(&*command)) {
+        ++keeps;
+        if (durable == Scheduler::Durable::Yes) notes[{keep->kind, keep->name}] = keep->state;
+        later(5ms, [this, kept = std::move(*keep), answer = durable] {
+          scheduler().kept(kept, answer);
+        });
       }
     }
   }
@@ -175,6 +181,9 @@ struct World {
   int opened = 0;
   int late = 0;
   int quits = 0;
+  int keeps = 0;
+  Scheduler::Durable durable = Scheduler::Durable::Yes;  // what is to be kept
+  std::map<std::pair<LimitKind, std::string>, traffic::LimiterState> notes;
   std::size_t most_sessions = 0;
 };
 
@@ -322,6 +331,52 @@ TEST_CASE("many sites with a little mail each share an account's connections at 
     CHECK(world.sent.size() == 2000);
     CHECK(world.most_sessions <= 30);
   }
+}
+
+TEST_CASE("what long windows have granted holds over a crash, and a crash costs one slice") {
+  const auto run = [](bool has_site_limits, bool crashes) {
+    std::map<std::pair<LimitKind, std::string>, traffic::LimiterState> notes;
+    std::vector<base::Instant> sent;
+    base::Random random{3};
+    for (base::Duration passed{0}; passed < 12h;) {
+      World world;
+      world.bench.now.instant += passed;
+      world.bench.now.wall += passed;
+      for (const auto& [of, state] : notes) world.scheduler().restore(of.first, of.second, state);
+      world.notes = notes;
+      const auto account = world.account("provider:x", has_site_limits ? "off" : "200/h");
+      const auto site = world.site("domain:s", account);
+      if (has_site_limits) site->rates = *traffic::parse_rates("200/h");
+      world.offer(site, 5000);
+      const base::Duration time = crashes ? 10min + base::Duration(random.below(3'600'000)) : 12h;
+      world.run_for(time);
+      passed += time;
+      for (const base::Instant at : times_of(world)) sent.push_back(at);
+      notes = world.notes;
+    }
+    return sent;
+  };
+  for (const bool has_site_limits : {false, true}) {
+    const std::vector<base::Instant> smooth = run(has_site_limits, false);
+    CHECK(fullest_window(smooth, 1h) <= 200);
+    CHECK(smooth.size() >= 2300);  // of 2,400, with windows in 60 parts
+    const std::vector<base::Instant> crashed = run(has_site_limits, true);
+    CHECK(fullest_window(crashed, 1h) <= 200);
+    CHECK(crashed.size() >= 2100);
+  }
+}
+
+TEST_CASE("what cannot be made durable is not sent, nobody spins, and then it goes on") {
+  World world;
+  world.durable = Scheduler::Durable::No;
+  const SitePointer site = world.site("s", world.account("s", "1000/h"));
+  world.offer(site, 3000);
+  world.run_for(10min);
+  CHECK(world.sent.empty());
+  CHECK(world.keeps <= 601);  // one a second
+  world.durable = Scheduler::Durable::Yes;
+  world.run_for(10min);
+  CHECK(world.sent.size() == 1000);
 }
 
 TEST_CASE("connections are begun no faster than an account may") {

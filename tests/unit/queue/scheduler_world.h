@@ -66,6 +66,8 @@ struct Bench {
         started.push_back(start->job.queue.destination);
       } else if (const auto* give_up = std::get_if<Scheduler::GiveUp>(&*command)) {
         given_up.push_back(give_up->session);
+      } else if (const auto* keep = std::get_if<Scheduler::Keep>(&*command)) {
+        scheduler.kept(*keep, Scheduler::Durable::Yes);
       } else {
         quit.push_back(std::get<Scheduler::Quit>(*command).session);
       }

@@ -1,0 +1,59 @@
+// Goal: what is kept of accounts comes back as it was, and damage is noticed.
+#include "queue/learned.h"
+
+#include <catch2/catch.hpp>
+
+#include "mta/base/random.h"
+
+namespace rockdove::queue {
+namespace {
+
+using namespace std::chrono_literals;
+
+const base::WallTime kNow = base::from_unix_milliseconds(1'800'000'000'000);
+
+traffic::LimiterState some_state() {
+  return {kNow, {{24h, 3, {{kNow - 2h, 17}, {kNow - 5min, 4}}}, {1h, 1, {{kNow - 5min, 4}}}}};
+}
+
+TEST_CASE("what limits have granted comes back as it was") {
+  const auto state = decode_limiter(encode_limiter(some_state()));
+  REQUIRE(state.is_ok());
+  CHECK(state->written == kNow);
+  REQUIRE(state->windows.size() == 2);
+  CHECK(state->windows[0].per == 24h);
+  CHECK(state->windows[0].reserved == 3);
+  REQUIRE(state->windows[0].parts.size() == 2);
+  CHECK(state->windows[0].parts[1].until == kNow - 5min);
+  CHECK(state->windows[0].parts[1].count == 4);
+  CHECK(state->windows[1].per == 1h);
+}
+
+TEST_CASE("a damaged record is refused, or is one that a limiter can take") {
+  base::Random random{5};
+  const std::string whole = encode_limiter(some_state());
+  CHECK_FALSE(decode_limiter(whole.substr(0, whole.size() - 1)).is_ok());
+  for (int i = 0; i < 5000; ++i) {
+    std::string octets = whole;
+    octets[random.below(octets.size())] = static_cast<char>(random.below(256));
+    const auto state = decode_limiter(octets);
+    if (!state) continue;
+    const base::Now now{base::Instant{} + 1000h, kNow};
+    const auto rates = traffic::parse_rates("100/d").value();
+    traffic::Limiter limiter(rates, *state, now);
+    CHECK(limiter.next_at(now) >= now.instant);
+  }
+  traffic::LimiterState many = some_state();
+  many.windows.resize(traffic::kRatesMax + 1, many.windows[0]);
+  CHECK_FALSE(decode_limiter(encode_limiter(many)).is_ok());
+}
+
+TEST_CASE("what no window counts any more is over") {
+  CHECK_FALSE(is_over(some_state(), kNow));
+  CHECK_FALSE(is_over(some_state(), kNow + 23h));
+  CHECK(is_over(some_state(), kNow + 24h));
+  CHECK(is_over({kNow, {}}, kNow));
+}
+
+}  // namespace
+}  // namespace rockdove::queue
