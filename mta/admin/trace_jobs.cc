@@ -1,5 +1,7 @@
 #include "mta/admin/trace_jobs.h"
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -46,6 +48,17 @@ class TraceJob : public std::enable_shared_from_this<TraceJob> {
   TraceRun run_;
 };
 
+// Shows a page of the history to `look`, then calls job->on_page(). The store's thread does the
+// looking, and nobody else uses the job meanwhile. That thread must not be the one that lets go of
+// the job last, so only what it posts back holds it.
+template <typename Job>
+void walk_page(base::Loop& loop, queue::Store& store, const queue::WalkRequest& request,
+               std::shared_ptr<Job> job, std::function<void(const queue::TracedMessage&)> look) {
+  store.walk_history(
+      loop, request, std::move(look),
+      [job = std::move(job)](Result<std::optional<base::MessageId>> more) { job->on_page(more); });
+}
+
 class StatsJob : public std::enable_shared_from_this<StatsJob> {
  public:
   StatsJob(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange, StatsRun run,
@@ -63,18 +76,11 @@ class StatsJob : public std::enable_shared_from_this<StatsJob> {
   StatsJob(const StatsJob&) = delete;
   StatsJob& operator=(const StatsJob&) = delete;
 
-  // The store's thread counts, and nobody else looks meanwhile. It must not be the one that lets go
-  // of this last, so only what it posts back holds it.
   void next_page() {
-    store_.walk_history(
-        loop_, *run_.request(),
-        [this](const queue::TracedMessage& message) { run_.count(message); },
-        [self = shared_from_this()](Result<std::optional<base::MessageId>> more) {
-          self->on_page(more);
-        });
+    walk_page(loop_, store_, *run_.request(), shared_from_this(),
+              [this](const queue::TracedMessage& message) { run_.count(message); });
   }
 
- private:
   void on_page(const Result<std::optional<base::MessageId>>& more) {
     if (exchange_->is_gone()) return;
     if (!more) {
@@ -88,6 +94,7 @@ class StatsJob : public std::enable_shared_from_this<StatsJob> {
     exchange_->end();
   }
 
+ private:
   base::Loop& loop_;
   queue::Store& store_;
   const std::shared_ptr<Exchange> exchange_;
@@ -101,17 +108,11 @@ class RepliesJob : public std::enable_shared_from_this<RepliesJob> {
              RepliesRun run)
       : loop_(loop), store_(store), exchange_(std::move(exchange)), run_(std::move(run)) {}
 
-  // As StatsJob::next_page().
   void next_page() {
-    store_.walk_history(
-        loop_, *run_.request(),
-        [this](const queue::TracedMessage& message) { run_.look_at(message); },
-        [self = shared_from_this()](Result<std::optional<base::MessageId>> more) {
-          self->on_page(more);
-        });
+    walk_page(loop_, store_, *run_.request(), shared_from_this(),
+              [this](const queue::TracedMessage& message) { run_.look_at(message); });
   }
 
- private:
   void on_page(const Result<std::optional<base::MessageId>>& more) {
     if (exchange_->is_gone()) return;
     if (!more) return exchange_->fail(more.error().text());
@@ -124,6 +125,7 @@ class RepliesJob : public std::enable_shared_from_this<RepliesJob> {
     exchange_->when_room([self = shared_from_this()] { self->next_page(); });
   }
 
+ private:
   base::Loop& loop_;
   queue::Store& store_;
   const std::shared_ptr<Exchange> exchange_;

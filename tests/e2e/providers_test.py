@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 from knot import Knot  # noqa: E402
 from main import run_tests  # noqa: E402
-from relay import Relay, run, until  # noqa: E402
+from relay import Relay, until  # noqa: E402
 from sinks import ProviderSink  # noqa: E402
 
 TSS04 = ("421 4.7.0 [TSS04] Messages from {client} temporarily deferred due to unexpected volume or user complaints - "
@@ -174,16 +174,6 @@ connection_rate = "off"
 
 
 class RelayObeys(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        """A relay that does not know [traffic] yet has nothing to show here."""
-        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-            file.write('[[listener]]\naddress = "127.0.0.1:2525"\n[traffic]\nprofiles = ["%s"]\n' % os.path.realpath(SHIPPED))
-            file.flush()
-            done = run("check", "--config", file.name, expect=None)
-        if "unknown key `traffic`" in done.stderr:
-            raise unittest.SkipTest("this relay does not obey profiles yet")
-
     def world(self, name, keys, profile=""):
         """A sink that plays this provider, behind its domains' real MX hosts, and a relay in front of it."""
         sink = ProviderSink({name: ("127.0.71.1", keys)})

@@ -12,30 +12,12 @@
 #include <catch2/catch.hpp>
 
 #include "mta/base/random.h"
+#include "tests/unit/queue/directory_mail.h"
 
 namespace rockdove::queue {
 namespace {
 
 using base::Duration;
-
-const WallTime kStart = base::from_unix_milliseconds(1'800'000'000'000);
-
-MessageId message_id(WallTime at, std::uint64_t counter) {
-  return MessageId{(base::to_unix_milliseconds(at) << 20) + counter};
-}
-
-MessagePointer message_with(MessageId id) {
-  auto message = std::make_shared<Message>();
-  message->id = id;
-  return message;
-}
-
-Delivery delivery_due(std::uint32_t number, WallTime due) {
-  Delivery delivery;
-  delivery.number = number;
-  delivery.due = due;
-  return delivery;
-}
 
 QueueName queue_named(std::string destination) {
   return {std::move(destination), "", 0};

@@ -2,29 +2,12 @@
 #include <catch2/catch.hpp>
 
 #include "queue/directory.h"
+#include "tests/unit/queue/directory_mail.h"
 
 namespace rockdove::queue {
 namespace {
 
-const WallTime kStart = base::from_unix_milliseconds(1'800'000'000'000);
 const QueueName kQueue{"example.net", "", 0};
-
-MessageId message_id(WallTime at, std::uint64_t counter) {
-  return MessageId{(base::to_unix_milliseconds(at) << 20) + counter};
-}
-
-MessagePointer message_with(MessageId id) {
-  auto message = std::make_shared<Message>();
-  message->id = id;
-  return message;
-}
-
-Delivery delivery_due(std::uint32_t number, WallTime due) {
-  Delivery delivery;
-  delivery.number = number;
-  delivery.due = due;
-  return delivery;
-}
 
 // As its sender has scheduled it.
 Delivery scheduled_for(std::uint32_t number, WallTime due) {

@@ -1,0 +1,106 @@
+"""What traffic profiles say of one source address: a rule that pauses it, knobs of its own, and a source of IPv6."""
+
+import os
+import socket
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from knot import free_port  # noqa: E402
+from main import run_tests  # noqa: E402
+from relay import Relay, until  # noqa: E402
+from sinks import Sink  # noqa: E402
+
+SOURCES = """[[source]]
+name = "a"
+address = "127.0.0.2"
+ehlo = "a.example.org"
+[[source]]
+name = "b"
+address = "127.0.0.3"
+ehlo = "b.example.org"
+"""
+LISTED = """[provider.picky]
+mx = ["localhost"]
+[[provider.picky.on]]
+reply = '^550 5\\.7\\.1 .*is listed'
+pause = "1h"
+pause_of = "source"
+defer = true
+samples = ["550 5.7.1 a.example.org is listed"]
+"""
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+class SourceRules(unittest.TestCase):
+    def start(self, thing):
+        self.addCleanup(thing.__exit__, None, None, None)
+        return thing.__enter__()
+
+    def relay(self, to, profile, sections=SOURCES, **more):
+        folder = self.start(tempfile.TemporaryDirectory())
+        os.chmod(folder, 0o755)
+        path = os.path.join(folder, "own.toml")
+        with open(path, "w") as file:
+            file.write(profile)
+        return self.start(Relay(to=to, sections='%s[traffic]\nprofiles = ["%s"]\n' % (sections, path), **more))
+
+    def sources_of(self, relay, count):
+        until(lambda: len(relay.log("delivered")) >= count, relay.said)
+        return [line["source"] for line in relay.log("delivered")]
+
+    def send(self, relay, count):
+        with relay.client() as client:
+            for number in range(count):
+                client.sendmail("a@sender.example", ["r%d@x.example" % number], "Subject: x\r\n\r\nx\r\n")
+
+    def test_a_rule_pauses_a_source_and_the_other_takes_its_mail(self):
+        sink = self.start(Sink("helo:a.example.org=550 5.7.1 a.example.org is listed"))
+        relay = self.relay("smtp://localhost:%d" % sink.port, LISTED, retry=("1s",))
+        self.send(relay, 20)
+        self.assertEqual(set(self.sources_of(relay, 20)), {"127.0.0.3"})
+        self.assertEqual(relay.log("bounced"), [])
+        paused = relay.log("a traffic rule pauses mail")
+        self.assertEqual({line["account"] for line in paused}, {"provider:picky from 127.0.0.2"}, relay.said())
+
+    def test_with_all_sources_paused_mail_waits(self):
+        sink = self.start(Sink("helo=550 5.7.1 your address is listed"))
+        relay = self.relay("smtp://localhost:%d" % sink.port, LISTED, retry=("1s",))
+        self.send(relay, 6)
+        until(lambda: len(relay.log("a traffic rule pauses mail")) >= 2, relay.said)
+        self.send(relay, 1)
+        until(lambda: len(relay.queue("list")) == 7, relay.said)
+        self.assertEqual(relay.log("bounced"), [])
+        self.assertEqual(relay.log("delivered"), [])
+
+    def test_a_section_of_a_source_holds_for_it_alone(self):
+        sink = self.start(Sink())
+        profile = '[provider.picky]\nmx = ["localhost"]\n[source."127.0.0.2"]\nrate = "2/h"\n'
+        relay = self.relay("smtp://localhost:%d" % sink.port, profile)
+        self.send(relay, 24)
+        # Both have their turns; what its rate does not let a send waits there.
+        until(lambda: len(relay.log("delivered")) >= 13, relay.said)
+        counts = [line["source"] for line in relay.log("delivered")]
+        self.assertLessEqual(counts.count("127.0.0.2"), 2)
+
+    @unittest.skipUnless(has_ipv6(), "this machine has no IPv6 loopback")
+    def test_a_server_of_ipv6_is_reached_from_the_source_of_ipv6(self):
+        sink = self.start(Sink(address="[::1]:%d" % free_port()))
+        six = '[[source]]\nname = "six"\naddress = "::1"\nehlo = "six.example.org"\n'
+        relay = self.relay("smtp://[::1]:%d" % sink.port, "", sections=SOURCES + six)
+        self.send(relay, 6)
+        self.assertEqual(set(self.sources_of(relay, 6)), {"::1"})
+        self.assertEqual({envelope["helo"] for envelope, _ in sink.wait(6)}, {"six.example.org"})
+
+
+if __name__ == "__main__":
+    run_tests()
