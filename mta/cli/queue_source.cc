@@ -392,10 +392,8 @@ Result<void> QueueSource::resume(const PauseCall&, const LineSink&) {
   return needs_daemon();
 }
 
-Result<std::unique_ptr<QueueSource>> open_queue_source(const QueuePaths& paths,
-                                                       const OpenRows& open_rows) {
-  const std::string socket_path = paths.runtime_dir + "/control.sock";
-  auto connected = ControlClient::connect(socket_path);
+Result<std::unique_ptr<QueueSource>> ask_daemon(const QueuePaths& paths) {
+  auto connected = ControlClient::connect(paths.runtime_dir + "/control.sock");
   if (auto* client = std::get_if<std::unique_ptr<ControlClient>>(&connected)) {
     return std::unique_ptr<QueueSource>(
         std::make_unique<DaemonSource>(std::move(*client), paths.state_dir));
@@ -408,6 +406,13 @@ Result<std::unique_ptr<QueueSource>> open_queue_source(const QueuePaths& paths,
     return Error("rockdove (process " + std::to_string(holder->process) + ") holds " +
                  paths.state_dir + " but does not answer: " + refused.error.text());
   }
+  return std::unique_ptr<QueueSource>();
+}
+
+Result<std::unique_ptr<QueueSource>> open_queue_source(const QueuePaths& paths,
+                                                       const OpenRows& open_rows) {
+  Result<std::unique_ptr<QueueSource>> daemon = ask_daemon(paths);
+  if (!daemon || *daemon != nullptr) return daemon;
   Result<std::unique_ptr<daemon::StateLock>> lock = daemon::StateLock::take_shared(paths.state_dir);
   if (!lock) return lock.error();
   Result<std::unique_ptr<queue::Rows>> rows = open_rows(paths.state_dir);

@@ -106,6 +106,9 @@ struct QueuePaths {
 using OpenRows =
     std::function<base::Result<std::unique_ptr<queue::Rows>>(const std::string& state_dir)>;
 
+// The daemon's; null: none runs there.
+[[nodiscard]] base::Result<std::unique_ptr<QueueSource>> ask_daemon(const QueuePaths& paths);
+
 // The daemon's, if it answers; else the rows, if nobody holds the lock. A daemon that holds it and
 // does not answer is an error that names its process.
 [[nodiscard]] base::Result<std::unique_ptr<QueueSource>> open_queue_source(

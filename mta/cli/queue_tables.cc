@@ -170,7 +170,12 @@ std::string route_page(std::string_view line) {
       if (note.is_string()) out += wrapped(safe_text(note.get<std::string>()), 15);
     }
   }
-  out += cut("Site         " + text_of(json, "site"), kColumnsMax) + "\n";
+  return out + standing_rows(line);
+}
+
+std::string standing_rows(std::string_view line) {
+  const Json json = parsed_line(line);
+  std::string out = cut("Site         " + text_of(json, "site"), kColumnsMax) + "\n";
   out += cut("Account      " + text_of(json, "account"), kColumnsMax) + "\n";
   for (const Json& limit : list_of(json, "limits")) {
     out += cut(fmt::format("Limit        {} {}", text_of(limit, "name"), text_of(limit, "value")),

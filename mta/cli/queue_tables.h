@@ -27,6 +27,8 @@ enum class Ages : std::uint8_t { Hidden, Shown };
 // A recipient of a message and why it waits; lines, each with its end.
 [[nodiscard]] std::string recipient_lines(const nlohmann::ordered_json& recipient);
 [[nodiscard]] std::string route_page(std::string_view line);
+// Of it: how things stand at the moment, from the site on.
+[[nodiscard]] std::string standing_rows(std::string_view line);
 
 // "900", "12.3K", "4.5M", in powers of 1000.
 [[nodiscard]] std::string plain_size(std::uint64_t octets);

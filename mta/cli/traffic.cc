@@ -1,6 +1,6 @@
 // `rockdove traffic lint|test|show|replay`: whether traffic profiles make sense, which rule a reply
 // fires, what applies to a domain, and what changed profiles would have made of the replies in the
-// history. None of them needs a running relay.
+// history. None of them needs a running relay; what one has learned, `show` adds.
 #include <cstdio>
 #include <optional>
 
@@ -13,6 +13,7 @@
 #include "mta/cli/commands.h"
 #include "mta/cli/json_text.h"
 #include "mta/cli/live_dns.h"
+#include "mta/cli/queue_tables.h"
 #include "mta/cli/safe_text.h"
 #include "mta/cli/traffic_replay.h"
 #include "mta/cli/traffic_report.h"
@@ -24,6 +25,7 @@ namespace {
 
 using daemon::Problem;
 using daemon::ReadProfiles;
+using nlohmann::ordered_json;
 using traffic::MxHost;
 
 struct Options {
@@ -156,6 +158,25 @@ base::Result<std::vector<MxHost>> asked_hosts(const Options& options, const std:
   return hosts;
 }
 
+// How mail to a domain stands in the running relay.
+struct Learned {
+  std::string route;    // as `rockdove route --json` has it; "": it was not asked
+  std::string unknown;  // why it is not known; "": it was not asked, or nobody has set up a relay
+};
+
+Learned ask_relay(const Options& options, const std::string& domain) {
+  const base::Result<QueuePaths> paths = find_queue_paths(options.config);
+  if (!paths) return {};  // nobody has set up a relay here
+  const base::Result<std::unique_ptr<QueueSource>> relay = ask_daemon(*paths);
+  if (!relay) return {"", relay.error().text()};
+  if (*relay == nullptr) return {"", "no relay runs"};
+  Learned learned;
+  const base::Result<void> asked = (*relay)->explain_route(
+      "postmaster@" + domain, [&](std::string_view line) { learned.route = line; });
+  if (!asked) return {"", asked.error().text()};
+  return learned;
+}
+
 int show(const Options& options) {
   const std::string_view named = options.domain;
   const base::Result<std::string> domain = parse_dns_name(named.substr(named.rfind('@') + 1));
@@ -179,11 +200,20 @@ int show(const Options& options) {
     hosts = *std::move(asked);
   }
   const Applying applying = find_applying(*profiles, *domain, *std::move(hosts), source);
+  const bool asks_relay = options.profiles.empty() && options.hosts.empty();
+  const Learned learned = asks_relay ? ask_relay(options, *domain) : Learned{};
   if (options.json) {
-    print_line(applying_as_json(applying));
+    ordered_json json = applying_as_json(applying);
+    if (!learned.route.empty()) json["now"] = parsed_line(learned.route);
+    print_line(json);
   } else {
     std::fputs(format_applying(applying).c_str(), stdout);
+    if (!learned.route.empty())
+      std::printf("\nin the running relay\n%s", standing_rows(learned.route).c_str());
   }
+  if (!learned.unknown.empty())
+    std::fprintf(stderr, "rockdove: how it stands there now is not known: %s\n",
+                 safe_text(learned.unknown).c_str());
   return kDone;
 }
 
@@ -218,7 +248,7 @@ int replay(const Options& options) {
   TrafficReplay replay(*in_use, *changed);
   std::uint64_t left_out = 0;
   const base::Result<void> read = source.value()->replies(when, [&](std::string_view text) {
-    const nlohmann::ordered_json line = parsed_line(text);
+    const ordered_json line = parsed_line(text);
     if (line.contains("total")) {
       left_out = number_of(line, "replies_left_out");
     } else {
@@ -227,7 +257,7 @@ int replay(const Options& options) {
   });
   if (!read) return fail(read.error());
   if (options.json) {
-    for (const nlohmann::ordered_json& line : replay_as_json(replay)) print_line(line);
+    for (const ordered_json& line : replay_as_json(replay)) print_line(line);
   } else {
     std::fputs(format_replay(replay).c_str(), stdout);
   }
@@ -324,7 +354,9 @@ Action add_traffic(CLI::App& app) {
       "Without --mx and --domain: at each provider that has a rule for it, and everywhere else.\n"
       "Exit status: 0 a rule fires, 1 none does, 2 usage.");
   CLI::App* const showing =
-      app.add_subcommand("show", "What applies to a domain, and from which file and line");
+      app.add_subcommand("show",
+                         "What applies to a domain, and from which file and line; and how it "
+                         "stands in the running relay");
   showing->add_option("domain", options->domain, "A domain, or an address at it")->required();
   add_hosts(*showing, *options);
   showing->add_option("--source", options->source, "The local address that mail leaves from")
@@ -337,7 +369,9 @@ Action add_traffic(CLI::App& app) {
       ->allow_extra_args(false);
   add_profiles(*showing, *options);
   add_json(*showing, *options);
-  showing->footer("Exit status: 0 shown, 1 the DNS or a file failed, 2 usage.");
+  showing->footer(
+      "The running relay is asked unless --profiles or --mx names another world than its own.\n"
+      "Exit status: 0 shown, 1 the DNS or a file failed, 2 usage.");
   CLI::App* const replaying = add_replay(app, *options);
   return [options, linting, testing, replaying] {
     if (replaying->parsed()) return replay(*options);

@@ -214,6 +214,10 @@ class RelayObeys(unittest.TestCase):
     def test_after_tss04_the_domains_of_yahoo_slow_down_together(self):
         sink, relay = self.world("yahoo", 'limit = "5/1h"\nover_limit = "%s"\n[[provider.yahoo.change]]\nat = "3s"\nlimit = "off"' % TSS04)
         recipients = self.submit(relay, "yahoo", 60)
+        until(lambda: relay.log("sending slower"), relay.said)
+        shown = relay.command("traffic", "show", "aol.com").stdout
+        self.assertRegex(shown, r"Account +provider:yahoo\nLimit[^$]*\nLimit +pace now [^$]*, because its servers have pushed back\n")
+        self.assertRegex(" ".join(shown.split()), r"Taught .*20-yahoo\.toml:\d+: .*acted \d+ times on \d+ replies, last .*\[TSS04\]")
         totals = self.delivered(sink, relay, recipients)
         # Without a lesson each of the other 55 would have been tried, and again each second.
         self.assertTrue(1 <= totals["deferred"] <= 25, totals)
