@@ -75,6 +75,29 @@ base::Result<traffic::LimiterState> decode_limiter(std::string_view octets) {
   return state;
 }
 
+std::string encode_rule_pause(const RulePause& pause) {
+  record::RulePause record;
+  record.set_until(base::to_unix_milliseconds(pause.until));
+  record.set_reason(pause.reason);
+  std::string octets;
+  MTA_ASSERT(record.AppendToString(&octets));
+  return octets;
+}
+
+base::Result<RulePause> decode_rule_pause(std::string_view octets) {
+  record::RulePause record;
+  if (!record.ParseFromArray(octets.data(), static_cast<int>(octets.size())))
+    return base::Error("this is no record of a pause");
+  return RulePause{base::from_unix_milliseconds(
+                       std::min(record.until(), base::to_unix_milliseconds(base::kNeverWall))),
+                   record.reason()};
+}
+
+std::array<std::string_view, 4> learned_notes() {
+  return {kBackoffNotes, kRulePauseNotes, limiter_notes(LimitKind::Messages),
+          limiter_notes(LimitKind::Connections)};
+}
+
 bool is_over(const traffic::LimiterState& state, base::WallTime now) {
   return std::all_of(state.windows.begin(), state.windows.end(), [&](const auto& window) {
     const auto counts = [&](base::WallTime until) { return until + window.per > now; };

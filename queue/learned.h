@@ -1,6 +1,8 @@
-// What was learned of an account, and what its limits have granted, as values of rows of `sites`.
+// What was learned of an account, what its limits have granted, and what rules have paused of it,
+// as values of rows of `sites`. Their names begin with the account's (account_of_limits()).
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -26,5 +28,20 @@ inline constexpr std::string_view kBackoffNotes = "backoff";  // the kind of the
 
 // Nothing of it counts any more: its row can go.
 [[nodiscard]] bool is_over(const traffic::LimiterState& state, base::WallTime now);
+
+inline constexpr std::string_view kRulePauseNotes = "rule-pause";  // the kind of the rows
+
+// Something that a rule of a traffic profile has paused.
+struct RulePause {
+  base::WallTime until;
+  std::string reason;  // the reply and the rule, for people
+};
+
+[[nodiscard]] std::string encode_rule_pause(const RulePause& pause);
+// Fails on what is no such record.
+[[nodiscard]] base::Result<RulePause> decode_rule_pause(std::string_view octets);
+
+// The kinds of all these rows, as a start reads them.
+[[nodiscard]] std::array<std::string_view, 4> learned_notes();
 
 }  // namespace rockdove::queue

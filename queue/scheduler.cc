@@ -44,7 +44,8 @@ Scheduler::Account& Scheduler::account_named(std::string_view name) {
 
 Scheduler::Site& Scheduler::site_of(const SitePointer& spec, base::Now now) {
   Account& account = account_named(spec->account->name);
-  if (account.spec != spec->account) {
+  // Sites of one account come with specs of their own, which mostly say the same.
+  if (account.spec == nullptr || *account.spec != *spec->account) {
     account.spec = spec->account;  // the newest answer counts
     account.limits.use(account.spec->rates, account.spec->connection_rates, restored_, now);
     look_again(account);

@@ -169,8 +169,7 @@ void Relay::read_learned() {
 }
 
 void Relay::read_learned(std::size_t kind) {
-  const std::array kinds = {queue::kBackoffNotes, queue::limiter_notes(queue::LimitKind::Messages),
-                            queue::limiter_notes(queue::LimitKind::Connections)};
+  const auto kinds = queue::learned_notes();
   if (kind == kinds.size()) {
     is_learned_known_ = true;
     return pauses_->start();

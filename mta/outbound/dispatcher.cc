@@ -98,7 +98,7 @@ void Dispatcher::offer(queue::Job job, const std::shared_ptr<const Site>& site) 
   if (const auto until = teaching_.tenant_paused_until(*site, job.queue.tenant))
     return give_home_until(std::move(job), *until);
   scheduler_.offer(std::move(job), teaching_.as_set(site), env_.now());
-  teaching_.offered(*site);
+  teaching_.offered(site);
   want_pass();
 }
 
@@ -478,6 +478,7 @@ void Dispatcher::surrender(const Wanted& wanted, bool ends_pauses, unsigned aske
 
 void Dispatcher::end_pause_of(const queue::SiteSpec& site) {
   scheduler_.end_pause(site, env_.now());
+  teaching_.pauses().end(site);
   want_pass();
 }
 

@@ -33,6 +33,11 @@ void Dispatcher::store_last() {
 void Dispatcher::restore_learned(std::string_view kind, std::string_view name,
                                  std::string_view value) {
   if (kind == queue::kBackoffNotes) return teaching_.restore(name, value);
+  if (kind == queue::kRulePauseNotes) {
+    const std::optional<RulePauses::Source> source = teaching_.pauses().restore(name, value);
+    if (source) used_up_[source->account] = source->until;
+    return;
+  }
   base::Result<traffic::LimiterState> state = queue::decode_limiter(value);
   if (!state) {
     env_.log

@@ -60,8 +60,6 @@ struct Teaching::Account {
   std::optional<double> told;  // the pace that the scheduler knows
   std::deque<Counted> rules;   // the last to act first
   std::vector<SetFor> sets;
-  std::map<std::string, base::Instant> pauses;   // what, and until when, for the log
-  std::map<std::string, base::Instant> tenants;  // that are paused, and until when
   std::unordered_map<const Site*,
                      std::pair<std::shared_ptr<const Site>, std::shared_ptr<const Site>>>
       set_sites;  // of each, kept alive by the first, as `sets` have it
@@ -80,7 +78,7 @@ struct Teaching::Answers {
 };
 
 Teaching::Teaching(const Environment& environment, queue::Scheduler& scheduler)
-    : env_(environment), scheduler_(scheduler) {}
+    : env_(environment), scheduler_(scheduler), pauses_(environment, scheduler) {}
 
 Teaching::~Teaching() = default;
 
@@ -127,7 +125,9 @@ std::shared_ptr<const Site> Teaching::as_set(const std::shared_ptr<const Site>& 
   return changed;
 }
 
-void Teaching::offered(const Site& site) {
+void Teaching::offered(const std::shared_ptr<const Site>& seen) {
+  pauses_.offered(seen);
+  const Site& site = *seen;
   const auto found = accounts_.find(site.account->name);
   if (found == accounts_.end()) return;
   found->second->backoff.set(settings_of(*site.account));
@@ -234,34 +234,13 @@ void Teaching::act(Account& account, const traffic::Rule& rule, DeliveryResult& 
 
 void Teaching::pause(Account& account, const traffic::Rule& rule, const DeliveryResult& result,
                      const JobReport& report, const std::shared_ptr<const Site>& site) {
-  const base::Now now = env_.now();
   const traffic::Pause& pause = *rule.actions.pause;
-  const base::Instant until = now.instant + pause.time;
   const std::string reason = result.reply + " (rule " + traffic::format_origin(rule.origin) + ")";
-  const auto is_over = [now](const auto& one) { return one.second <= now.instant; };
-  std::string what;
-  switch (pause.of) {
-    case traffic::Pause::Of::Site:
-      what = site->name;
-      scheduler_.pause_site(site, until, reason, now);
-      break;
-    case traffic::Pause::Of::Provider:
-    case traffic::Pause::Of::Source:  // an account is one of a source address
-      what = account.name;
-      scheduler_.pause_account(account.name, until, reason, now);
-      break;
-    case traffic::Pause::Of::Tenant:
-      what = "tenant " + report.queue.tenant;
-      std::erase_if(account.tenants, is_over);
-      account.tenants[report.queue.tenant] = until;
-      break;
-  }
-  std::erase_if(account.pauses, is_over);
-  const bool is_new = account.pauses.insert_or_assign(what, until).second;
-  if (!is_new) return;  // what was under way when it began says the same
+  const RulePauses::Begun begun = pauses_.begin(pause, site, report.queue.tenant, reason);
+  if (!begun.is_new) return;  // what was under way when it began says the same
   env_.log.line(base::Level::Warning, "a traffic rule pauses mail")
       .field("account", account.name)
-      .field("pauses", what)
+      .field("pauses", begun.what)
       .field("for", base::format_duration(pause.time))
       .field("rule", traffic::format_origin(rule.origin))
       .field("reply", result.reply);
@@ -269,12 +248,7 @@ void Teaching::pause(Account& account, const traffic::Rule& rule, const Delivery
 
 std::optional<base::Instant> Teaching::tenant_paused_until(const Site& site,
                                                            const std::string& tenant) const {
-  const auto account = accounts_.find(site.account->name);
-  if (account == accounts_.end()) return std::nullopt;
-  const auto found = account->second->tenants.find(tenant);
-  if (found == account->second->tenants.end() || found->second <= env_.now().instant)
-    return std::nullopt;
-  return found->second;
+  return pauses_.tenant_until(site.account->name, tenant);
 }
 
 void Teaching::set(Account& account, const traffic::Rule& rule, base::Now now) {

@@ -4,7 +4,8 @@
 // back as the rule says. All other answers teach, too: what is accepted lets the rate rise again.
 //
 // Only sites that profiles know are learned about. What back-off has learned is kept in the store
-// (family `sites`, kind queue::kBackoffNotes), so that a restart does not begin at full speed.
+// (family `sites`, kind queue::kBackoffNotes), so that a restart does not begin at full speed; so
+// are pauses (outbound/rule_pauses.h).
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "mta/outbound/environment.h"
+#include "mta/outbound/rule_pauses.h"
 #include "mta/outbound/session.h"
 #include "mta/outbound/site.h"
 #include "mta/traffic/backoff.h"
@@ -66,11 +68,14 @@ class Teaching {
   // itself. Tells the scheduler the account's pace, which it forgets when nothing happens there.
   [[nodiscard]] std::shared_ptr<const Site> as_set(const std::shared_ptr<const Site>& seen);
   // A job was offered, so that the scheduler knows the account.
-  void offered(const Site& site);
+  void offered(const std::shared_ptr<const Site>& site);
 
   // Whether a rule has paused the mail of this tenant to the site's account, and until when.
   [[nodiscard]] std::optional<base::Instant> tenant_paused_until(const Site& site,
                                                                  const std::string& tenant) const;
+
+  [[nodiscard]] RulePauses& pauses() { return pauses_; }
+
   // A message is sent there now.
   void sent(const Site& site);
   // Before the report is settled.
@@ -91,7 +96,7 @@ class Teaching {
   bool count(Account& account, const DeliveryResult& result, base::Now now);
   void act(Account& account, const traffic::Rule& rule, DeliveryResult& result,
            const JobReport& report, const std::shared_ptr<const Site>& site, Answers& answers);
-  // The mail of a tenant is for Dispatcher to keep back: tenant_paused_until().
+  // The mail of a tenant or from a source is for Dispatcher to keep back.
   void pause(Account& account, const traffic::Rule& rule, const DeliveryResult& result,
              const JobReport& report, const std::shared_ptr<const Site>& site);
   void set(Account& account, const traffic::Rule& rule, base::Now now);
@@ -103,6 +108,7 @@ class Teaching {
 
   const Environment& env_;
   queue::Scheduler& scheduler_;
+  RulePauses pauses_;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
 };
 

@@ -2,6 +2,7 @@
 that nobody sees, connection caps, greylisting, tarpits. First what the sink itself does, driven by smtplib; then what
 a relay with the shipped profiles makes of it, with rates and times made fast.
 """
+import json
 import os
 import smtplib
 import sys
@@ -234,6 +235,16 @@ class RelayObeys(unittest.TestCase):
             recipients = self.submit(relay, "outlook", 40)
             until(lambda: len(relay.log("delivered")) == 3 and relay.log("deferred"), relay.said)
             until(lambda: len(relay.queue("list")) == 37, relay.said)
+            refused = len(relay.log("deferred"))
+            # The rule's pause outlives the process, and is still told of.
+            relay.kill()
+            relay.start()
+            self.submit(relay, "outlook", 2)
+            until(lambda: len(relay.queue("list")) == 39, relay.said)
+            waiting = relay.queue("list")[-1]["queue_id"]
+            why = until(lambda: [each for each in relay.queue("why", waiting) if each["cause"] == "site-paused"], relay.said)[0]
+            self.assertRegex(json.dumps(why), r"\(%s\).*20-microsoft\.toml:\d+" % mark)
+            self.assertEqual(len(relay.log("deferred")), refused)
             relay.stop()
             totals, events = sink.stop()
             # What was under way when the first reply came: no more than there are connections to a provider.

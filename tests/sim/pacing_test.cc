@@ -256,6 +256,70 @@ samples = ["421 4.7.1 [TS03] All messages deferred"]
   rest(sim);
 }
 
+TEST_CASE("what a rule has paused stays so over crashes, until its end and no longer") {
+  const bool is_site = GENERATE(false, true);
+  const std::string of = is_site ? "pause_of = \"site\"" : "";
+  Sim sim(GENERATE(1U, 2U), settings_with(R"(
+[provider.strict]
+mx = ["mx*.example.net"]
+[[provider.strict.on]]
+reply = '^421 4\.7\.1 \[TS03\]'
+pause = "2h"
+samples = ["421 4.7.1 [TS03] All messages deferred"]
+)" + of,
+                                          GENERATE(1U, 3U)));
+  sim.dns.mx("one.example", 10, "mx1.example.net");
+  sim.dns.mx("two.example", 10, "mx2.example.net");
+  RemoteServer& one = sim.remote_server("mx1.example.net", {"192.0.2.1"});
+  RemoteServer& two = sim.remote_server("mx2.example.net", {"192.0.2.2"});
+  one.next_session().greets_with(421, "4.7.1", "[TS03] All messages deferred");
+  sim.submit("a@home.example", {"b@one.example"}, kBody);
+  sim.run_for(1min);
+  for (std::size_t i = 0; i < 2; ++i) {
+    sim.crash_and_restart();
+    submit_many(sim, 3, "one.example", 3 * i);
+    submit_many(sim, 1, "two.example", i);
+    sim.run_for(59min);
+    CHECK(one.sessions() == 1);
+    CHECK(two.received().size() == (is_site ? i + 1 : 0));
+  }
+  sim.run_for(3min);
+  CHECK(one.received().size() >= 6);
+  CHECK(two.received().size() == 2);
+  rest(sim);
+  // It is over, and another crash brings nothing of it back.
+  sim.crash_and_restart();
+  sim.submit("a@home.example", {"last@one.example"}, kBody);
+  sim.run_for(1min);
+  CHECK(one.received().size() == 8);
+}
+
+TEST_CASE("a pause that a person has ended does not come back with a crash") {
+  Sim sim(1, settings_with(R"(
+[provider.strict]
+mx = ["mx*.example.net"]
+[[provider.strict.on]]
+reply = '^421 4\.7\.1 \[TS03\]'
+pause = "2h"
+samples = ["421 4.7.1 [TS03] All messages deferred"]
+)",
+                           2));
+  RemoteServer& server = example_net(sim);
+  server.next_session().greets_with(421, "4.7.1", "[TS03] All messages deferred");
+  const Submission& first = sim.submit("a@home.example", {"b@example.net"}, kBody);
+  sim.run_for(1min);
+  sim.submit("a@home.example", {"c@example.net"}, kBody);
+  sim.run_for(1min);
+  REQUIRE(server.sessions() == 1);
+  sim.act({queue::Act::Retry, "", "", "root"}, std::vector<queue::DeliveryId>{{first.id, 1}});
+  sim.run_for(1min);
+  REQUIRE(server.received().size() == 2);
+  sim.crash_and_restart();
+  sim.submit("a@home.example", {"d@example.net"}, kBody);
+  sim.run_for(1min);
+  CHECK(server.received().size() == 3);
+}
+
 TEST_CASE("a rule says what becomes of the mail itself") {
   Sim sim(1, settings_with(R"(
 [[default.on]]

@@ -25,9 +25,12 @@ std::uint64_t octets_of(const MemoryDisk::Family& rows) {
 
 // What is known of limits stays when all mail has gone.
 bool has_only_learned(const MemoryDisk::Family& rows) {
-  const queue::Key prefix = queue::site_prefix(queue::kBackoffNotes);
-  return std::all_of(rows.begin(), rows.end(),
-                     [&prefix](const auto& row) { return row.first.starts_with(prefix); });
+  return std::all_of(rows.begin(), rows.end(), [](const auto& row) {
+    const auto kinds = queue::learned_notes();
+    return std::any_of(kinds.begin(), kinds.end(), [&row](std::string_view kind) {
+      return row.first.starts_with(queue::site_prefix(kind));
+    });
+  });
 }
 
 class MemoryCursor final : public queue::RowCursor {

@@ -48,6 +48,15 @@ TEST_CASE("a damaged record is refused, or is one that a limiter can take") {
   CHECK_FALSE(decode_limiter(encode_limiter(many)).is_ok());
 }
 
+TEST_CASE("what a rule has paused comes back as it was, and damage is noticed") {
+  const std::string whole = encode_rule_pause({kNow + 2h, "421 later (rule a.toml:7)"});
+  const auto pause = decode_rule_pause(whole);
+  REQUIRE(pause.is_ok());
+  CHECK(pause->until == kNow + 2h);
+  CHECK(pause->reason == "421 later (rule a.toml:7)");
+  CHECK_FALSE(decode_rule_pause(whole.substr(0, whole.size() - 1)).is_ok());
+}
+
 TEST_CASE("what no window counts any more is over") {
   CHECK_FALSE(is_over(some_state(), kNow));
   CHECK_FALSE(is_over(some_state(), kNow + 23h));

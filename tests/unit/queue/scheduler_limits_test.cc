@@ -530,5 +530,17 @@ TEST_CASE("the outlook knows pauses, and nothing of sites that fail") {
   CHECK(dead.held_until > bench.now.instant);
 }
 
+TEST_CASE("an account that waits for its rate is left alone by a site that says the same of it") {
+  World world;
+  const SitePointer one = world.site("one", world.account("provider:x", "1/min"));
+  world.offer(one, 3);
+  world.run_for(2min);
+  const base::Instant wakes = world.scheduler().wake_at();
+  world.offer(world.site("two", world.account("provider:x", "1/min")), 1);
+  CHECK(world.scheduler().wake_at() == wakes);
+  world.offer(world.site("three", world.account("provider:x", "1/s")), 1);
+  CHECK(world.scheduler().wake_at() != wakes);  // it is looked at anew
+}
+
 }  // namespace
 }  // namespace rockdove::queue
