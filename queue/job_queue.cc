@@ -135,6 +135,13 @@ void JobQueue::note_taken(std::size_t lane, const std::array<Strand*, 3>& fronts
   lanes_[lane].in_a_row = others_wait ? lanes_[lane].in_a_row + 1 : 0;
 }
 
+const Job& JobQueue::front() {
+  std::array<Strand*, 3> fronts{};
+  const Strand* strand = choose(fronts).first;
+  MTA_ASSERT(strand != nullptr);
+  return strand->line->jobs_.at(strand->turns.front()).front();
+}
+
 Job JobQueue::take() {
   std::array<Strand*, 3> fronts{};
   const auto [chosen, lane] = choose(fronts);

@@ -105,7 +105,8 @@ class JobQueue {
 
   // The line whose turn it is; null: no open one has a job.
   [[nodiscard]] Line* next();
-  // The next job of that line. Only when next() is not null.
+  // The next job of that line, and the same taken out. Only when next() is not null.
+  [[nodiscard]] const Job& front();
   [[nodiscard]] Job take();
 
   // Takes those jobs of one queue that fulfil the condition to the end of `taken`.

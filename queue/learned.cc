@@ -31,7 +31,24 @@ base::Result<traffic::BackoffState> decode_backoff(std::string_view octets) {
 }
 
 std::string_view limiter_notes(LimitKind kind) {
-  return kind == LimitKind::Messages ? "limiter" : "connection-limiter";
+  switch (kind) {
+    case LimitKind::Messages:
+      return "limiter";
+    case LimitKind::Connections:
+      return "connection-limiter";
+    case LimitKind::Recipients:
+      return "recipient-limiter";
+    case LimitKind::Octets:
+      return "octet-limiter";
+  }
+  MTA_ASSERT(false);
+}
+
+LimitKind kind_of_limiter_notes(std::string_view notes) {
+  const auto found = std::find_if(kLimitKinds.begin(), kLimitKinds.end(),
+                                  [&](LimitKind kind) { return limiter_notes(kind) == notes; });
+  MTA_ASSERT(found != kLimitKinds.end());
+  return *found;
 }
 
 std::string encode_limiter(const traffic::LimiterState& state) {
@@ -93,9 +110,10 @@ base::Result<RulePause> decode_rule_pause(std::string_view octets) {
                    record.reason()};
 }
 
-std::array<std::string_view, 4> learned_notes() {
-  return {kBackoffNotes, kRulePauseNotes, limiter_notes(LimitKind::Messages),
-          limiter_notes(LimitKind::Connections)};
+std::vector<std::string_view> learned_notes() {
+  std::vector<std::string_view> all = {kBackoffNotes, kRulePauseNotes};
+  for (const LimitKind kind : kLimitKinds) all.push_back(limiter_notes(kind));
+  return all;
 }
 
 bool is_over(const traffic::LimiterState& state, base::WallTime now) {

@@ -2,9 +2,9 @@
 // as values of rows of `sites`. Their names begin with the account's (account_of_limits()).
 #pragma once
 
-#include <array>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mta/base/result.h"
 #include "mta/traffic/backoff.h"
@@ -21,6 +21,8 @@ inline constexpr std::string_view kBackoffNotes = "backoff";  // the kind of the
 
 // The kind of the rows of limits; the name is that of Scheduler::Keep.
 [[nodiscard]] std::string_view limiter_notes(LimitKind kind);
+// The way back, for such a kind of rows only.
+[[nodiscard]] LimitKind kind_of_limiter_notes(std::string_view notes);
 
 [[nodiscard]] std::string encode_limiter(const traffic::LimiterState& state);
 // Fails on what is no such record, or has more windows and parts than one can have.
@@ -42,6 +44,6 @@ struct RulePause {
 [[nodiscard]] base::Result<RulePause> decode_rule_pause(std::string_view octets);
 
 // The kinds of all these rows, as a start reads them.
-[[nodiscard]] std::array<std::string_view, 4> learned_notes();
+[[nodiscard]] std::vector<std::string_view> learned_notes();
 
 }  // namespace rockdove::queue

@@ -316,8 +316,10 @@ class Rehearsal {
     const auto take = [&least](double per_second) {
       if (least == 0 || per_second < least) least = per_second;
     };
-    for (const traffic::Rate& rate : hops_[account.hops.front()].spec.site->account->rates)
-      take(rate.per_second());
+    const AccountSpec& spec = *hops_[account.hops.front()].spec.site->account;
+    for (const auto* rates : {&spec.rates, &spec.recipient_rates}) {  // one recipient a message
+      for (const traffic::Rate& rate : *rates) take(rate.per_second());
+    }
     const auto pace = settings_.pace.find(account.known.name);
     if (pace != settings_.pace.end()) take(pace->second);
     return least;

@@ -43,11 +43,13 @@ Scheduler::Account& Scheduler::account_named(std::string_view name) {
 }
 
 Scheduler::Site& Scheduler::site_of(const SitePointer& spec, base::Now now) {
+  if (!began_) began_ = now.instant;
   Account& account = account_named(spec->account->name);
   // Sites of one account come with specs of their own, which mostly say the same.
   if (account.spec == nullptr || *account.spec != *spec->account) {
     account.spec = spec->account;  // the newest answer counts
-    account.limits.use(account.spec->rates, account.spec->connection_rates, restored_, now);
+    for (const LimitKind kind : kLimitKinds)
+      account.limits.use(kind, rates_of(*account.spec, kind), restored_, *began_, now);
     look_again(account);
   }
   Site& site = account.sites[spec->name];
@@ -55,7 +57,8 @@ Scheduler::Site& Scheduler::site_of(const SitePointer& spec, base::Now now) {
     site.account = &account;
     site.spec = spec;
     site.limits.name = name_of_limits(site);
-    site.limits.use(spec->rates, spec->connection_rates, restored_, now);
+    for (const LimitKind kind : kLimitKinds)
+      site.limits.use(kind, rates_of(*spec, kind), restored_, *began_, now);
   }
   return site;
 }
@@ -132,15 +135,20 @@ void Scheduler::renew(const SitePointer& site, base::Now now) {
 }
 
 void Scheduler::offer(Job job, SitePointer site, base::Now now) {
-  Site& known = site_of(site, now);
-  known.account->jobs.put(known, std::move(job), JobQueue::End::Back);
-  make_ready(known);
+  put(std::move(job), site, JobQueue::End::Back, now);
 }
 
 void Scheduler::give_back(Job job, SitePointer site, base::Now now) {
-  Site& known = site_of(site, now);
-  known.account->jobs.put(known, std::move(job), JobQueue::End::Front);
-  make_ready(known);
+  put(std::move(job), site, JobQueue::End::Front, now);
+}
+
+void Scheduler::put(Job job, const SitePointer& spec, JobQueue::End end, base::Now now) {
+  Site& site = site_of(spec, now);
+  site.account->jobs.put(site, std::move(job), end);
+  // It may be the next one, and cost less than what is waited with.
+  if (site.account->limits.has_costs()) look_again(*site.account);
+  if (site.limits.has_costs() && site.place == Site::Place::Paused) take_from_place(site);
+  make_ready(site);
 }
 
 void Scheduler::wake_sites(base::Now now) {
@@ -264,7 +272,10 @@ Scheduler::Command Scheduler::start_idle(Site& site, std::optional<base::Instant
   end_idle(id, session);
   begin_trial(id, session, now);
   session.began = now.instant;
-  if (valid_until) session.granted = now.instant;
+  if (valid_until) {
+    session.granted = now.instant;
+    session.costs = costs_of(site.account->jobs.front());
+  }
   if (!site.account->wants_open.empty()) ++session.jobs_in_turn;
   return Start{id, site.spec, site.account->jobs.take(), valid_until};
 }
@@ -283,7 +294,7 @@ std::optional<Scheduler::Command> Scheduler::open_one(Site& site, base::Now now)
     wait_until(site, at);
     return std::nullopt;
   }
-  if (waits_for_keep(site, LimitKind::Connections, now)) return std::nullopt;
+  if (waits_for_keep(site, LimitKind::Connections, 1, now)) return std::nullopt;
   const Connections standing = is_proven(site, now) ? Connections::Proven : Connections::Unproven;
   const bool must_wait =
       standing == Connections::Unproven && site.has_waited && budget_.is_unproven_crowded();

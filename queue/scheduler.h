@@ -12,9 +12,10 @@
 // to the site's limit; trouble halves it. A site whose only connection fails is paused. The window
 // bounds the sessions at work; those beyond it stay idle until they close.
 // Rates: where an account, a site or both have rates or a pace, no MAIL goes without a grant of
-// their limiters (mta/traffic/limiter.h), which comes with Start and is good for a moment only. A
-// session there opens with a job, so that a failure is that job's; once it is ready for MAIL it
-// hands the job back (came_ready()) and is given the one whose turn it is then.
+// their limiters for its job, its recipients and its octets (mta/traffic/limiter.h), which comes
+// with Start and is good for a moment only. A session there opens with a job, so that a failure is
+// that job's; once it is ready for MAIL it hands the job back (came_ready()) and is given the one
+// whose turn it is then.
 #pragma once
 
 #include <array>
@@ -31,6 +32,7 @@
 #include <variant>
 #include <vector>
 
+#include "mta/base/assert.h"
 #include "mta/base/random.h"
 #include "mta/base/time.h"
 #include "mta/traffic/limiter.h"
@@ -48,10 +50,12 @@ inline constexpr std::size_t kJobDeliveriesMax = 100;
 
 // What an account may do, all its sites together.
 struct AccountSpec {
-  std::string name;                             // "provider:NAME", or the name of its only site
-  std::vector<traffic::Rate> rates;             // messages; as traffic::parse_rates() makes them
-  std::vector<traffic::Rate> connection_rates;  // sessions begun, whatever hosts one tries
-  std::uint32_t connections_max = 0;            // at once; 0: none but those of its sites
+  std::string name;                              // "provider:NAME", or the name of its only site
+  std::vector<traffic::Rate> rates;              // messages; as traffic::parse_rates() makes them
+  std::vector<traffic::Rate> connection_rates;   // sessions begun, whatever hosts one tries
+  std::uint32_t connections_max = 0;             // at once; 0: none but those of its sites
+  std::vector<traffic::Rate> recipient_rates{};  // of all transactions that are begun
+  std::vector<traffic::Rate> octet_rates{};      // of messages, in units of traffic::kOctetsUnit
 
   bool operator==(const AccountSpec&) const = default;
 };
@@ -65,10 +69,34 @@ struct SiteSpec {
   // Limits of this site alone, beside those of its account.
   std::vector<traffic::Rate> rates;
   std::vector<traffic::Rate> connection_rates;
+  std::vector<traffic::Rate> recipient_rates;
+  std::vector<traffic::Rate> octet_rates;
 };
 
-// What limits are of.
-enum class LimitKind : std::uint8_t { Messages, Connections };
+// What limits are of: messages (a transaction each), connections begun, and of each transaction its
+// recipients, also those that are refused, and its octets.
+enum class LimitKind : std::uint8_t { Messages, Connections, Recipients, Octets };
+inline constexpr std::array kLimitKinds = {LimitKind::Messages, LimitKind::Connections,
+                                           LimitKind::Recipients, LimitKind::Octets};
+
+// Those rates of an AccountSpec or SiteSpec.
+template <typename Spec>
+[[nodiscard]] const std::vector<traffic::Rate>& rates_of(const Spec& spec, LimitKind kind) {
+  switch (kind) {
+    case LimitKind::Messages:
+      return spec.rates;
+    case LimitKind::Connections:
+      return spec.connection_rates;
+    case LimitKind::Recipients:
+      return spec.recipient_rates;
+    case LimitKind::Octets:
+      return spec.octet_rates;
+  }
+  MTA_ASSERT(false);
+}
+
+// "30/min", "recipients 10000/day", "octets 100M/min": such rates, for people.
+[[nodiscard]] std::string describe_rates(LimitKind kind, const std::vector<traffic::Rate>& rates);
 
 // The account of the name of limits, as Scheduler::Keep has it.
 [[nodiscard]] std::string_view account_of_limits(std::string_view name);
@@ -158,6 +186,10 @@ class Scheduler {
     // none.
     std::string rates;
     base::Instant next_grant{};  // with rates: when the next message may go
+    // A budget of an hour or more that has no room for it now: "10000 recipients a day"; "": all
+    // have. And when it has.
+    std::string used_up{};
+    base::Instant used_up_until{};
   };
 
   // Why a job that waits here has not started.
@@ -244,6 +276,8 @@ class Scheduler {
     std::uint64_t of_account = 0;               // those of all its sites
     std::uint64_t of_site = 0;                  // of these, those of the site that is asked about
     std::uint32_t messages_per_connection = 0;  // jobs, before a session ends; 0: any number
+    std::uint64_t octets_of_account = 0;        // of those jobs; 0: not known
+    std::uint64_t octets_of_site = 0;
   };
 
   // When the last of a backlog will have been answered, if nothing changes: from pauses, rates and
@@ -293,10 +327,15 @@ class Scheduler {
   struct Session;
   struct Site;
 
-  [[nodiscard]] static Standing standing_of(const Site& site, base::Now now);
-  [[nodiscard]] static Gate gate_of(const Site& site, base::Now now);
+  // What a job takes of the limits of each kind.
+  using Costs = std::array<std::uint32_t, kLimitKinds.size()>;
+
+  [[nodiscard]] static Costs costs_of(const Job& job);
+  [[nodiscard]] static Standing standing_of(const Site& site, const Costs& costs, base::Now now);
+  [[nodiscard]] static Gate gate_of(const Site& site, const Costs& costs, base::Now now);
   Account& account_named(std::string_view name);
   Site& site_of(const SitePointer& spec, base::Now now);
+  void put(Job job, const SitePointer& spec, JobQueue::End end, base::Now now);
   [[nodiscard]] Site* find_site(const SiteSpec& spec) const;
   void make_ready(Site& site);
   void make_ready(Account& account);
@@ -350,16 +389,18 @@ class Scheduler {
   [[nodiscard]] static std::uint32_t window(const Site& site, base::Now now);
   [[nodiscard]] static bool is_paced(const Site& site);
   // Until when a message may go, if it may; nullopt: not yet.
-  [[nodiscard]] std::optional<base::Instant> take_grant(Site& site, base::Now now);
+  [[nodiscard]] std::optional<base::Instant> take_grant(Site& site, const Costs& costs,
+                                                        base::Now now);
   // The same for a connection that may be begun; nullopt: nothing limits it.
   [[nodiscard]] std::optional<base::Instant> take_connection_grant(Session& session, base::Now now);
   [[nodiscard]] static std::string name_of_limits(const Site& site);
-  // Has the limiter's next slice made durable, if it is time.
-  void keep(Limits& limits, LimitKind kind, base::Now now);
+  // Has the limiter's next slice made durable, if it is time; at least of what waits.
+  void keep(Limits& limits, LimitKind kind, std::uint32_t cost, base::Now now);
   // It grants nothing before its next slice is durable, which is on its way.
-  [[nodiscard]] bool must_keep_first(Limits& limits, LimitKind kind, base::Now now);
+  [[nodiscard]] bool must_keep_first(Limits& limits, LimitKind kind, std::uint32_t cost,
+                                     base::Now now);
   // The site, or its account, waits for that.
-  [[nodiscard]] bool waits_for_keep(Site& site, LimitKind kind, base::Now now);
+  [[nodiscard]] bool waits_for_keep(Site& site, LimitKind kind, std::uint32_t cost, base::Now now);
   static void return_grant(Session& session, base::Now now);
   static void return_connection_grant(Session& session, base::Now now);
 
@@ -367,7 +408,9 @@ class Scheduler {
   ConnectionBudget& budget_;
   base::Random& random_;
   TenantWeight weight_;
-  std::array<std::unordered_map<std::string, traffic::LimiterState>, 2> restored_;  // not used yet
+  // By kinds, not used yet.
+  std::array<std::unordered_map<std::string, traffic::LimiterState>, kLimitKinds.size()> restored_;
+  std::optional<base::Instant> began_;  // before then nobody knows what was sent
   std::deque<Keep> to_keep_;
   std::uint64_t keeps_ = 0;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;

@@ -21,27 +21,23 @@ std::string Scheduler::name_of_limits(const Site& site) {
   return site.account->name + kSiteFollows + site.spec->name;
 }
 
-std::unique_ptr<traffic::Limiter>& Scheduler::Limits::limiter(LimitKind kind) {
-  return kind == LimitKind::Messages ? messages : connections;
-}
-
 void Scheduler::restore(LimitKind kind, std::string_view name, traffic::LimiterState state) {
   restored_[index_of(kind)].insert_or_assign(std::string(name), std::move(state));
 }
 
-void Scheduler::keep(Limits& limits, LimitKind kind, base::Now now) {
-  const std::unique_ptr<traffic::Limiter>& limiter = limits.limiter(kind);
-  if (limiter == nullptr) return;
-  std::optional<traffic::LimiterState> state = limiter->state_to_store(now);
+void Scheduler::keep(Limits& limits, LimitKind kind, std::uint32_t cost, base::Now now) {
+  Limits::Limit& limit = limits.of(kind);
+  if (limit.limiter == nullptr) return;
+  std::optional<traffic::LimiterState> state = limit.limiter->state_to_store(now, cost);
   if (!state) return;
-  limits.keeping[index_of(kind)] = ++keeps_;
+  limit.keeping = ++keeps_;
   to_keep_.push_back({keeps_, kind, limits.name, std::move(*state)});
 }
 
-bool Scheduler::must_keep_first(Limits& limits, LimitKind kind, base::Now now) {
-  const std::unique_ptr<traffic::Limiter>& limiter = limits.limiter(kind);
-  if (limiter == nullptr || !limiter->needs_store(now)) return false;
-  keep(limits, kind, now);
+bool Scheduler::must_keep_first(Limits& limits, LimitKind kind, std::uint32_t cost, base::Now now) {
+  const std::unique_ptr<traffic::Limiter>& limiter = limits.of(kind).limiter;
+  if (limiter == nullptr || !limiter->needs_store(now, cost)) return false;
+  keep(limits, kind, cost, now);
   return true;
 }
 
@@ -56,8 +52,8 @@ void Scheduler::kept(const Keep& keep, Durable durable) {
     site = &found->second;
   }
   Limits& limits = site == nullptr ? of.limits : site->limits;
-  const std::unique_ptr<traffic::Limiter>& limiter = limits.limiter(keep.kind);
-  if (limiter == nullptr || limits.keeping[index_of(keep.kind)] != keep.number) return;
+  const std::unique_ptr<traffic::Limiter>& limiter = limits.of(keep.kind).limiter;
+  if (limiter == nullptr || limits.of(keep.kind).keeping != keep.number) return;
   // What waits for it asks again in a moment; at once where it may go now.
   if (durable == Durable::No) return limiter->not_stored();
   limiter->stored();
@@ -69,8 +65,8 @@ void Scheduler::kept(const Keep& keep, Durable durable) {
 std::vector<Scheduler::Keep> Scheduler::last_states(base::Now now) {
   std::vector<Keep> all;
   const auto add = [&](Limits& limits) {
-    for (const LimitKind kind : {LimitKind::Messages, LimitKind::Connections}) {
-      const std::unique_ptr<traffic::Limiter>& limiter = limits.limiter(kind);
+    for (const LimitKind kind : kLimitKinds) {
+      const std::unique_ptr<traffic::Limiter>& limiter = limits.of(kind).limiter;
       if (limiter == nullptr) continue;
       traffic::LimiterState state = limiter->last_state(now);
       if (!state.windows.empty()) all.push_back({0, kind, limits.name, std::move(state)});

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "mta/traffic/knobs.h"
 #include "queue/scheduler.h"
 #include "queue/scheduler_parts.h"
 
@@ -22,106 +23,145 @@ using traffic::Limiter;
 // tried again then.
 constexpr base::Duration kKeepAgain = std::chrono::seconds(1);
 
-using Restored = std::unordered_map<std::string, traffic::LimiterState>;
+// Where the job is not known.
+constexpr std::uint32_t kLeast = 1;
 
-void use_rates(std::unique_ptr<Limiter>& limiter, const std::vector<traffic::Rate>& rates,
-               bool is_wanted, const std::string& name, Restored& restored, base::Now now) {
-  if (!is_wanted) return limiter.reset();
-  const auto is_counted = [](const traffic::Rate& rate) { return rate.is_counted(); };
-  const auto before = restored.find(name);
-  if (before != restored.end() && std::any_of(rates.begin(), rates.end(), is_counted)) {
-    limiter = std::make_unique<Limiter>(rates, before->second, now);
-    restored.erase(before);
-  } else if (limiter == nullptr) {
-    limiter = std::make_unique<Limiter>(rates, now);
-  } else {
-    limiter->set_rates(rates, now);
-  }
+base::Instant next_of(const std::unique_ptr<Limiter>& limiter, std::uint32_t cost, base::Now now) {
+  return limiter == nullptr ? now.instant : limiter->next_at(now, cost);
 }
 
-base::Instant next_of(const std::unique_ptr<Limiter>& limiter, base::Now now) {
-  return limiter == nullptr ? now.instant : limiter->next_at(now);
+base::Instant nth_of(const std::unique_ptr<Limiter>& limiter, std::uint64_t n, base::Now now) {
+  return limiter == nullptr ? now.instant : limiter->nth_at(n, now);
 }
 
-// A grant of both, or of neither: nullopt.
-std::optional<base::Instant> take_of_both(Limiter* first, Limiter* second, base::Now now) {
+// In units of traffic::kOctetsUnit.
+std::uint64_t units_of(std::uint64_t octets) {
+  return octets / traffic::kOctetsUnit + (octets % traffic::kOctetsUnit > 0 ? 1 : 0);
+}
+
+struct Wanted {
+  Limiter* limiter;
+  std::uint32_t cost;
+};
+
+// Grants of all of them, or of none: nullopt. They are good until then.
+std::optional<base::Instant> take_all(const std::vector<Wanted>& all, base::Now now) {
   base::Instant until = base::kNever;
-  if (first != nullptr) {
-    const Limiter::Answer answer = first->take(now);
-    if (answer.kind != Limiter::Answer::Kind::Go) return std::nullopt;
-    until = answer.at;
-  }
-  if (second != nullptr) {
-    const Limiter::Answer answer = second->take(now);
-    if (answer.kind != Limiter::Answer::Kind::Go) {
-      if (first != nullptr) first->unused(now.instant, now);
-      return std::nullopt;
+  for (auto one = all.begin(); one != all.end(); ++one) {
+    const Limiter::Answer answer = one->limiter->take(now, one->cost);
+    if (answer.kind == Limiter::Answer::Kind::Go) {
+      until = std::min(until, answer.at);
+      continue;
     }
-    until = std::min(until, answer.at);
+    for (auto taken = all.begin(); taken != one; ++taken)
+      taken->limiter->unused(now.instant, now, taken->cost);
+    return std::nullopt;
   }
   return until;
 }
 
 }  // namespace
 
-void Scheduler::Limits::use(const std::vector<traffic::Rate>& new_rates,
-                            const std::vector<traffic::Rate>& new_connection_rates,
-                            Restored& restored, base::Now now) {
-  if (new_rates != rates) {
-    rates = new_rates;
-    use_rates(messages, rates, !rates.empty() || pace.has_value(), name,
-              restored[index_of(LimitKind::Messages)], now);
-    if (messages != nullptr) messages->set_pace(pace, now);
-  }
-  if (new_connection_rates != connection_rates) {
-    connection_rates = new_connection_rates;
-    use_rates(connections, connection_rates, !connection_rates.empty(), name,
-              restored[index_of(LimitKind::Connections)], now);
-  }
+Scheduler::Costs Scheduler::costs_of(const Job& job) {
+  const std::uint64_t units = units_of(job.message->header_block.size() + job.message->body_octets);
+  Costs costs;
+  costs.fill(kLeast);
+  costs[index_of(LimitKind::Recipients)] =
+      std::max(static_cast<std::uint32_t>(job.deliveries.size()), kLeast);
+  costs[index_of(LimitKind::Octets)] =
+      static_cast<std::uint32_t>(std::clamp<std::uint64_t>(units, kLeast, traffic::kCostMax));
+  return costs;
+}
+
+void Scheduler::Limits::use(LimitKind kind, const std::vector<traffic::Rate>& rates,
+                            Restored& restored, base::Instant began, base::Now now) {
+  Limit& limit = of(kind);
+  // Without limits of this kind there was nothing to count.
+  const base::Instant unknown_until = has_been_used ? now.instant : began;
+  if (kind == kLimitKinds.back()) has_been_used = true;
   last_use = now.instant;
+  if (rates == limit.rates) return;
+  limit.rates = rates;
+  const bool is_paced = kind == LimitKind::Messages && pace.has_value();
+  if (rates.empty() && !is_paced) return limit.limiter.reset();
+  std::optional<Limiter::Costs> costs;
+  if (kind == LimitKind::Recipients || kind == LimitKind::Octets)
+    costs = Limiter::Costs{unknown_until};
+  const auto is_counted = [](const traffic::Rate& rate) { return rate.is_counted(); };
+  auto& states = restored[index_of(kind)];
+  const auto before = states.find(name);
+  if (before != states.end() && std::any_of(rates.begin(), rates.end(), is_counted)) {
+    limit.limiter = std::make_unique<Limiter>(rates, before->second, now, costs);
+    states.erase(before);
+  } else if (limit.limiter == nullptr) {
+    limit.limiter = std::make_unique<Limiter>(rates, now, costs);
+  } else {
+    limit.limiter->set_rates(rates, now);
+  }
+  if (is_paced) limit.limiter->set_pace(pace, now);
 }
 
 void Scheduler::Limits::use_pace(std::optional<double> per_second, base::Now now) {
   pace = per_second;
   last_use = now.instant;
-  if (rates.empty() && !pace) messages.reset();
-  if (messages == nullptr && pace) messages = std::make_unique<Limiter>(rates, now);
-  if (messages != nullptr) messages->set_pace(pace, now);
+  Limit& messages = of(LimitKind::Messages);
+  if (messages.rates.empty() && !pace) messages.limiter.reset();
+  if (messages.limiter == nullptr && pace)
+    messages.limiter = std::make_unique<Limiter>(messages.rates, now);
+  if (messages.limiter != nullptr) messages.limiter->set_pace(pace, now);
 }
 
-base::Instant Scheduler::Limits::next_message(base::Now now) const {
-  return next_of(messages, now);
+bool Scheduler::Limits::has_costs() const {
+  return of(LimitKind::Recipients).limiter != nullptr || of(LimitKind::Octets).limiter != nullptr;
+}
+
+bool Scheduler::Limits::has_rates() const {
+  return of(LimitKind::Messages).limiter != nullptr || has_costs();
+}
+
+base::Instant Scheduler::Limits::next_message(const Costs& costs, base::Now now) const {
+  base::Instant next = now.instant;
+  for (const LimitKind kind : kMessageKinds)
+    next = std::max(next, next_of(of(kind).limiter, costs[index_of(kind)], now));
+  return next;
 }
 
 base::Instant Scheduler::Limits::next_connection(base::Now now) const {
-  return next_of(connections, now);
+  return next_of(of(LimitKind::Connections).limiter, kLeast, now);
 }
 
+// Each message has a recipient and an octet at least.
 std::optional<double> Scheduler::Limits::per_second() const {
   std::optional<double> least = pace;
-  for (const traffic::Rate& rate : rates)
-    least = std::min(least.value_or(rate.per_second()), rate.per_second());
+  for (const LimitKind kind : kMessageKinds) {
+    for (const traffic::Rate& rate : of(kind).rates)
+      least = std::min(least.value_or(rate.per_second()), rate.per_second());
+  }
   return least;
 }
 
-base::Instant Scheduler::Limits::nth_message(std::uint64_t n, base::Now now) const {
-  return messages == nullptr ? now.instant : messages->nth_at(n, now);
+base::Instant Scheduler::Limits::nth_message(std::uint64_t n, std::uint64_t octets,
+                                             base::Now now) const {
+  return std::max({nth_of(of(LimitKind::Messages).limiter, n, now),
+                   nth_of(of(LimitKind::Recipients).limiter, n, now),
+                   nth_of(of(LimitKind::Octets).limiter, std::max(units_of(octets), n), now)});
 }
 
 base::Instant Scheduler::Limits::nth_connection(std::uint64_t n, base::Now now) const {
-  return connections == nullptr ? now.instant : connections->nth_at(n, now);
+  return nth_of(of(LimitKind::Connections).limiter, n, now);
 }
 
 base::Instant Scheduler::Limits::matter_until() const {
   base::Duration longest(0);
-  for (const traffic::Rate& rate : rates) longest = std::max(longest, rate.per);
-  for (const traffic::Rate& rate : connection_rates) longest = std::max(longest, rate.per);
+  for (const Limit& limit : by_kind) {
+    for (const traffic::Rate& rate : limit.rates) longest = std::max(longest, rate.per);
+  }
   if (pace) longest = std::max(longest, kPaceMatters);
   return longest == base::Duration::zero() ? base::Instant{} : last_use + longest;
 }
 
 bool Scheduler::is_paced(const Site& site) {
-  return site.limits.messages != nullptr || site.account->limits.messages != nullptr;
+  return site.limits.has_rates() || site.account->limits.has_rates();
 }
 
 // Whoever waits for MAIL with a connection that is not ready yet is to find a grant when it is, so
@@ -144,19 +184,22 @@ std::optional<Scheduler::Command> Scheduler::start_paced(Site& site, base::Now n
   Account& account = *site.account;
   const bool opens_first = site.sessions == 0;
   const base::Duration ahead = opens_first ? kConnectAhead : base::Duration::zero();
-  const base::Instant account_from = account.limits.next_message(now) - ahead;
+  const Costs costs = costs_of(account.jobs.front());
+  const base::Instant account_from = account.limits.next_message(costs, now) - ahead;
   if (account_from > now.instant) {
     wait_until(account, account_from);
     return std::nullopt;
   }
-  const base::Instant site_from = site.limits.next_message(now) - ahead;
+  const base::Instant site_from = site.limits.next_message(costs, now) - ahead;
   if (site_from > now.instant) {
     wait_until(site, site_from);
     return std::nullopt;
   }
   if (site.idle.empty()) return open_one(site, now);
-  if (waits_for_keep(site, LimitKind::Messages, now)) return std::nullopt;
-  const std::optional<base::Instant> valid_until = take_grant(site, now);
+  for (const LimitKind kind : kMessageKinds) {
+    if (waits_for_keep(site, kind, costs[index_of(kind)], now)) return std::nullopt;
+  }
+  const std::optional<base::Instant> valid_until = take_grant(site, costs, now);
   if (!valid_until) {
     wait_until(site, now.instant + kAskAgain);
     return std::nullopt;
@@ -164,36 +207,46 @@ std::optional<Scheduler::Command> Scheduler::start_paced(Site& site, base::Now n
   return start_idle(site, valid_until, now);
 }
 
-bool Scheduler::waits_for_keep(Site& site, LimitKind kind, base::Now now) {
-  if (must_keep_first(site.account->limits, kind, now)) {
+bool Scheduler::waits_for_keep(Site& site, LimitKind kind, std::uint32_t cost, base::Now now) {
+  if (must_keep_first(site.account->limits, kind, cost, now)) {
     wait_until(*site.account, now.instant + kKeepAgain);
     return true;
   }
-  if (!must_keep_first(site.limits, kind, now)) return false;
+  if (!must_keep_first(site.limits, kind, cost, now)) return false;
   wait_until(site, now.instant + kKeepAgain);
   return true;
 }
 
-std::optional<base::Instant> Scheduler::take_grant(Site& site, base::Now now) {
-  Limits& account = site.account->limits;
-  account.last_use = now.instant;
-  site.limits.last_use = now.instant;
-  const auto until = take_of_both(account.messages.get(), site.limits.messages.get(), now);
-  keep(account, LimitKind::Messages, now);
-  keep(site.limits, LimitKind::Messages, now);
+std::optional<base::Instant> Scheduler::take_grant(Site& site, const Costs& costs, base::Now now) {
+  std::vector<Wanted> all;
+  for (Limits* limits : {&site.account->limits, &site.limits}) {
+    limits->last_use = now.instant;
+    for (const LimitKind kind : kMessageKinds) {
+      if (Limiter* const limiter = limits->of(kind).limiter.get())
+        all.push_back({limiter, costs[index_of(kind)]});
+    }
+  }
+  const auto until = take_all(all, now);
+  for (Limits* limits : {&site.account->limits, &site.limits}) {
+    for (const LimitKind kind : kMessageKinds) keep(*limits, kind, kLeast, now);
+  }
   return until;
 }
 
 std::optional<base::Instant> Scheduler::take_connection_grant(Session& session, base::Now now) {
-  Limits& site = session.site->limits;
-  Limits& account = session.site->account->limits;
-  if (site.connections == nullptr && account.connections == nullptr) return std::nullopt;
-  account.last_use = now.instant;
-  site.last_use = now.instant;
+  const std::array both = {&session.site->account->limits, &session.site->limits};
+  std::vector<Wanted> all;
+  for (Limits* limits : both) {
+    if (Limiter* const limiter = limits->of(LimitKind::Connections).limiter.get())
+      all.push_back({limiter, kLeast});
+  }
+  if (all.empty()) return std::nullopt;
   session.connection_granted = now.instant;
-  const auto until = take_of_both(account.connections.get(), site.connections.get(), now);
-  keep(account, LimitKind::Connections, now);
-  keep(site, LimitKind::Connections, now);
+  const auto until = take_all(all, now);
+  for (Limits* limits : both) {
+    limits->last_use = now.instant;
+    keep(*limits, LimitKind::Connections, kLeast, now);
+  }
   return until;
 }
 
@@ -201,7 +254,10 @@ void Scheduler::return_grant(Session& session, base::Now now) {
   const std::optional<base::Instant> given = std::exchange(session.granted, std::nullopt);
   if (!given) return;
   for (const Limits* limits : {&session.site->limits, &session.site->account->limits}) {
-    if (limits->messages != nullptr) limits->messages->unused(*given, now);
+    for (const LimitKind kind : kMessageKinds) {
+      if (limits->of(kind).limiter != nullptr)
+        limits->of(kind).limiter->unused(*given, now, session.costs[index_of(kind)]);
+    }
   }
 }
 
@@ -210,7 +266,8 @@ void Scheduler::return_connection_grant(Session& session, base::Now now) {
       std::exchange(session.connection_granted, std::nullopt);
   if (!given) return;
   for (const Limits* limits : {&session.site->limits, &session.site->account->limits}) {
-    if (limits->connections != nullptr) limits->connections->unused(*given, now);
+    const Limits::Limit& limit = limits->of(LimitKind::Connections);
+    if (limit.limiter != nullptr) limit.limiter->unused(*given, now);
   }
 }
 

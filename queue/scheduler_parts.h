@@ -22,37 +22,56 @@ namespace rockdove::queue {
   return static_cast<std::size_t>(kind);
 }
 
+// Those that a message needs a grant of.
+inline constexpr std::array kMessageKinds = {LimitKind::Messages, LimitKind::Recipients,
+                                             LimitKind::Octets};
+
 // Another loop's sessions may have given connections back: looked at this often while blocked.
 inline constexpr base::Duration kUnblockEvery = std::chrono::milliseconds(50);
 
 // The limiters of an account, or of a site alone; null where nothing is limited.
 struct Scheduler::Limits {
-  using Restored = std::array<std::unordered_map<std::string, traffic::LimiterState>, 2>;
+  struct Limit {
+    std::vector<traffic::Rate> rates;
+    std::unique_ptr<traffic::Limiter> limiter;  // null: nothing is limited
+    std::uint64_t keeping = 0;                  // the newest Keep
+  };
+
+  using Restored =
+      std::array<std::unordered_map<std::string, traffic::LimiterState>, kLimitKinds.size()>;
 
   std::string name;  // of what is kept: the account's, and the site's behind it if they are its own
-  std::vector<traffic::Rate> rates;
-  std::vector<traffic::Rate> connection_rates;
+  std::array<Limit, kLimitKinds.size()> by_kind;
   std::optional<double> pace;  // messages a second
-  std::unique_ptr<traffic::Limiter> messages;
-  std::unique_ptr<traffic::Limiter> connections;
-  std::array<std::uint64_t, 2> keeping{};  // the newest Keep of each kind
+  bool has_been_used = false;
   base::Instant last_use{};
 
-  // What is used of `restored` is taken out.
-  void use(const std::vector<traffic::Rate>& new_rates,
-           const std::vector<traffic::Rate>& new_connection_rates, Restored& restored,
-           base::Now now);
-  [[nodiscard]] std::unique_ptr<traffic::Limiter>& limiter(LimitKind kind);
+  [[nodiscard]] Limit& of(LimitKind kind) { return by_kind[index_of(kind)]; }
+
+  [[nodiscard]] const Limit& of(LimitKind kind) const { return by_kind[index_of(kind)]; }
+
+  // The rates of the kind. What is used of `restored` is taken out; what was sent before `began` is
+  // not known.
+  void use(LimitKind kind, const std::vector<traffic::Rate>& rates, Restored& restored,
+           base::Instant began, base::Now now);
   void use_pace(std::optional<double> per_second, base::Now now);
+  // Whether messages are limited at all, and whether by more than their number.
+  [[nodiscard]] bool has_rates() const;
+  [[nodiscard]] bool has_costs() const;
   // When the next one is granted, as far as these limits go; `now` if at once.
-  [[nodiscard]] base::Instant next_message(base::Now now) const;
+  [[nodiscard]] base::Instant next_message(const Costs& costs, base::Now now) const;
   [[nodiscard]] base::Instant next_connection(base::Now now) const;
-  // How many messages they allow a second; nullopt: nothing is limited.
+  // How many messages they allow a second at most; nullopt: nothing is limited.
   [[nodiscard]] std::optional<double> per_second() const;
   // For people, as in Standing::rates; "" for none.
   [[nodiscard]] std::string describe() const;
-  // When the n-th from now on is granted, as far as these limits go; n is not 0.
-  [[nodiscard]] base::Instant nth_message(std::uint64_t n, base::Now now) const;
+  // Tells of the budget that has no room for such a message for longest, if that is longer than
+  // what is told already.
+  void tell_used_up(Standing& standing, const Costs& costs, base::Now now) const;
+  // When the n-th from now on is granted, as far as these limits go; n is not 0. `octets`: of all
+  // of them; 0: not known.
+  [[nodiscard]] base::Instant nth_message(std::uint64_t n, std::uint64_t octets,
+                                          base::Now now) const;
   [[nodiscard]] base::Instant nth_connection(std::uint64_t n, base::Now now) const;
   // Until when what was granted matters, and is remembered.
   [[nodiscard]] base::Instant matter_until() const;
@@ -131,6 +150,7 @@ struct Scheduler::Session {
   unsigned jobs_in_turn = 0;             // while other sites of its account wanted a connection
   base::Instant began{};                 // the job that it works on, or worked on last
   std::optional<base::Instant> granted;  // when, for the job that it works on
+  Costs costs{};                         // of that grant
   std::optional<base::Instant> connection_granted;
   std::optional<std::list<SessionId>::iterator> trial;  // set: works, and is unproven
   base::Instant trial_since{};

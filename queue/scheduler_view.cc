@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "mta/base/quantity.h"
+#include "mta/traffic/knobs.h"
 #include "queue/scheduler.h"
 #include "queue/scheduler_parts.h"
 
@@ -20,28 +22,76 @@ std::string pace_text(double pace) {
   return text;
 }
 
-// `best`: messages a second, as far as known; what these limits allow of it.
-double allowed(const std::vector<traffic::Rate>& rates, const std::optional<double>& pace,
-               double best) {
-  for (const traffic::Rate& rate : rates) best = std::min(best, rate.per_second());
-  return pace ? std::min(best, *pace) : best;
+// "10000 recipients a day".
+std::string budget_text(LimitKind kind, const traffic::Rate& rate) {
+  std::string text;
+  switch (kind) {
+    case LimitKind::Messages:
+      text = std::to_string(rate.count) + " messages";
+      break;
+    case LimitKind::Connections:
+      text = std::to_string(rate.count) + " connections";
+      break;
+    case LimitKind::Recipients:
+      text = std::to_string(rate.count) + " recipients";
+      break;
+    case LimitKind::Octets:
+      text = base::format_size(rate.count * traffic::kOctetsUnit) + " octets";
+      break;
+  }
+  return text + (rate.per == std::chrono::hours(1) ? " an hour" : " a day");
 }
 
 }  // namespace
 
-std::string Scheduler::Limits::describe() const {
-  std::string text = rates.empty() ? "" : traffic::format_rates(rates);
-  if (pace) text += (text.empty() ? "" : "; ") + pace_text(*pace);
+std::string describe_rates(LimitKind kind, const std::vector<traffic::Rate>& rates) {
+  switch (kind) {
+    case LimitKind::Messages:
+      return traffic::format_rates(rates);
+    case LimitKind::Connections:
+      return "connections " + traffic::format_rates(rates);
+    case LimitKind::Recipients:
+      return "recipients " + traffic::format_rates(rates);
+    case LimitKind::Octets:
+      break;
+  }
+  std::string text;
+  for (const traffic::Rate& rate : rates) {
+    text += text.empty() ? "octets " : ", ";
+    text += traffic::format_octet_rate({rate.count * traffic::kOctetsUnit, rate.per});
+  }
   return text;
+}
+
+std::string Scheduler::Limits::describe() const {
+  std::string text;
+  const auto add = [&text](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
+  for (const LimitKind kind : kMessageKinds) {
+    if (!of(kind).rates.empty()) add(describe_rates(kind, of(kind).rates));
+    if (kind == LimitKind::Messages && pace) add(pace_text(*pace));
+  }
+  return text;
+}
+
+void Scheduler::Limits::tell_used_up(Standing& standing, const Costs& costs, base::Now now) const {
+  for (const LimitKind kind : kMessageKinds) {
+    if (of(kind).limiter == nullptr) continue;
+    const auto used_up = of(kind).limiter->used_up(now, costs[index_of(kind)]);
+    if (!used_up || used_up->until <= standing.used_up_until) continue;
+    standing.used_up = budget_text(kind, used_up->rate);
+    standing.used_up_until = used_up->until;
+  }
 }
 
 std::optional<Scheduler::Standing> Scheduler::standing(const SiteSpec& spec, base::Now now) const {
   const Site* site = find_site(spec);
   if (site == nullptr) return std::nullopt;
-  return standing_of(*site, now);
+  Costs least;
+  least.fill(1);
+  return standing_of(*site, least, now);
 }
 
-Scheduler::Standing Scheduler::standing_of(const Site& site, base::Now now) {
+Scheduler::Standing Scheduler::standing_of(const Site& site, const Costs& costs, base::Now now) {
   const Account& account = *site.account;
   Standing standing;
   standing.proven = is_proven(site, now);
@@ -67,22 +117,24 @@ Scheduler::Standing Scheduler::standing_of(const Site& site, base::Now now) {
   for (const Limits* limits : {&account.limits, &site.limits}) {
     const std::string text = limits->describe();
     if (!text.empty()) standing.rates += (standing.rates.empty() ? "" : "; ") + text;
+    limits->tell_used_up(standing, costs, now);
   }
   if (is_paced(site)) {
-    standing.next_grant = std::max(account.limits.next_message(now), site.limits.next_message(now));
+    standing.next_grant =
+        std::max(account.limits.next_message(costs, now), site.limits.next_message(costs, now));
   }
   return standing;
 }
 
-Scheduler::Gate Scheduler::gate_of(const Site& site, base::Now now) {
+Scheduler::Gate Scheduler::gate_of(const Site& site, const Costs& costs, base::Now now) {
   const Account& account = *site.account;
   if (std::max({site.paused_until, site.held_until, account.held_until}) > now.instant) {
     return Gate::Paused;
   }
   if (site.place == Site::Place::Blocked) return Gate::Budget;
   if (site.sessions - site.idle.size() >= window(site, now)) return Gate::Window;
-  if (is_paced(site) &&
-      std::max(account.limits.next_message(now), site.limits.next_message(now)) > now.instant) {
+  if (is_paced(site) && std::max(account.limits.next_message(costs, now),
+                                 site.limits.next_message(costs, now)) > now.instant) {
     return Gate::Rate;
   }
   if (site.place == Site::Place::Opening || site.place == Site::Place::Paused) {
@@ -101,7 +153,8 @@ std::optional<Scheduler::Place> Scheduler::find(DeliveryId delivery, const Queue
       std::size_t before = 0;
       for (const Job& job : jobs->second) {
         if (has(job, delivery)) {
-          return Place{name, standing_of(site, now), gate_of(site, now), before};
+          const Costs costs = costs_of(job);
+          return Place{name, standing_of(site, costs, now), gate_of(site, costs, now), before};
         }
         before += job.deliveries.size();
       }
@@ -116,8 +169,8 @@ std::uint32_t Scheduler::room(const SiteSpec& spec, base::Now now) const {
   const std::uint32_t room = std::max(kRoomProven, 4 * window(*site, now));
   if (!is_paced(*site)) return room;
   double best = room / kRoomSeconds;
-  best = allowed(site->account->limits.rates, site->account->limits.pace, best);
-  best = allowed(site->limits.rates, site->limits.pace, best);
+  best = std::min(best, site->account->limits.per_second().value_or(best));
+  best = std::min(best, site->limits.per_second().value_or(best));
   return std::max(kRoomMin, static_cast<std::uint32_t>(best * kRoomSeconds));
 }
 
@@ -141,8 +194,8 @@ Scheduler::Outlook Scheduler::outlook(const SiteSpec& spec, const Backlog& backl
   const base::Now begin{now.instant + wait, now.wall + wait};
   const std::uint64_t of_account = std::max<std::uint64_t>(backlog.of_account, 1);
   const std::uint64_t of_site = std::max<std::uint64_t>(backlog.of_site, 1);
-  outlook.at = std::max(account.limits.nth_message(of_account, begin),
-                        site->limits.nth_message(of_site, begin));
+  outlook.at = std::max(account.limits.nth_message(of_account, backlog.octets_of_account, begin),
+                        site->limits.nth_message(of_site, backlog.octets_of_site, begin));
   // `jobs` over so many connections at once, the last one not counted.
   const auto working = [&](std::uint64_t jobs, std::uint32_t connections) {
     outlook.at = std::max<base::Instant>(

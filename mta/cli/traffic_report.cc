@@ -47,6 +47,7 @@ std::string most_of(const traffic::Knob<std::vector<Rate>>& knob) {
 std::string shown_value(const Knobs& knobs, const traffic::ShownKnob& shown) {
   if (shown.name == "rate") return shown.value + most_of(knobs.rate);
   if (shown.name == "connection_rate") return shown.value + most_of(knobs.connection_rate);
+  if (shown.name == "recipient_rate") return shown.value + most_of(knobs.recipient_rate);
   return shown.value;
 }
 

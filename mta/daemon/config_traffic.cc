@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "mta/base/text.h"
+
 namespace rockdove::daemon {
 namespace {
 
@@ -33,6 +35,14 @@ void read_rates(Value& value, traffic::Knob<std::vector<traffic::Rate>>& knob) {
   knob.value = *std::move(rates);
 }
 
+void read_octets(Value& value, traffic::Knob<traffic::OctetRate>& knob) {
+  std::string text;
+  if (!value.text(text)) return;
+  const base::Result<traffic::OctetRate> rate = traffic::parse_octet_rate(text);
+  if (!rate) return value.error("\"" + base::printable(text, 80) + "\" is " + rate.error().text());
+  knob.value = *rate;
+}
+
 constexpr std::array kSections = {Section{
     "traffic", SectionKind::Table,
     "How fast mail goes to each provider, and what its replies teach: contrib/doc/traffic.md."}};
@@ -52,6 +62,13 @@ constexpr std::array kKeys = {
     Key{"route", "connection_rate", "rate, or list of rates", "\"off\"",
         "Connections begun to them, likewise.",
         [](Value& value, Draft& draft) { read_rates(value, limits(draft).connection_rate); }},
+    Key{"route", "recipient_rate", "rate, or list of rates", "\"off\"",
+        "Recipients sent to them, also those that they refuse, likewise: `\"10000/day\"`. A "
+        "message of several recipients has as many in one transaction as the smallest count.",
+        [](Value& value, Draft& draft) { read_rates(value, limits(draft).recipient_rate); }},
+    Key{"route", "bytes", "size a time", "",
+        "Octets of messages sent to them, likewise: `\"100M/min\"`. A larger message goes alone.",
+        [](Value& value, Draft& draft) { read_octets(value, limits(draft).bytes); }},
     Key{"route", "connections", "whole number", "",
         "Connections at once to them. Default: `queue.route_connections`.",
         [](Value& value, Draft& draft) { read_count<10'000>(value, limits(draft).connections); }},

@@ -243,8 +243,16 @@ void add_limits(RouteExplanation& explanation, const outbound::Site& site,
   if (!account.rates.empty()) add("rate of the account", rates_text(account.rates));
   if (!account.connection_rates.empty())
     add("new connections of the account", rates_text(account.connection_rates));
+  if (!account.recipient_rates.empty())
+    add("recipients of the account", rates_text(account.recipient_rates));
+  if (!account.octet_rates.empty())
+    add("octets of the account",
+        queue::describe_rates(queue::LimitKind::Octets, account.octet_rates));
   if (!site.rates.empty()) add("rate", rates_text(site.rates));
   if (!site.connection_rates.empty()) add("new connections", rates_text(site.connection_rates));
+  if (!site.recipient_rates.empty()) add("recipients", rates_text(site.recipient_rates));
+  if (!site.octet_rates.empty())
+    add("octets", queue::describe_rates(queue::LimitKind::Octets, site.octet_rates));
 }
 
 void add_learned(RouteExplanation& explanation, const outbound::Learned& learned, base::Now now) {

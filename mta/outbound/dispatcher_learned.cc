@@ -46,10 +46,7 @@ void Dispatcher::restore_learned(std::string_view kind, std::string_view name,
               "and more begin anew")
         .field("account", queue::account_of_limits(name));
   } else if (!queue::is_over(*state, env_.now().wall)) {
-    const auto limits = kind == queue::limiter_notes(queue::LimitKind::Messages)
-                            ? queue::LimitKind::Messages
-                            : queue::LimitKind::Connections;
-    return scheduler_.restore(limits, name, std::move(*state));
+    return scheduler_.restore(queue::kind_of_limiter_notes(kind), name, std::move(*state));
   }
   env_.store.commit(env_.loop, queue::noted(kind, name, ""), [](const base::Result<void>&) {});
 }

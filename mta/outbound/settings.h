@@ -74,8 +74,8 @@ struct Route {
   // Of this route's ca_file; null: OutboundSettings::tls.
   std::shared_ptr<const net::TlsClientContext> tls_context{};
   std::optional<Credentials> credentials{};  // towards the hosts (AUTH); never in clear to others
-  // What the hosts are sent at most: `connections`, `messages_per_connection`, `rate` and
-  // `connection_rate`; before what a traffic profile says of them.
+  // What the hosts are sent at most: `connections`, `messages_per_connection`, `rate`,
+  // `connection_rate`, `recipient_rate` and `bytes`; before what a traffic profile says of them.
   traffic::Knobs limits{};
 };
 

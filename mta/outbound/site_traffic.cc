@@ -71,6 +71,19 @@ void use_budget(queue::AccountSpec& account, const traffic::Knobs& knobs) {
   take(knobs.rate, account.rates);
   take(knobs.connection_rate, account.connection_rates);
   take(knobs.connections_provider, account.connections_max);
+  take(knobs.recipient_rate, account.recipient_rates);
+  if (knobs.bytes.value) account.octet_rates = {knobs.bytes.value->in_units()};
+}
+
+// A transaction of more recipients than a rate has would use up more than its window.
+void fit_transactions(Site& site) {
+  std::uint32_t& most = site.recipients_per_transaction;
+  const auto fit = [&most](const std::vector<traffic::Rate>& rates) {
+    for (const traffic::Rate& rate : rates)
+      most = std::min(most == 0 ? std::uint32_t{queue::kJobDeliveriesMax} : most, rate.count);
+  };
+  fit(site.account->recipient_rates);
+  fit(site.recipient_rates);
 }
 
 std::shared_ptr<const queue::AccountSpec> account_of(std::string name,
@@ -99,13 +112,17 @@ void use_profiles(Site& site, std::string_view domain, bool has_route,
   if (section != nullptr) site.name += "/domain:" + section->pattern;
   if (provider == nullptr) {
     site.account = account_of(section == nullptr ? site.name : "domain:" + section->pattern, knobs);
-    return;
+    return fit_transactions(site);
   }
   site.account =
       account_of("provider:" + provider->name, profiles->effective("", provider, std::nullopt));
-  if (section == nullptr) return;
-  take(section->knobs.rate, site.rates);
-  take(section->knobs.connection_rate, site.connection_rates);
+  if (section != nullptr) {
+    take(section->knobs.rate, site.rates);
+    take(section->knobs.connection_rate, site.connection_rates);
+    take(section->knobs.recipient_rate, site.recipient_rates);
+    if (section->knobs.bytes.value) site.octet_rates = {section->knobs.bytes.value->in_units()};
+  }
+  fit_transactions(site);
 }
 
 void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
@@ -120,8 +137,10 @@ void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
   use_manners(site, knobs);
   take(knobs.connections, site.connections_max);
   const traffic::Provider* const provider = site.traffic.provider;
-  const bool is_own = provider == nullptr || limits.rate.value || limits.connection_rate.value;
+  const bool is_own = provider == nullptr || limits.rate.value || limits.connection_rate.value ||
+                      limits.recipient_rate.value || limits.bytes.value;
   site.account = account_of(is_own ? site.name : "provider:" + provider->name, knobs);
+  fit_transactions(site);
 }
 
 void use_knobs(Site& site, const traffic::Knobs& knobs) {
@@ -130,6 +149,7 @@ void use_knobs(Site& site, const traffic::Knobs& knobs) {
   auto account = std::make_shared<queue::AccountSpec>(*site.account);
   use_budget(*account, knobs);
   site.account = std::move(account);
+  fit_transactions(site);
 }
 
 std::shared_ptr<const Site> with_knobs(const std::shared_ptr<const Site>& site,

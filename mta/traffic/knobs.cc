@@ -54,6 +54,8 @@ base::Result<OctetRate> parse_octet_rate(std::string_view text) {
   // The unit is a rate's, and is read where rates are.
   const base::Result<Rate> unit = parse_rate("1" + std::string(text.substr(slash)));
   if (!octets || !unit || *octets == 0) return wrong;
+  if (*octets < kOctetsUnit || *octets > kOctetsUnit * kCostMax)
+    return base::Error("out of range: between 1K and 1000G a time");
   return OctetRate{*octets, unit->per};
 }
 

@@ -38,15 +38,23 @@ struct Knob {
   Origin origin;
 };
 
+// What octets are counted in, so that a count of 32 bits is enough.
+inline constexpr std::uint64_t kOctetsUnit = 1'000;
+
 // Octets of messages, header and body, in a time.
 struct OctetRate {
-  std::uint64_t octets = 0;
+  std::uint64_t octets = 0;  // kOctetsUnit to kOctetsUnit * kCostMax
   base::Duration per{60'000};
+
+  // As limiters count it, in whole units.
+  [[nodiscard]] Rate in_units() const {
+    return {static_cast<std::uint32_t>(octets / kOctetsUnit), per, 1};
+  }
 
   bool operator==(const OctetRate&) const = default;
 };
 
-// A size, "/" and s, min, h or d: "100M/min".
+// A size of 1K to 1T (1000G), "/" and s, min, h or d: "100M/min".
 [[nodiscard]] base::Result<OctetRate> parse_octet_rate(std::string_view text);
 [[nodiscard]] std::string format_octet_rate(const OctetRate& rate);
 
@@ -64,6 +72,7 @@ struct Knobs {
   Knob<std::uint32_t> recipients_per_transaction;
   Knob<std::vector<Rate>> rate;             // messages; empty: "off"
   Knob<std::vector<Rate>> connection_rate;  // connections begun; empty: "off"
+  Knob<std::vector<Rate>> recipient_rate;   // of transactions begun; empty: "off"
   Knob<OctetRate> bytes;
   Knob<TlsWish> tls;
   Knob<base::Duration> connect_timeout;
@@ -92,8 +101,8 @@ inline constexpr auto kKnobs = std::make_tuple(
     KnobEntry{"messages_per_connection", &Knobs::messages_per_connection},
     KnobEntry{"recipients_per_transaction", &Knobs::recipients_per_transaction},
     KnobEntry{"rate", &Knobs::rate}, KnobEntry{"connection_rate", &Knobs::connection_rate},
-    KnobEntry{"bytes", &Knobs::bytes}, KnobEntry{"tls", &Knobs::tls},
-    KnobEntry{"connect_timeout", &Knobs::connect_timeout},
+    KnobEntry{"recipient_rate", &Knobs::recipient_rate}, KnobEntry{"bytes", &Knobs::bytes},
+    KnobEntry{"tls", &Knobs::tls}, KnobEntry{"connect_timeout", &Knobs::connect_timeout},
     KnobEntry{"reply_timeout", &Knobs::reply_timeout},
     KnobEntry{"idle_timeout", &Knobs::idle_timeout}, KnobEntry{"ip", &Knobs::ip},
     KnobEntry{"port", &Knobs::port}, KnobEntry{"retry", &Knobs::retry},

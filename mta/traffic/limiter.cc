@@ -56,20 +56,21 @@ Instant to_instant(WallTime time, Now now) {
 std::vector<RollingWindow::Counted> read_window(const LimiterState::Window& window, Now now) {
   std::vector<RollingWindow::Counted> all;
   for (const LimiterState::Part& part : window.parts) {
-    all.push_back({to_instant(part.until, now), std::min(part.count, kRateCountMax)});
+    all.push_back({to_instant(part.until, now), std::min(part.count, kCostMax)});
   }
   // Nobody knows when these were used, but it was before now.
-  if (window.reserved > 0) all.push_back({now.instant, std::min(window.reserved, kRateCountMax)});
+  if (window.reserved > 0) all.push_back({now.instant, std::min(window.reserved, kCostMax)});
   return all;
 }
 
 }  // namespace
 
-Limiter::Limiter(std::span<const Rate> rates, Now now)
-    : Limiter(rates, LimiterState{now.wall, {}}, now) {}
+Limiter::Limiter(std::span<const Rate> rates, Now now, std::optional<Costs> costs)
+    : Limiter(rates, LimiterState{now.wall, {}}, now, costs) {}
 
-Limiter::Limiter(std::span<const Rate> rates, const LimiterState& state, Now now)
-    : guard_(guard_of(rates)), apart_(between_clocks(now)) {
+Limiter::Limiter(std::span<const Rate> rates, const LimiterState& state, Now now,
+                 std::optional<Costs> costs)
+    : guard_(guard_of(rates)), has_costs_(costs.has_value()), apart_(between_clocks(now)) {
   MTA_ASSERT(rates.size() <= kRatesMax);
   const LimiterState::Window* longest = nullptr;
   for (const LimiterState::Window& window : state.windows) {
@@ -77,7 +78,12 @@ Limiter::Limiter(std::span<const Rate> rates, const LimiterState& state, Now now
   }
   for (const Rate& rate : rates) {
     if (!rate.is_counted()) {
-      spaced_.push_back({rate, Spacing(interval_of(rate), rate.burst, now.instant)});
+      const Instant begin = costs ? std::min(costs->unknown_until, now.instant) : now.instant;
+      spaced_.push_back({rate, Spacing(interval_of(rate), rate.burst, begin)});
+      if (!costs) continue;
+      add_counted(rate, {}, now);
+      const auto most = static_cast<std::uint32_t>(rate.most_in_window());
+      counted_.back().add({begin, most}, now.instant);
       continue;
     }
     const auto same = std::find_if(state.windows.begin(), state.windows.end(),
@@ -108,17 +114,17 @@ void Limiter::set_rates(std::span<const Rate> rates, Now now) {
   }
   for (const Rate& rate : rates) {
     const auto is_same = [&](const Rate& other) { return other.per == rate.per; };
-    if (rate.is_counted()) {
+    if (rate.is_counted() || has_costs_) {
       auto same = std::find_if(counted.begin(), counted.end(),
                                [&](const RollingWindow& window) { return is_same(window.rate()); });
       if (same == counted.end()) {
         add_counted(rate, longest, now);
       } else {
         counted_.push_back(*same);
-        counted_.back().set_count(rate.count);
+        counted_.back().set_rate(rate);
       }
-      continue;
     }
+    if (rate.is_counted()) continue;
     const auto same = std::find_if(spaced.begin(), spaced.end(),
                                    [&](const Spaced& window) { return is_same(window.rate); });
     const Spacing::Interval interval = interval_of(rate);
@@ -137,12 +143,22 @@ void Limiter::set_pace(std::optional<double> per_second, Now now) {
   pace_->change(interval, 1, now.instant);
 }
 
-Instant Limiter::next_at(Now now) {
+Instant Limiter::next_at(Now now, std::uint32_t cost) {
   Instant next = now.instant;
   if (pace_) next = std::max(next, pace_->next_at());
   for (const Spaced& window : spaced_) next = std::max(next, window.spacing.next_at());
-  for (RollingWindow& window : counted_) next = std::max(next, window.next_at(now.instant));
+  for (RollingWindow& window : counted_) next = std::max(next, window.next_at(cost, now.instant));
   return next;
+}
+
+std::optional<Limiter::UsedUp> Limiter::used_up(Now now, std::uint32_t cost) {
+  std::optional<UsedUp> last;
+  for (RollingWindow& window : counted_) {
+    if (!window.is_durable()) continue;
+    const Instant until = window.next_at(cost, now.instant);
+    if (until > now.instant && (!last || until > last->until)) last = {window.rate(), until};
+  }
+  return last;
 }
 
 Instant Limiter::nth_at(std::uint64_t n, Now now) {
@@ -156,32 +172,39 @@ Instant Limiter::nth_at(std::uint64_t n, Now now) {
   Instant at = spaced_at(n);
   for (RollingWindow& window : counted_) {
     // What it grants in its first round it grants in each further one, as far apart.
-    const std::uint64_t rounds = (n - 1) / window.rate().count;
-    const std::uint64_t in_round = (n - 1) % window.rate().count + 1;
-    const Instant first = std::max(window.nth_at(in_round, now.instant), spaced_at(in_round));
+    const std::uint64_t rounds = (n - 1) / window.most();
+    const std::uint64_t in_round = (n - 1) % window.most() + 1;
+    const Instant first = std::max(window.next_at(in_round, now.instant), spaced_at(in_round));
     at = std::max(at, rounds == 0 ? first : window.round_after(first, rounds, now.instant));
   }
   return at;
 }
 
-Limiter::Answer Limiter::take(Now now) {
-  const Instant next = next_at(now);
+Limiter::Answer Limiter::take(Now now, std::uint32_t cost) {
+  MTA_ASSERT(cost == 1 || (has_costs_ && cost > 0 && cost <= kCostMax));
+  const Instant next = next_at(now, cost);
   if (next > now.instant) return {Answer::Kind::Wait, next};
-  if (needs_store(now)) return {Answer::Kind::Store, now.instant};
+  if (needs_store(now, cost)) return {Answer::Kind::Store, now.instant};
   if (pace_) pace_->take(now.instant);
-  for (Spaced& window : spaced_) window.spacing.take(now.instant);
-  for (RollingWindow& window : counted_) window.take(now.instant);
+  for (Spaced& window : spaced_) {
+    // The interval of what goes alone ends with its window.
+    window.spacing.take(now.instant, std::min(cost, window.rate.count));
+  }
+  for (RollingWindow& window : counted_) window.take(cost, now.instant);
   return {Answer::Kind::Go, now.instant + guard_};
 }
 
-bool Limiter::needs_store(Now now) {
+bool Limiter::needs_store(Now now, std::uint32_t cost) {
   look_at_clocks(now);
   return std::any_of(counted_.begin(), counted_.end(),
-                     [](const RollingWindow& window) { return window.reserved() == 0; });
+                     [cost](const RollingWindow& window) { return window.reserved() < cost; });
 }
 
-void Limiter::unused(Instant given, Now now) {
-  for (RollingWindow& window : counted_) window.give_back(given, now.instant);
+void Limiter::unused(Instant given, Now now, std::uint32_t cost) {
+  for (RollingWindow& window : counted_) window.give_back(given, cost, now.instant);
+  // Their count holds, even if the next one follows closely.
+  if (!has_costs_) return;
+  for (Spaced& window : spaced_) window.spacing.give_back(std::min(cost, window.rate.count));
 }
 
 void Limiter::look_at_clocks(Now now) {
@@ -195,17 +218,20 @@ void Limiter::look_at_clocks(Now now) {
   for (RollingWindow& window : counted_) window.forget_reserved();
 }
 
-std::optional<LimiterState> Limiter::state_to_store(Now now) {
+std::optional<LimiterState> Limiter::state_to_store(Now now, std::uint32_t cost) {
   look_at_clocks(now);
-  if (storing_ || counted_.empty()) return std::nullopt;
+  if (storing_) return std::nullopt;
   bool wanted = store_again_;
-  for (RollingWindow& window : counted_) wanted = wanted || window.wants_slice(now.instant);
+  for (RollingWindow& window : counted_) wanted = wanted || window.wants_slice(cost, now.instant);
   if (!wanted) return std::nullopt;
   LimiterState state = describe(now);
-  for (std::size_t i = 0; i < counted_.size(); ++i) {
-    const std::uint64_t reserved = counted_[i].slice_size(now.instant);
-    slices_.push_back({counted_[i].serial(), counted_[i].used() + reserved});
-    state.windows[i].reserved = static_cast<std::uint32_t>(reserved);
+  if (state.windows.empty()) return std::nullopt;
+  auto described = state.windows.begin();
+  for (RollingWindow& window : counted_) {
+    if (!window.is_durable()) continue;
+    const std::uint64_t reserved = window.slice_size(cost, now.instant);
+    slices_.push_back({window.serial(), window.used() + reserved});
+    (described++)->reserved = static_cast<std::uint32_t>(reserved);
   }
   apart_storing_ = between_clocks(now);
   storing_ = true;
@@ -216,6 +242,7 @@ std::optional<LimiterState> Limiter::state_to_store(Now now) {
 LimiterState Limiter::describe(Now now) {
   LimiterState state{now.wall, {}};
   for (RollingWindow& window : counted_) {
+    if (!window.is_durable()) continue;
     LimiterState::Window& described = state.windows.emplace_back();
     described.per = window.rate().per;
     for (const RollingWindow::Counted& counted : window.counted(now.instant)) {

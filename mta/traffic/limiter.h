@@ -47,6 +47,10 @@ struct LimiterState {
   std::vector<Window> windows;  // at most kRatesMax
 };
 
+// Where grants have costs (recipients, octets), one of cost c takes c places of each window; one
+// that costs more than a window holds goes alone, once in its time. No half-open window holds more
+// than its rate says, such a one apart: evenly spaced windows have a count beside their spacing
+// then, and begin as though they had been used up just before Costs::unknown_until.
 class Limiter {
  public:
   struct Answer {
@@ -55,11 +59,17 @@ class Limiter {
     base::Instant at;  // Go: valid until before then. Wait: ask again then. Store: now
   };
 
+  // Of a limiter whose grants have costs other than 1.
+  struct Costs {
+    base::Instant unknown_until;  // nobody knows what was sent before
+  };
+
   // `rates` as parse_rates() makes them: at most kRatesMax, one for each time; none is no limit.
-  Limiter(std::span<const Rate> rates, base::Now now);
+  Limiter(std::span<const Rate> rates, base::Now now, std::optional<Costs> costs = std::nullopt);
   // The same, after a restart. What an unknown or damaged state says is taken as it is meant at
-  // worst: times to come count as now, counts are cut at kRateCountMax.
-  Limiter(std::span<const Rate> rates, const LimiterState& state, base::Now now);
+  // worst: times to come count as now, counts are cut at kCostMax.
+  Limiter(std::span<const Rate> rates, const LimiterState& state, base::Now now,
+          std::optional<Costs> costs = std::nullopt);
 
   // Other rates from now on. What was granted still counts: for windows of the same time exactly;
   // a new counted window begins with what the longest of the old ones knows, a new spaced one with
@@ -69,27 +79,39 @@ class Limiter {
   // none. From 1 a day up to kRateCountMax a second; what lies outside becomes the nearest.
   void set_pace(std::optional<double> per_second, base::Now now);
 
+  // Costs are 1 to kCostMax; without Costs always 1.
+
   // All windows grant, or none does.
-  [[nodiscard]] Answer take(base::Now now);
+  [[nodiscard]] Answer take(base::Now now, std::uint32_t cost = 1);
   // take() would say Store where it may not say Wait.
-  [[nodiscard]] bool needs_store(base::Now now);
+  [[nodiscard]] bool needs_store(base::Now now, std::uint32_t cost = 1);
   // When take() may say Go, for all that is known now (what is not stored yet not regarded); now's
   // instant if at once.
-  [[nodiscard]] base::Instant next_at(base::Now now);
-  // When the n-th grant from now on may be, n from 1, where each is used as soon as it is there;
-  // nth_at(1) is next_at(). For estimates: where counted windows and others take turns in holding
-  // back, it may be some parts (a sixtieth) of the counted window too early.
+  [[nodiscard]] base::Instant next_at(base::Now now, std::uint32_t cost = 1);
+
+  // A window of an hour or more that is used up.
+  struct UsedUp {
+    Rate rate;
+    base::Instant until;  // then it has room again for what was asked about
+  };
+
+  // The one that has room last, of those that have none now for this cost; nullopt: all have.
+  [[nodiscard]] std::optional<UsedUp> used_up(base::Now now, std::uint32_t cost = 1);
+  // When the n-th grant of cost 1 from now on may be, n from 1, where each is used as soon as it is
+  // there; nth_at(1) is next_at(). For estimates: where counted windows and others take turns in
+  // holding back, it may be some parts (a sixtieth) of the counted window too early.
   [[nodiscard]] base::Instant nth_at(std::uint64_t n, base::Now now);
   // The grant of the moment `given` was not and will not be used. Counted windows have it back;
-  // in spaced ones the place is lost.
-  void unused(base::Instant given, base::Now now);
+  // in spaced ones the place is lost where costs are 1.
+  void unused(base::Instant given, base::Now now, std::uint32_t cost = 1);
 
   // For how long a grant may be used.
   [[nodiscard]] std::chrono::nanoseconds guard() const { return guard_; }
 
-  // What should be made durable now, if anything; ask after each take(). It reserves a slice. One
-  // is under way at a time, until stored() or not_stored() (also when nobody knows).
-  [[nodiscard]] std::optional<LimiterState> state_to_store(base::Now now);
+  // What should be made durable now, if anything; ask after each take(). It reserves a slice, and
+  // at least this cost where that may be granted now. One is under way at a time, until stored() or
+  // not_stored() (also when nobody knows).
+  [[nodiscard]] std::optional<LimiterState> state_to_store(base::Now now, std::uint32_t cost = 1);
   void stored();
   void not_stored();
   // What to store when nothing more will be granted: what is reserved is given back.
@@ -114,7 +136,9 @@ class Limiter {
 
   std::chrono::nanoseconds guard_{0};
   std::vector<Spaced> spaced_;
+  // Those of an hour and more; with costs all.
   std::vector<RollingWindow> counted_;
+  bool has_costs_ = false;
   std::optional<Spacing> pace_;
   std::uint64_t serials_ = 0;
   bool storing_ = false;

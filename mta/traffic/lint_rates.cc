@@ -97,6 +97,7 @@ void RateLinter::look_at_connection_rate(const Knobs& knobs) {
 void RateLinter::look_at(const Knobs& knobs) {
   look_at_windows("rate", knobs.rate);
   look_at_windows("connection_rate", knobs.connection_rate);
+  look_at_windows("recipient_rate", knobs.recipient_rate);
   look_at_connections(knobs);
   look_at_connection_rate(knobs);
 }

@@ -18,12 +18,14 @@
 namespace rockdove::traffic {
 
 inline constexpr std::uint32_t kRateCountMax = 10'000'000;
+// Of what limiters count, whatever its unit: the most that one job costs, or a window may hold.
+inline constexpr std::uint32_t kCostMax = 1'000'000'000;
 inline constexpr std::size_t kRatesMax = 8;               // windows of one knob
 inline constexpr base::Duration kCountedFrom{3'600'000};  // from here on a window is counted
 
 // At most `count` messages in any `per`; with a burst, `burst` of them may go at once.
 struct Rate {
-  std::uint32_t count = 1;    // 1 to kRateCountMax
+  std::uint32_t count = 1;    // 1 to kRateCountMax; to kCostMax where it is no count of messages
   base::Duration per{1'000};  // a second, a minute, an hour or a day
   std::uint32_t burst = 1;    // 1 to count; always 1 for a counted window
 

@@ -19,18 +19,18 @@ std::uint64_t slice_of(std::uint32_t count) {
 
 RollingWindow::RollingWindow(const Rate& rate, nanoseconds guard, std::uint64_t serial, Instant now)
     : rate_(rate), serial_(serial) {
-  MTA_ASSERT(rate.is_counted());
   part_length_ = (nanoseconds(rate.per) + guard) / (kParts - 1) + nanoseconds(1);
   // What an earlier run granted has parts of its own, before those of this one.
   origin_ = now - part_length_ * (kParts - 1);
   current_ = kParts - 1;
+  if (!is_durable()) reserved_up_to_ = UINT64_MAX;
 }
 
 std::int64_t RollingWindow::part_of(Instant time) const {
   return (time - origin_) / part_length_;
 }
 
-std::uint32_t& RollingWindow::slot(std::int64_t part) {
+std::uint64_t& RollingWindow::slot(std::int64_t part) {
   return counts_[static_cast<std::size_t>(part % kParts)];
 }
 
@@ -38,31 +38,20 @@ void RollingWindow::roll(Instant now) {
   const std::int64_t part = part_of(now);
   const std::int64_t passed = std::min(part - current_, kParts);
   for (std::int64_t i = 1; i <= passed; ++i) {
-    std::uint32_t& oldest = slot(part - passed + i);
+    std::uint64_t& oldest = slot(part - passed + i);
     sum_ -= oldest;
     oldest = 0;
   }
   current_ = std::max(current_, part);
 }
 
-Instant RollingWindow::next_at(Instant now) {
+Instant RollingWindow::next_at(std::uint64_t n, Instant now) {
   roll(now);
-  if (sum_ < rate_.count) return now;
-  std::uint64_t still = sum_;
+  std::uint64_t still = sum_ + std::min(n, most());  // counted then, if nothing had left the window
+  if (still <= most()) return now;
   for (std::int64_t part = current_ - kParts + 1; part <= current_; ++part) {
     still -= slot(part);
-    if (still < rate_.count) return origin_ + part_length_ * (part + kParts);
-  }
-  return now + part_length_ * kParts;
-}
-
-Instant RollingWindow::nth_at(std::uint64_t n, Instant now) {
-  roll(now);
-  std::uint64_t still = sum_ + n;  // counted then, if nothing had left the window
-  if (still <= rate_.count) return now;
-  for (std::int64_t part = current_ - kParts + 1; part <= current_; ++part) {
-    still -= slot(part);
-    if (still <= rate_.count) return origin_ + part_length_ * (part + kParts);
+    if (still <= most()) return origin_ + part_length_ * (part + kParts);
   }
   return now + part_length_ * kParts;
 }
@@ -72,34 +61,37 @@ Instant RollingWindow::round_after(Instant first, std::uint64_t rounds, Instant 
   return first + part_length_ * kParts * static_cast<std::int64_t>(rounds) - into_part;
 }
 
-std::uint32_t RollingWindow::left(Instant now) {
+std::uint64_t RollingWindow::left(Instant now) {
   roll(now);
-  return sum_ < rate_.count ? static_cast<std::uint32_t>(rate_.count - sum_) : 0;
+  return sum_ < most() ? most() - sum_ : 0;
 }
 
-bool RollingWindow::wants_slice(Instant now) {
+bool RollingWindow::wants_slice(std::uint32_t cost, Instant now) {
+  if (reserved() < cost && next_at(cost, now) <= now) return true;
   return reserved() <= slice_of(rate_.count) / 2 && left(now) > reserved();
 }
 
-std::uint64_t RollingWindow::slice_size(Instant now) {
-  return std::max(reserved(), std::min(slice_of(rate_.count), std::uint64_t{left(now)}));
+std::uint64_t RollingWindow::slice_size(std::uint32_t cost, Instant now) {
+  const std::uint64_t slice = std::max(reserved(), std::min(slice_of(rate_.count), left(now)));
+  return next_at(cost, now) <= now ? std::max(slice, std::uint64_t{cost}) : slice;
 }
 
-void RollingWindow::take(Instant now) {
+void RollingWindow::take(std::uint32_t cost, Instant now) {
   roll(now);
-  MTA_ASSERT(sum_ < rate_.count && reserved() > 0);
-  ++slot(current_);
-  ++sum_;
-  ++used_;
+  MTA_ASSERT(sum_ + std::min(std::uint64_t{cost}, most()) <= most() && reserved() >= cost);
+  slot(current_) += cost;
+  sum_ += cost;
+  used_ += cost;
 }
 
-void RollingWindow::give_back(Instant given, Instant now) {
+void RollingWindow::give_back(Instant given, std::uint32_t cost, Instant now) {
   roll(now);
   const std::int64_t part = part_of(given);
-  if (part <= current_ - kParts || part > current_ || slot(part) == 0) return;
+  if (part <= current_ - kParts || part > current_) return;
   // It stays used of its slice: what is stored has it in its old part, and must not miss a new one.
-  --slot(part);
-  --sum_;
+  const std::uint64_t back = std::min(slot(part), std::uint64_t{cost});
+  slot(part) -= back;
+  sum_ -= back;
 }
 
 void RollingWindow::add(const Counted& counted, Instant now) {
@@ -116,7 +108,8 @@ std::vector<RollingWindow::Counted> RollingWindow::counted(Instant now) {
   std::vector<Counted> all;
   for (std::int64_t part = current_ - kParts + 1; part <= current_; ++part) {
     if (slot(part) == 0) continue;
-    all.push_back({std::min(origin_ + part_length_ * (part + 1), now), slot(part)});
+    const auto count = static_cast<std::uint32_t>(std::min(slot(part), std::uint64_t{UINT32_MAX}));
+    all.push_back({std::min(origin_ + part_length_ * (part + 1), now), count});
   }
   return all;
 }

@@ -6,7 +6,12 @@
 // monotonic clock's; moments of an earlier run come in through add().
 //
 // Grants may be used only as far as they are reserved, which means: durably counted as used. What
-// is reserved and not used when the process ends is lost, never granted twice.
+// is reserved and not used when the process ends is lost, never granted twice. A window below an
+// hour (which grants of several places need beside their spacing) is not durable, and has all
+// reserved.
+//
+// A grant may cost several places. One that costs more than the window holds goes alone: as soon as
+// nothing else is in the window, and then nothing follows until it has left it.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +32,8 @@ class RollingWindow {
     std::uint32_t count = 0;
   };
 
-  // `rate` is a counted one; `guard` is the longest time for which a grant may be used. `serial`
-  // tells this window from others of the same length.
+  // `guard` is the longest time for which a grant may be used. `serial` tells this window from
+  // others of the same length.
   RollingWindow(const Rate& rate, std::chrono::nanoseconds guard, std::uint64_t serial,
                 base::Instant now);
 
@@ -36,27 +41,32 @@ class RollingWindow {
 
   [[nodiscard]] std::uint64_t serial() const { return serial_; }
 
-  // Another count for the same time.
-  void set_count(std::uint32_t count) { rate_.count = count; }
+  // Whether it holds over a restart.
+  [[nodiscard]] bool is_durable() const { return rate_.is_counted(); }
 
-  // When a grant may be, for all that is counted; `now` if at once.
-  [[nodiscard]] base::Instant next_at(base::Instant now);
-  // When the n-th from now on may be, n from 1 to the rate's count, reserved or not.
-  [[nodiscard]] base::Instant nth_at(std::uint64_t n, base::Instant now);
+  // The most that it holds; one grant alone may be more.
+  [[nodiscard]] std::uint64_t most() const { return rate_.most_in_window(); }
+
+  // Another rate for the same time.
+  void set_rate(const Rate& rate) { rate_ = rate; }
+
+  // When `n` more may be, reserved or not, at once or one by one as soon as each may; as one that
+  // goes alone where that is more than most(). `now` if at once.
+  [[nodiscard]] base::Instant next_at(std::uint64_t n, base::Instant now);
   // What may go at `first` in the round that begins now may go then in the `rounds`-th behind it.
   [[nodiscard]] base::Instant round_after(base::Instant first, std::uint64_t rounds,
                                           base::Instant now) const;
   // How many may be granted now, reserved or not.
-  [[nodiscard]] std::uint32_t left(base::Instant now);
+  [[nodiscard]] std::uint64_t left(base::Instant now);
 
   // How many of them are reserved.
   [[nodiscard]] std::uint64_t reserved() const { return reserved_up_to_ - used_; }
 
-  // Whether more should be reserved: half of a slice (1 %, at least one) or less is left, and there
-  // is something to reserve.
-  [[nodiscard]] bool wants_slice(base::Instant now);
+  // Whether more should be reserved: half of a slice (1 %, at least one) or less is left and there
+  // is something to reserve, or less than the `cost` of what waits.
+  [[nodiscard]] bool wants_slice(std::uint32_t cost, base::Instant now);
   // How many would be reserved then, with what is left of the slice before.
-  [[nodiscard]] std::uint64_t slice_size(base::Instant now);
+  [[nodiscard]] std::uint64_t slice_size(std::uint32_t cost, base::Instant now);
 
   // Grants of this object so far, also those given back.
   [[nodiscard]] std::uint64_t used() const { return used_; }
@@ -65,12 +75,14 @@ class RollingWindow {
   void reserve_up_to(std::uint64_t number) { reserved_up_to_ = std::max(reserved_up_to_, number); }
 
   // What was reserved is so no more, since what was stored cannot be relied upon.
-  void forget_reserved() { reserved_up_to_ = used_; }
+  void forget_reserved() {
+    if (is_durable()) reserved_up_to_ = used_;
+  }
 
-  // One is granted. Only when next_at() <= now and reserved() > 0.
-  void take(base::Instant now);
+  // One grant of this cost. Only when next_at() <= now and reserved() is as much.
+  void take(std::uint32_t cost, base::Instant now);
   // A grant of the moment `given` was not used, and will not be.
-  void give_back(base::Instant given, base::Instant now);
+  void give_back(base::Instant given, std::uint32_t cost, base::Instant now);
 
   // Counts what was granted before: in an earlier run, or under another limit. `latest` <= now.
   void add(const Counted& counted, base::Instant now);
@@ -81,7 +93,7 @@ class RollingWindow {
   static constexpr std::int64_t kParts = 61;
 
   [[nodiscard]] std::int64_t part_of(base::Instant time) const;
-  [[nodiscard]] std::uint32_t& slot(std::int64_t part);
+  [[nodiscard]] std::uint64_t& slot(std::int64_t part);
   void roll(base::Instant now);
 
   Rate rate_;
@@ -92,7 +104,7 @@ class RollingWindow {
   std::uint64_t sum_ = 0;     // of all slots
   std::uint64_t used_ = 0;
   std::uint64_t reserved_up_to_ = 0;            // never below used_
-  std::array<std::uint32_t, kParts> counts_{};  // part p is in slot p modulo 61
+  std::array<std::uint64_t, kParts> counts_{};  // part p is in slot p modulo 61
 };
 
 }  // namespace rockdove::traffic

@@ -5,6 +5,9 @@
 // any time t holds at most b - 1 more than t holds intervals. What has been granted is a debt that
 // is paid back at one grant an interval; a change of interval or burst leaves the debt as it is, in
 // grants, so that however often limits change, nothing is granted twice.
+//
+// A grant of several places may be as soon as those before it are paid back, and is paid back
+// after it. So a window may hold more than its intervals, by the places of its last grant less 1.
 #pragma once
 
 #include <chrono>
@@ -33,8 +36,13 @@ class Spacing {
     return at > now ? at : now;
   }
 
-  // One is granted. Only when next_at() <= now.
-  void take(base::Instant now) { paid_ = (paid_ > now ? paid_ : now) + interval_; }
+  // One is granted, which has so many places. Only when next_at() <= now.
+  void take(base::Instant now, std::uint32_t places = 1) {
+    paid_ = (paid_ > now ? paid_ : now) + interval_ * places;
+  }
+
+  // These places were not used. Where later grants stand behind them the next may follow closely.
+  void give_back(std::uint32_t places) { paid_ -= interval_ * places; }
 
   // Another interval or burst from now on.
   void change(Interval interval, std::uint32_t burst, base::Instant now);

@@ -176,5 +176,23 @@ TEST_CASE("what a rule sets for a time is laid over a copy") {
   CHECK(site.connections_max == 4);
 }
 
+TEST_CASE("limits of recipients and octets are the account's, and transactions fit into them") {
+  traffic::Knobs limits;
+  limits.recipient_rate.value =
+      *traffic::parse_rates(std::vector<std::string_view>{"30/min", "10000/day"});
+  limits.bytes.value = *traffic::parse_octet_rate("100M/min");
+  Site site = site_at(kOutlook);
+  use_profiles_for_route(site, limits, profiles());
+  CHECK(site.account->name == site.name);
+  CHECK(traffic::format_rates(site.account->recipient_rates) == "30/min, 10000/day");
+  CHECK(site.account->octet_rates == std::vector<traffic::Rate>{{100'000, 60s, 1}});
+  CHECK(site.recipients_per_transaction == 30);
+  limits.recipient_rate.value = *traffic::parse_rates("10000/day");
+  limits.recipients_per_transaction.value = 50;
+  Site fewer = site_at(kOutlook);
+  use_profiles_for_route(fewer, limits, profiles());
+  CHECK(fewer.recipients_per_transaction == 50);
+}
+
 }  // namespace
 }  // namespace rockdove::outbound

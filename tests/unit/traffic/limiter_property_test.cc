@@ -1,7 +1,8 @@
 // Goal: no half-open window ever holds more than its rate says, whatever happens. Method: thousands
 // of random histories of one budget (asks at all distances, slow and failing stores, crashes,
 // stops, reloads, paces, clocks that jump), each judged afterwards by counting the sends. Who is
-// granted sends at the moment within the guard that hurts most, or at any other.
+// granted sends at the moment within the guard that hurts most, or at any other. Where grants have
+// costs, one that costs more than a window holds may be in it alone.
 #include <map>
 #include <optional>
 #include <random>
@@ -22,11 +23,15 @@ using Kind = Limiter::Answer::Kind;
 
 enum class Scale : std::uint8_t { Seconds, Hours };
 
+enum class Cost : std::uint8_t { One, Any };
+
 class History {
  public:
-  History(std::uint64_t seed, Scale scale) : random_(seed), scale_(scale), late_(chance(50)) {
+  History(std::uint64_t seed, Scale scale, Cost cost)
+      : random_(seed), scale_(scale), costs_(cost), late_(chance(50)) {
     choose_rates();
-    limiter_.emplace(rates_, now());
+    choose_cost();
+    limiter_.emplace(rates_, now(), costs({}));
   }
 
   void live(int steps) {
@@ -47,6 +52,9 @@ class History {
   [[nodiscard]] std::uint64_t judged() const { return judged_; }
 
   [[nodiscard]] std::uint64_t full() const { return full_; }
+
+  // Windows that hold more than they may, by one that costs more than that.
+  [[nodiscard]] std::uint64_t alone() const { return alone_; }
 
  private:
   struct Span {
@@ -97,6 +105,22 @@ class History {
     }
   }
 
+  // nullopt: all costs are 1.
+  [[nodiscard]] std::optional<Limiter::Costs> costs(Instant unknown_until) const {
+    if (costs_ == Cost::One) return std::nullopt;
+    return Limiter::Costs{unknown_until};
+  }
+
+  // Of the next one that is asked for: mostly small, some as large as a window, or larger.
+  void choose_cost() {
+    if (costs_ == Cost::One) return;
+    const std::uint32_t count = rates_[below(rates_.size())].count;
+    const std::uint32_t most = chance(70)   ? std::max(count / 8, 1U)
+                               : chance(80) ? count
+                                            : count * 3;
+    cost_ = static_cast<std::uint32_t>(1 + below(most));
+  }
+
   // The rates end here; judge() wants to know when each was in force.
   void note_rates() {
     for (const Rate& rate : rates_) in_force_[rate.per].push_back({since_, instant_, rate});
@@ -118,7 +142,7 @@ class History {
   }
 
   void wait() {
-    const Instant next = limiter_->next_at(now());
+    const Instant next = limiter_->next_at(now(), cost_);
     switch (below(8)) {
       case 0:
         return;
@@ -136,7 +160,7 @@ class History {
   }
 
   void store() {
-    if (const std::optional<LimiterState> state = limiter_->state_to_store(now())) {
+    if (const std::optional<LimiterState> state = limiter_->state_to_store(now(), cost_)) {
       storing_ = state;
       storing_apart_ = apart();
     }
@@ -158,7 +182,7 @@ class History {
 
   void ask() {
     for (int asks = static_cast<int>(1 + below(6)); asks > 0; --asks) {
-      const Limiter::Answer answer = limiter_->take(now());
+      const Limiter::Answer answer = limiter_->take(now(), cost_);
       if (answer.kind != Kind::Go) return;
       if (answer.at <= instant_) FAIL("a grant that nobody can use");
       const bool counts = std::any_of(rates_.begin(), rates_.end(),
@@ -166,12 +190,13 @@ class History {
       if (counts && is_jumped())
         FAIL("a grant of a counted window, while what is stored has other times");
       if (chance(5)) {
-        limiter_->unused(instant_, now());
+        limiter_->unused(instant_, now(), cost_);
         continue;
       }
       const auto guard = static_cast<std::uint64_t>((answer.at - instant_).count());
       const std::uint64_t delay = chance(40) ? below(guard) : late_ ? guard - 1 : 0;
-      sent_.sent(instant_ + nanoseconds(delay));
+      sent_.sent(instant_ + nanoseconds(delay), cost_);
+      choose_cost();
       if (chance(5)) late_ = !late_;
     }
   }
@@ -199,9 +224,9 @@ class History {
     }
     durable_apart_ = apart();  // a clock that was put back makes all of it younger, which is safe
     if (durable_.windows.empty()) {
-      limiter_.emplace(rates_, now());
+      limiter_.emplace(rates_, now(), costs(instant_));
     } else {
-      limiter_.emplace(rates_, durable_, now());
+      limiter_.emplace(rates_, durable_, now(), costs(instant_));
     }
   }
 
@@ -234,16 +259,21 @@ class History {
     }
     if (covered < end) return;
     ++judged_;
-    const std::uint64_t found = sent_.in_window(index, per);
+    const std::uint64_t found = sent_.cost_in_window(index, per);
     if (found == std::uint64_t{count} + burst - 1) ++full_;
-    if (found > std::uint64_t{count} + burst - 1) {
-      FAIL(found << " sends within " << base::format_duration(per) << ", at most " << count
+    if (found <= std::uint64_t{count} + burst - 1) return;
+    if (costs_ == Cost::Any && sent_.in_window(index, per) == 1) {
+      ++alone_;
+    } else {
+      FAIL(found << " sent within " << base::format_duration(per) << ", at most " << count
                  << " burst " << burst);
     }
   }
 
   std::mt19937_64 random_;
   Scale scale_;
+  Cost costs_;
+  std::uint32_t cost_ = 1;
   bool late_;
   Instant instant_{1'000'000s};
   base::WallTime wall_{1'800'000'000s};
@@ -260,26 +290,36 @@ class History {
   WindowCount sent_;
   std::uint64_t judged_ = 0;
   std::uint64_t full_ = 0;
+  std::uint64_t alone_ = 0;
 };
 
-void live(std::uint64_t first, std::uint64_t last, int steps, Scale scale) {
+void live(std::uint64_t first, std::uint64_t last, int steps, Scale scale, Cost cost = Cost::One) {
   std::uint64_t sends = 0;
   std::uint64_t judged = 0;
   std::uint64_t full = 0;
+  std::uint64_t alone = 0;
   for (std::uint64_t seed = first; seed < last; ++seed) {
     INFO("seed " << seed);
-    History history(seed, scale);
+    History history(seed, scale, cost);
     history.live(steps);
     history.judge();
     sends += history.sends();
     judged += history.judged();
     full += history.full();
+    alone += history.alone();
   }
   // The histories are such that the limits are felt: windows were judged, and many were full.
-  INFO(sends << " sends, " << judged << " windows judged, " << full << " full");
+  INFO(sends << " sends, " << judged << " windows judged, " << full << " full, " << alone
+             << " of one");
   CHECK(sends > (last - first) * 10);
   CHECK(judged > sends / 5);
-  CHECK(full > judged / 50);
+  if (cost == Cost::One) {
+    CHECK(full > judged / 50);
+    CHECK(alone == 0);
+  } else {
+    CHECK(full > judged / 200);
+    CHECK(alone > (last - first) / 10);
+  }
 }
 
 TEST_CASE("no window holds more than its rate, over seconds and minutes") {
@@ -288,6 +328,14 @@ TEST_CASE("no window holds more than its rate, over seconds and minutes") {
 
 TEST_CASE("no window holds more than its rate, over hours and days") {
   live(5'001, 6'501, 500, Scale::Hours);
+}
+
+TEST_CASE("no window holds more than its rate where grants have costs, over seconds and minutes") {
+  live(10'001, 11'501, 500, Scale::Seconds, Cost::Any);
+}
+
+TEST_CASE("no window holds more than its rate where grants have costs, over hours and days") {
+  live(15'001, 16'501, 500, Scale::Hours, Cost::Any);
 }
 
 }  // namespace

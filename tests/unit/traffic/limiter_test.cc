@@ -389,5 +389,118 @@ TEST_CASE("the moment of a later grant is the one at which it comes") {
   }
 }
 
+// Costs that come round again and again, asked for all day; what was sent.
+WindowCount send_costs(Limiter& limiter, Clocks& clocks, std::chrono::nanoseconds length,
+                       const std::vector<std::uint32_t>& costs) {
+  WindowCount sent;
+  const Instant end = clocks.instant + length;
+  for (std::size_t next = 0; clocks.instant < end;) {
+    const std::uint32_t cost = costs[next % costs.size()];
+    if (limiter.state_to_store(clocks.now(), cost)) limiter.stored();
+    const Limiter::Answer answer = limiter.take(clocks.now(), cost);
+    if (answer.kind == Kind::Wait) clocks.pass_until(std::min(answer.at, end));
+    if (answer.kind != Kind::Go) continue;
+    sent.sent(clocks.instant, cost);
+    ++next;
+  }
+  return sent;
+}
+
+TEST_CASE("grants that cost share windows exactly, and use them") {
+  struct Case {
+    std::vector<std::string_view> texts;
+    base::Duration per;
+    std::uint64_t most;
+    std::vector<std::uint32_t> costs;
+    double share;  // of the rate that must be used
+  };
+
+  // What does not fill a window to the end leaves the rest of it: 3 times 3 of 10, 20 of 30.
+  const std::vector<Case> cases = {
+      {{"30/min"}, 1min, 30, {1}, 0.95},
+      {{"30/min"}, 1min, 30, {5, 1, 4}, 0.9},
+      {{"30/min"}, 1min, 30, {20}, 0.63},
+      {{"30/min"}, 1min, 30, {30}, 0.95},
+      {{"10/s"}, 1s, 10, {3}, 0.8},
+      {{"100000/min"}, 1min, 100'000, {50, 70, 7'000}, 0.93},
+      {{"1000/h"}, 1h, 1'000, {100, 1, 7}, 0.9},
+      {{"10000/day"}, 24h, 10'000, {100}, 0.95},
+      {{"20/min burst 5"}, 1min, 24, {2}, 0.8},
+      {{"30/min", "10000/day"}, 24h, 10'000, {10}, 0.95},
+  };
+  for (const Case& one : cases) {
+    INFO(one.texts.back() << ", costs of " << one.costs.front());
+    Clocks clocks;
+    Limiter limiter(rates(one.texts), clocks.now(), Limiter::Costs{clocks.instant});
+    WindowCount sent = send_costs(limiter, clocks, 40 * one.per, one.costs);
+    sent.sorted();
+    std::uint64_t all = 0;
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+      CHECK(sent.cost_in_window(i, one.per) <= one.most);
+      all += one.costs[i % one.costs.size()];
+    }
+    const double allowed = 40.0 * static_cast<double>(one.texts.size() > 1 ? 10'000 : one.most);
+    CHECK(static_cast<double>(all) >= one.share * allowed);
+  }
+}
+
+TEST_CASE("what costs more than a window holds goes alone, once in its time") {
+  for (const char* text : {"10/s", "10/min", "10/h", "10/day"}) {
+    INFO(text);
+    const Rate rate = *parse_rate(text);
+    Clocks clocks;
+    Limiter limiter(std::vector<Rate>{rate}, clocks.now(), Limiter::Costs{clocks.instant});
+    WindowCount sent = send_costs(limiter, clocks, 20 * rate.per, {25, 1});
+    sent.sorted();
+    CHECK(sent.size() >= 17);
+    for (std::size_t i = 0; i < sent.size(); ++i) CHECK(sent.in_window(i, rate.per) == 1);
+  }
+}
+
+TEST_CASE("a slice that is stored is at least what waits, and a crash doubles nothing") {
+  Clocks clocks;
+  std::optional<Limiter> limiter;
+  limiter.emplace(rates({"1000/day"}), clocks.now(), Limiter::Costs{clocks.instant});
+  CHECK(limiter->take(clocks.now(), 300).kind == Kind::Store);
+  std::optional<LimiterState> state = limiter->state_to_store(clocks.now(), 300);
+  REQUIRE(state);
+  CHECK(state->windows.at(0).reserved == 300);
+  limiter->stored();
+  CHECK(limiter->take(clocks.now(), 300).kind == Kind::Go);
+  // It dies now: what was granted, and no less, counts afterwards.
+  limiter.emplace(rates({"1000/day"}), *state, clocks.pass(1min), Limiter::Costs{clocks.instant});
+  CHECK(limiter->next_at(clocks.now(), 700) == clocks.instant);
+  CHECK(limiter->next_at(clocks.now(), 701) > clocks.instant + 23h);
+  const std::optional<Limiter::UsedUp> used_up = limiter->used_up(clocks.now(), 701);
+  REQUIRE(used_up);
+  CHECK(used_up->rate == rates({"1000/day"}).front());
+  CHECK(used_up->until == limiter->next_at(clocks.now(), 701));
+  CHECK_FALSE(limiter->used_up(clocks.now(), 700));
+}
+
+TEST_CASE("a grant that was not used is given back with its cost") {
+  for (const char* text : {"10/min", "10/day"}) {
+    INFO(text);
+    Clocks clocks;
+    Limiter limiter(rates({text}), clocks.now(), Limiter::Costs{});
+    if (limiter.state_to_store(clocks.now(), 9)) limiter.stored();
+    REQUIRE(limiter.take(clocks.now(), 9).kind == Kind::Go);
+    CHECK(limiter.next_at(clocks.now(), 9) > clocks.instant);
+    limiter.unused(clocks.instant, clocks.now(), 9);
+    CHECK(limiter.next_at(clocks.now(), 9) == clocks.instant);
+  }
+}
+
+TEST_CASE("costs of a window below an hour begin as though all had been used before the start") {
+  Clocks clocks;
+  Limiter limiter(rates({"30/min"}), clocks.now(), Limiter::Costs{clocks.instant});
+  CHECK(limiter.next_at(clocks.now()) > clocks.instant + 1min);
+  CHECK(limiter.next_at(clocks.now(), 30) < clocks.instant + 63s);
+  // An account that is new in a run has sent nothing in it.
+  clocks.pass(5min);
+  Limiter later(rates({"30/min"}), clocks.now(), Limiter::Costs{clocks.instant - 5min});
+  CHECK(later.next_at(clocks.now(), 30) == clocks.instant);
+}
+
 }  // namespace
 }  // namespace rockdove::traffic

@@ -199,7 +199,7 @@ TEST_CASE("a domain's own section goes before patterns, and a long pattern befor
 TEST_CASE("what the texts of rules and settings say reads back") {
   CHECK(parse_octet_rate("100M/min")->octets == 100'000'000);
   CHECK(format_octet_rate(*parse_octet_rate("1500K/h")) == "1500K/h");
-  for (const char* text : {"", "100M", "/min", "0/s", "x/s", "1M/week"}) {
+  for (const char* text : {"", "100M", "/min", "0/s", "x/s", "1M/week", "999/s", "2000G/day"}) {
     CAPTURE(text);
     CHECK(!parse_octet_rate(text));
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "mta/base/time.h"
@@ -13,7 +14,10 @@ namespace rockdove::traffic {
 
 class WindowCount {
  public:
-  void sent(base::Instant time) { times_.push_back(time); }
+  void sent(base::Instant time, std::uint32_t cost = 1) {
+    times_.push_back(time);
+    costs_.emplace(time, cost);
+  }
 
   [[nodiscard]] std::size_t size() const { return times_.size(); }
 
@@ -25,8 +29,16 @@ class WindowCount {
 
   [[nodiscard]] base::Instant sorted_time(std::size_t index) const { return times_[index]; }
 
-  // How many of sorted() are in the half-open [begin, begin + length), where `begin` is the moment
-  // with this index.
+  // What those of sorted() cost that are in the half-open [begin, begin + length), where `begin` is
+  // the moment with this index.
+  [[nodiscard]] std::uint64_t cost_in_window(std::size_t index, base::Duration length) const {
+    std::uint64_t cost = 0;
+    const auto end = costs_.lower_bound(times_[index] + length);
+    for (auto one = costs_.lower_bound(times_[index]); one != end; ++one) cost += one->second;
+    return cost;
+  }
+
+  // How many there are.
   [[nodiscard]] std::uint64_t in_window(std::size_t index, base::Duration length) const {
     const base::Instant end = times_[index] + length;
     std::uint64_t count = 0;
@@ -66,6 +78,7 @@ class WindowCount {
 
  private:
   std::vector<base::Instant> times_;
+  std::multimap<base::Instant, std::uint32_t> costs_;  // by those
 };
 
 }  // namespace rockdove::traffic
