@@ -100,6 +100,7 @@ struct Attempt {
   std::string reply;       // likewise
   std::string tls{};       // likewise
   std::string rule{};      // likewise
+  std::string source{};    // likewise
   Deed deed = Deed::None;  // of a person: `reply` says who did it, and what he said
   MessageId report{};      // the report that tells the sender of it; 0: none does
   bool is_kept = true;     // false: nothing of it is written to history ([history] keep)

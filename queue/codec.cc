@@ -272,6 +272,9 @@ void encode_delivery(const Delivery& delivery, std::string& octets) {
   record.set_ending(static_cast<std::uint32_t>(delivery.ending));
   record.set_last_tls(delivery.last.tls);
   record.set_last_rule(delivery.last.rule);
+  record.set_last_source(delivery.last.source);
+  record.set_last_wants_other_source(delivery.last.wants_other_source);
+  record.set_last_provider(delivery.last.provider);
   if (delivery.state == DeliveryState::Deleted) {
     record.set_state_before(static_cast<std::uint32_t>(delivery.state_before));
     record.set_due_before(stored_time(delivery.due_before));
@@ -333,6 +336,9 @@ Result<Delivery> decode_delivery(DeliveryId id, std::string_view octets) {
   delivery.lives_from = read_time(record.lives_from());
   delivery.last.took = read_duration(record.last_took());
   delivery.last.rule = std::move(*record.mutable_last_rule());
+  delivery.last.source = std::move(*record.mutable_last_source());
+  delivery.last.wants_other_source = record.last_wants_other_source();
+  delivery.last.provider = std::move(*record.mutable_last_provider());
   delivery.alias = std::move(*record.mutable_alias());
   return delivery;
 }
@@ -383,6 +389,7 @@ void encode_attempt(const Delivery& after, const Attempt& attempt, std::string& 
   record.set_attempts(after.attempts);
   record.set_tls(attempt.tls);
   record.set_rule(attempt.rule);
+  record.set_source(attempt.source);
   record.set_report(attempt.report.value);
   append_record(record, octets);
 }
@@ -398,6 +405,7 @@ void encode_closing(const Message& message, std::string_view message_id, const D
   record.set_reply(reply.data(), std::min(reply.size(), kReplyOctetsKept));
   record.set_tls(is_last ? delivery.last.tls : attempt.tls);
   record.set_rule(is_last ? delivery.last.rule : attempt.rule);
+  record.set_source(is_last ? delivery.last.source : attempt.source);
   record.set_attempts(delivery.attempts);
   record.set_client_user(message.client.user);
   record.set_client_tls(message.client.tls);
@@ -448,6 +456,7 @@ Result<HistoryStep> decode_step(const HistoryKey& key, std::string_view octets) 
   step.recipient = std::move(*record.mutable_recipient());
   step.tls = std::move(*record.mutable_tls());
   step.rule = std::move(*record.mutable_rule());
+  step.source = std::move(*record.mutable_source());
   step.client_user = std::move(*record.mutable_client_user());
   step.client_tls = std::move(*record.mutable_client_tls());
   step.took = read_duration(record.took());

@@ -54,6 +54,11 @@ bool is_state_wanted(const QueueFilter& filter, DeliveryState state) {
   return filter.state ? *filter.state == state : state != DeliveryState::Deleted;
 }
 
+bool is_provider_wanted(const QueueFilter& filter, const Delivery& delivery) {
+  return is_wanted(filter.provider, delivery.last.provider) ||
+         (filter.at_provider != nullptr && filter.at_provider->contains(delivery.destination));
+}
+
 }  // namespace
 
 bool names_destination(const QueueFilter& filter) {
@@ -75,13 +80,14 @@ bool is_match(const QueueFilter& filter, const WaitingKeyView& row, const Waitin
 
 bool needs_delivery(const QueueFilter& filter) {
   return !filter.recipient.empty() || !filter.site.empty() || !filter.reason.empty() ||
-         filter.attempts_min > 0;
+         !filter.provider.empty() || !filter.source.empty() || filter.attempts_min > 0;
 }
 
 bool is_match(const QueueFilter& filter, const Delivery& delivery) {
   if (filter.delivery && filter.delivery->number != delivery.number) return false;
   if (!is_state_wanted(filter, delivery.state)) return false;
   return is_wanted(filter.destination, delivery.destination) &&
+         is_provider_wanted(filter, delivery) && is_wanted(filter.source, delivery.last.source) &&
          is_wanted(filter.recipient, delivery.recipient) &&
          is_wanted(filter.site, delivery.last.host) && delivery.attempts >= filter.attempts_min &&
          (is_part_wanted(filter.reason, delivery.last.reply) ||

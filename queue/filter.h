@@ -7,8 +7,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 
 #include "mta/base/ip_address.h"
 #include "queue/keys.h"
@@ -23,9 +25,11 @@ struct QueueFilter {
   std::string sender;  // "<>" is the null sender; of all texts here, "" matches everything
   std::string recipient;
   std::string destination;
-  std::string site;    // the host of the last attempt, as "*.mail.example[192.0.2.*"
-  std::string user;    // that authenticated
-  std::string tenant;  // as in Message, and the next
+  std::string site;      // the host of the last attempt, as "*.mail.example[192.0.2.*"
+  std::string provider;  // that it was tried at last, or one of `at_provider`
+  std::string source;    // the address that the last attempt left from
+  std::string user;      // that authenticated
+  std::string tenant;    // as in Message, and the next
   std::string campaign;
   std::string reason;  // the last reply, the reason of a hold, or what a policy has against it
   std::string subject;
@@ -35,6 +39,8 @@ struct QueueFilter {
   std::optional<WallTime> accepted_after;
   std::uint64_t larger_than = 0;  // octets of the message, header included
   std::uint32_t attempts_min = 0;
+  // Destinations that are at `provider`, as far as somebody knows; null: nobody does.
+  std::shared_ptr<const std::unordered_set<std::string>> at_provider{};
 };
 
 // The destination is a plain name, so that its rows are found by Seek: a domain in any case, a

@@ -6,20 +6,31 @@
 
 #include "mta/base/assert.h"
 #include "mta/base/text.h"
+#include "queue/account_name.h"
 #include "queue/records.pb.h"
 
 namespace rockdove::queue {
 namespace {
 
 constexpr PauseKind kKinds[] = {PauseKind::Everything, PauseKind::Destination, PauseKind::Site,
-                                PauseKind::User,       PauseKind::Tenant,      PauseKind::Campaign};
+                                PauseKind::User,       PauseKind::Tenant,      PauseKind::Campaign,
+                                PauseKind::Provider,   PauseKind::Source};
 constexpr std::string_view kMxPrefix = "mx:";
 
 std::string_view without_mx(std::string_view site) {
   return site.substr(site.starts_with(kMxPrefix) ? kMxPrefix.size() : 0);
 }
 
+constexpr bool is_of_sites(PauseKind kind) {
+  return kind == PauseKind::Site || kind == PauseKind::Provider || kind == PauseKind::Source;
+}
+
+// Its kind is_of_sites().
 bool is_about_site(const Pause& pause, std::string_view site, std::string_view account) {
+  if (pause.kind == PauseKind::Provider)
+    return base::matches_pattern(pause.pattern, provider_of_account(account));
+  if (pause.kind == PauseKind::Source)
+    return base::matches_pattern(pause.pattern, source_of_account(account));
   return base::matches_pattern(pause.pattern, site) ||
          base::matches_pattern(pause.pattern, without_mx(site)) ||
          (account != site && base::matches_pattern(pause.pattern, account));
@@ -41,6 +52,10 @@ std::string_view kind_name(PauseKind kind) {
       return "tenant";
     case PauseKind::Campaign:
       return "campaign";
+    case PauseKind::Provider:
+      return "provider";
+    case PauseKind::Source:
+      return "source";
   }
   MTA_ASSERT(false);
 }
@@ -105,7 +120,7 @@ Pauses::Pauses(std::vector<Pause> pauses) : pauses_(std::move(pauses)) {
     return std::tie(one.kind, one.pattern) < std::tie(other.kind, other.pattern);
   });
   for (const Pause& pause : pauses_) {
-    has_sites_ = has_sites_ || pause.kind == PauseKind::Site;
+    has_sites_ = has_sites_ || is_of_sites(pause.kind);
     hold_mail_ = hold_mail_ || holds_mail(pause.kind);
   }
 }
@@ -127,6 +142,8 @@ std::vector<Pause> Pauses::about(std::string_view destination, std::string_view 
       case PauseKind::Destination:
         return base::matches_pattern(pause.pattern, destination);
       case PauseKind::Site:
+      case PauseKind::Provider:
+      case PauseKind::Source:
         return !site.empty() && is_about_site(pause, site, account);
       case PauseKind::User:
         return !user.empty() && base::matches_pattern(pause.pattern, user);
@@ -151,7 +168,7 @@ const Pause* Pauses::on_destination(std::string_view destination) const {
 const Pause* Pauses::on_site(std::string_view site, std::string_view account) const {
   if (!has_sites_) return nullptr;
   const auto found = std::find_if(pauses_.begin(), pauses_.end(), [&](const Pause& pause) {
-    return pause.kind == PauseKind::Site && is_about_site(pause, site, account);
+    return is_of_sites(pause.kind) && is_about_site(pause, site, account);
   });
   return found == pauses_.end() ? nullptr : &*found;
 }

@@ -1,5 +1,5 @@
-// The pauses that people have set: of a destination, a site, the mail of a user, a tenant or a
-// campaign, or everything.
+// The pauses that people have set: of a destination, a site, a provider, a source address, the mail
+// of a user, a tenant or a campaign, or everything.
 // Each is a row of `sites`, kind "pause", named as pause_name() says, so that it survives a
 // restart; daemon/pause_keeper.h keeps them and ends those whose time has come. The loops share an
 // immutable value of this class, in which every pause counts: it is replaced when one begins or
@@ -30,6 +30,8 @@ enum class PauseKind : std::uint8_t {
   User,         // the account that the client authenticated as
   Tenant,       // as in Message, and the next
   Campaign,
+  Provider,  // of the traffic profiles: all accounts of it
+  Source,  // what leaves from one of our addresses; another source takes its mail, if there is one
 };
 
 // Whether what it is about goes on hold, one by one, when its turn comes.
@@ -51,7 +53,7 @@ inline constexpr std::size_t kPausesMax = 1000;
 inline constexpr std::size_t kPausePatternOctetsMax = 255;
 inline constexpr std::string_view kPauseNotes = "pause";  // the kind of the rows
 
-// "everything", "destination", "site", "user", "tenant", "campaign".
+// "everything", "destination", "site", "user", "tenant", "campaign", "provider", "source".
 [[nodiscard]] std::string_view kind_name(PauseKind kind);
 [[nodiscard]] std::optional<PauseKind> parse_pause_kind(std::string_view name);
 
@@ -76,8 +78,9 @@ class Pauses {
   // The pause that applies, or null. That of everything is the answer of on_destination(). The
   // pointers are valid as long as this is.
   [[nodiscard]] const Pause* on_destination(std::string_view destination) const;
-  // `site` and `account` as queue::SiteSpec names them, "mx:mail.example.net" or "route:NAME", and
-  // "provider:NAME" or again the site; a pattern is about either, and may leave the "mx:" out.
+  // Of a site, a provider or a source. `site` and `account` as queue::SiteSpec names them,
+  // "mx:mail.example.net" or "route:NAME", and "provider:NAME" or again the site; the pattern of a
+  // site is about either, and may leave the "mx:" out.
   [[nodiscard]] const Pause* on_site(std::string_view site, std::string_view account) const;
   // As on_destination(), or that of the queue's tenant.
   [[nodiscard]] const Pause* on_queue(const QueueName& queue) const;

@@ -195,6 +195,7 @@ struct HistoryStep {
   std::string recipient;      // likewise
   std::string tls{};          // of the connection to the next hop; "" in clear or without one
   std::string rule{};         // as in LastAttempt
+  std::string source{};       // likewise
   std::string client_user{};  // of a closing step: who handed it in, as in Client
   std::string client_tls{};   // likewise
   base::Duration took{0};

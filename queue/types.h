@@ -106,7 +106,10 @@ struct LastAttempt {
   std::string reply;  // the remote server's own text, or ours in the same form; ≤ kReplyOctetsKept
   std::string tls{};  // of the connection, as net::describe(TlsInfo); "" in clear or without one
   base::Duration took{0};
-  std::string rule{};  // of the traffic profiles, that acted on this reply: "FILE:LINE"; "" none
+  std::string rule{};    // of the traffic profiles, that acted on this reply: "FILE:LINE"; "" none
+  std::string source{};  // our address that it left from; "": the system chose
+  bool wants_other_source = false;  // a rule wants the next attempt to leave from another one
+  std::string provider{};           // of the traffic profiles, that it was tried at; "": none
 };
 
 // What a delivery has come to that only waits for a report.

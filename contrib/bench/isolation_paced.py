@@ -110,7 +110,7 @@ def one_round(bench, scale, together):
 
 def load(relay, steady, sinks, scale, together):
     if together:
-        relay.run("pause", "--destination", "paused.*", "--reason", "to see what others notice")
+        relay.run("pause", "--destination", "paused.*", "--because", "to see what others notice")
         campaign_world.hand_in_all("127.0.0.1", relay.port, [f"p{number}@paused.test" for number in range(round(PAUSED * scale))], 1024)
         campaign_world.hand_in_all("127.0.0.1", relay.port, [f"s{number}@slow.test" for number in range(round(SLOW * scale))], 1024)
     seconds = MESSAGES * scale / RATE

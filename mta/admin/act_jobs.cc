@@ -9,6 +9,7 @@
 
 #include "mta/admin/bulk_act.h"
 #include "mta/admin/control_server.h"
+#include "mta/admin/queue_jobs.h"
 #include "mta/admin/queue_text.h"
 #include "mta/admin/user_name.h"
 #include "mta/base/text.h"
@@ -287,7 +288,7 @@ class Counting : public std::enable_shared_from_this<Counting> {
 };
 
 constexpr const char* kPauseKindWanted =
-    "kind is destination, site, user, tenant, campaign or everything";
+    "kind is destination, site, provider, source, user, tenant, campaign or everything";
 
 Result<queue::Pause> parse_pause_request(const std::string& body, base::WallTime now,
                                          const Exchange& exchange) {
@@ -330,21 +331,30 @@ Result<queue::Pause> parse_pause_request(const std::string& body, base::WallTime
   return pause;
 }
 
+void run_act(const ActServices& services, const std::shared_ptr<Exchange>& exchange,
+             ActRequest request) {
+  const auto job = std::make_shared<ActJob>(services, exchange, std::move(request));
+  exchange->keep(job);
+  job->start();
+}
+
 }  // namespace
 
 void start_act(const ActServices& services, std::shared_ptr<Exchange> exchange, Act act) {
   Result<ActRequest> request =
       parse_act_request(exchange->request().body, services.acts, act, services.loop.now().wall);
   if (!request) return exchange->refuse(400, request.error().text());
-  if (request->is_dry_run) {
-    if (!request->filter) return exchange->refuse(400, "dry_run goes with a filter");
-    std::make_shared<Counting>(services, exchange, *request->filter, act)->next_page();
-    return;
-  }
-  Exchange& kept_by = *exchange;
-  const auto job = std::make_shared<ActJob>(services, std::move(exchange), *std::move(request));
-  kept_by.keep(job);
-  job->start();
+  if (!request->filter && request->is_dry_run)
+    return exchange->refuse(400, "dry_run goes with a filter");
+  if (!request->filter) return run_act(services, exchange, *std::move(request));
+  queue::QueueFilter filter = *request->filter;
+  with_provider(
+      services.loop, services.store, services.explainer, exchange, std::move(filter),
+      [services, exchange, act, whole = *std::move(request)](queue::QueueFilter found) mutable {
+        whole.filter = std::move(found);
+        if (!whole.is_dry_run) return run_act(services, exchange, std::move(whole));
+        std::make_shared<Counting>(services, exchange, *whole.filter, act)->next_page();
+      });
 }
 
 void list_pauses(const PauseControl& pauses, const std::shared_ptr<Exchange>& exchange,

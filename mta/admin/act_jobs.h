@@ -7,6 +7,7 @@
 
 #include "mta/admin/acts.h"
 #include "mta/admin/exchange.h"
+#include "mta/admin/queue_explainer.h"
 #include "mta/base/log.h"
 #include "mta/base/loop.h"
 #include "queue/store.h"
@@ -18,6 +19,7 @@ struct ActServices {
   queue::Store& store;
   QueueActs& acts;
   base::Log& log;
+  QueueExplainer* explainer = nullptr;  // null: there is none (with_provider())
 };
 
 // "because", "text", "to": the name of the word that an act may have; "" for none.

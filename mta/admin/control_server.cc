@@ -111,14 +111,21 @@ void ControlServer::handle(const std::shared_ptr<Exchange>& exchange) {
 void ControlServer::list(const std::shared_ptr<Exchange>& exchange) {
   Result<ListQuery> query = parse_list(exchange->target().parameters, loop().now().wall);
   if (!query) return exchange->refuse(400, query.error().text());
-  start_listing(services_.loop, services_.store, exchange, *std::move(query));
+  with_provider(
+      services_.loop, services_.store, services_.explainer, exchange, query->filter,
+      [this, exchange, limit = query->limit](queue::QueueFilter filter) {
+        start_listing(services_.loop, services_.store, exchange, {std::move(filter), limit});
+      });
 }
 
 void ControlServer::count(const std::shared_ptr<Exchange>& exchange) {
   Result<queue::QueueFilter> filter =
       parse_filter(exchange->target().parameters, loop().now().wall);
   if (!filter) return exchange->refuse(400, filter.error().text());
-  start_count(services_.loop, services_.store, exchange, *std::move(filter));
+  with_provider(services_.loop, services_.store, services_.explainer, exchange, *std::move(filter),
+                [this, exchange](queue::QueueFilter whole) {
+                  start_count(services_.loop, services_.store, exchange, std::move(whole));
+                });
 }
 
 void ControlServer::say_alive(const std::shared_ptr<Exchange>& exchange) {
@@ -176,7 +183,8 @@ void ControlServer::act(const std::shared_ptr<Exchange>& exchange) {
   const std::string& path = exchange->target().path;
   const std::optional<Act> act = queue::parse_act(path.substr(path.rfind('/') + 1));
   MTA_ASSERT(act.has_value());  // kRoutes names no others
-  start_act({services_.loop, services_.store, services_.acts, services_.log}, exchange, *act);
+  start_act({services_.loop, services_.store, services_.acts, services_.log, services_.explainer},
+            exchange, *act);
 }
 
 void ControlServer::list_pauses(const std::shared_ptr<Exchange>& exchange) {

@@ -97,6 +97,10 @@ Json delivery_json(const Delivery& delivery) {
                         {"reply", text_json(delivery.last.reply)},
                         {"tls", text_json(delivery.last.tls)},
                         {"took", std::max<std::int64_t>(0, delivery.last.took.count())}};
+    if (!delivery.last.rule.empty()) json["last"]["rule"] = text_json(delivery.last.rule);
+    if (!delivery.last.source.empty()) json["last"]["source"] = text_json(delivery.last.source);
+    if (!delivery.last.provider.empty())
+      json["last"]["provider"] = text_json(delivery.last.provider);
   }
   add_text("notify", mail::format_notify(delivery.notify));
   add_text("original_recipient", delivery.original_recipient);
@@ -291,6 +295,9 @@ Delivery read_delivery(const Json& json, std::size_t index, std::optional<Error>
     delivery.last.host = attempt.line("host");
     delivery.last.reply = attempt.text("reply");
     delivery.last.tls = attempt.line("tls");
+    delivery.last.rule = attempt.text("rule");
+    delivery.last.source = attempt.line("source");
+    delivery.last.provider = attempt.line("provider");
     constexpr std::uint64_t kTookMax = 1'000'000'000'000;
     delivery.last.took =
         base::Duration(static_cast<std::int64_t>(attempt.number("took", kTookMax)));

@@ -11,6 +11,7 @@
 #include "mta/admin/forecast_text.h"
 #include "mta/admin/queue_text.h"
 #include "mta/base/text.h"
+#include "queue/account_name.h"
 
 namespace rockdove::admin {
 
@@ -142,7 +143,39 @@ void start_provider_summary(base::Loop& loop, queue::Store& store, QueueExplaine
       });
 }
 
+std::shared_ptr<const std::unordered_set<std::string>> destinations_at(const std::string& provider,
+                                                                       const Forecast& forecast) {
+  auto there = std::make_shared<std::unordered_set<std::string>>();
+  for (const auto& [destination, account] : forecast.account_of) {
+    if (base::matches_pattern(provider, queue::provider_of_account(account)))
+      there->insert(destination);
+  }
+  return there;
+}
+
 }  // namespace
+
+void with_provider(base::Loop& loop, queue::Store& store, QueueExplainer* explainer,
+                   std::shared_ptr<Exchange> exchange, queue::QueueFilter filter,
+                   std::function<void(queue::QueueFilter)> then) {
+  if (filter.provider.empty() || explainer == nullptr) return then(std::move(filter));
+  queue::SummaryRequest all;
+  all.now = loop.now().wall;
+  store.summarise(loop, all,
+                  [explainer, exchange = std::move(exchange), filter = std::move(filter),
+                   then = std::move(then)](Result<queue::QueueSummary> summary) mutable {
+                    if (!summary) return exchange->refuse(500, summary.error().text());
+                    std::vector<Waiting> waiting = waiting_of(*summary);
+                    for (Waiting& one : waiting) one.deliveries = 0;
+                    explainer->forecast(std::move(waiting),
+                                        [exchange, filter = std::move(filter),
+                                         then = std::move(then)](const Forecast& forecast) mutable {
+                                          filter.at_provider =
+                                              destinations_at(filter.provider, forecast);
+                                          if (!exchange->is_gone()) then(std::move(filter));
+                                        });
+                  });
+}
 
 void start_listing(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
                    ListQuery query) {

@@ -3,6 +3,7 @@
 // the client has gone; an act that has been asked for is still carried out.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "mta/admin/exchange.h"
@@ -13,6 +14,12 @@
 #include "queue/store.h"
 
 namespace rockdove::admin {
+
+// Hands the filter on, with the destinations of its provider, if it asks for one and there is an
+// explainer; null: there is none, and only what was tried there is known.
+void with_provider(base::Loop& loop, queue::Store& store, QueueExplainer* explainer,
+                   std::shared_ptr<Exchange> exchange, queue::QueueFilter filter,
+                   std::function<void(queue::QueueFilter)> then);
 
 void start_listing(base::Loop& loop, queue::Store& store, std::shared_ptr<Exchange> exchange,
                    ListQuery query);

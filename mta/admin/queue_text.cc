@@ -113,6 +113,8 @@ Json recipient_json(const queue::Message& message, const Delivery& delivery, Wal
   } else if (queue::is_quarantined(delivery)) {
     json["delay_reason"] = "in quarantine: " + delivery.hold_detail;
   }
+  if (!delivery.last.provider.empty()) json["provider"] = delivery.last.provider;
+  if (!delivery.last.source.empty()) json["source"] = delivery.last.source;
   json["id"] = base::format_id(queue::DeliveryId{message.id, delivery.number});
   json["state"] = state_name(delivery.state);
   json["destination"] = delivery.destination;
@@ -245,6 +247,12 @@ constexpr FilterKey kFilterKeys[] = {
     {{"destination", "A domain, or route:NAME"}, take_destination},
     {{"site", "The host of the last attempt, as \"*.protection.outlook.com*\""},
      take_text<&queue::QueueFilter::site>},
+    {{"provider",
+      "That it was tried at last, or whose destination the running relay knows to be there, as "
+      "\"yahoo\""},
+     take_text<&queue::QueueFilter::provider>},
+    {{"source", "Our address that the last attempt left from"},
+     take_text<&queue::QueueFilter::source>},
     {{"user", "The account that handed it in"}, take_text<&queue::QueueFilter::user>},
     {{"tenant", "Whose mail it is; \"*\" is any run of characters, as in all texts"},
      take_text<&queue::QueueFilter::tenant>},
@@ -494,6 +502,7 @@ std::string format_view(const queue::MessageView& view, WallTime now) {
     if (!step.reply.empty()) one["reply"] = step.reply;
     if (!step.sender.empty()) one["sender"] = step.sender;
     if (!step.recipient.empty()) one["recipient"] = step.recipient;
+    if (!step.source.empty()) one["source"] = step.source;
     if (!step.tls.empty()) one["tls"] = step.tls;
     if (!step.client_user.empty()) one["client_user"] = step.client_user;
     if (!step.client_tls.empty()) one["client_tls"] = step.client_tls;

@@ -155,6 +155,7 @@ std::string state_of(const queue::TracedDelivery& delivery) {
 Json step_json(const queue::HistoryStep& step) {
   Json json{{"at", base::format_timestamp(step.at)}, {"what", step.what}};
   if (!step.host.empty()) json["host"] = step.host;
+  if (!step.source.empty()) json["source"] = step.source;
   if (!step.tls.empty()) json["tls"] = step.tls;
   if (!step.reply.empty()) json["reply"] = step.reply;
   if (!step.status.empty()) json["status"] = step.status;

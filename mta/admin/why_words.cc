@@ -79,10 +79,12 @@ std::string describe_pause(const queue::Pause& pause) {
       text += "everything";
       break;
     case queue::PauseKind::Destination:
-      text += "destination " + pause.pattern;
-      break;
     case queue::PauseKind::Site:
-      text += "site " + pause.pattern;
+    case queue::PauseKind::Provider:
+      text.append(queue::kind_name(pause.kind)) += " " + pause.pattern;
+      break;
+    case queue::PauseKind::Source:
+      text += "what leaves from " + pause.pattern;
       break;
     case queue::PauseKind::User:
     case queue::PauseKind::Tenant:
@@ -105,7 +107,8 @@ std::string last_words(const queue::LastAttempt& last) {
     if (!last.reply.empty()) return without_codes(last.reply);
     return last.host.empty() ? "nothing is known of it" : last.host + " gave no answer";
   }
-  return (last.host.empty() ? "the next hop" : last.host) + " answered \"" +
+  return (last.host.empty() ? "the next hop" : last.host) +
+         (last.source.empty() ? "" : ", asked from " + last.source + ",") + " answered \"" +
          base::printable(last.reply, queue::kReplyOctetsKept) + '"';
 }
 

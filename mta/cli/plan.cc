@@ -26,6 +26,7 @@
 #include "mta/daemon/profile_folder.h"
 #include "mta/net/uv_loop.h"
 #include "mta/traffic/profiles.h"
+#include "queue/account_name.h"
 
 namespace rockdove::cli {
 namespace {
@@ -155,7 +156,8 @@ Result<std::map<std::string, double>> parse_paces(const std::vector<std::string>
     const Result<traffic::Rate> rate = traffic::parse_rate(text.substr(equals + 1));
     if (!rate) return rate.error().in("--pace " + safe_text(text));
     const std::string name = text.substr(0, equals);
-    paces[name.find(':') == std::string::npos ? "provider:" + name : name] = rate->per_second();
+    paces[name.find(':') == std::string::npos ? queue::account_of_provider(name) : name] =
+        rate->per_second();
   }
   return paces;
 }

@@ -21,10 +21,12 @@ using base::Result;
 
 namespace {
 
-// One of the first six, or none.
+// One of all but the last two, or none.
 struct PauseOptions {
   std::string destination;
   std::string site;
+  std::string provider;
+  std::string source;
   std::string user;
   std::string tenant;
   std::string campaign;
@@ -37,6 +39,8 @@ struct PauseOptions {
     if (everything) return PauseCall{PauseKind::Everything, "", time, reason};
     if (!destination.empty()) return PauseCall{PauseKind::Destination, destination, time, reason};
     if (!site.empty()) return PauseCall{PauseKind::Site, site, time, reason};
+    if (!provider.empty()) return PauseCall{PauseKind::Provider, provider, time, reason};
+    if (!source.empty()) return PauseCall{PauseKind::Source, source, time, reason};
     if (!user.empty()) return PauseCall{PauseKind::User, user, time, reason};
     if (!tenant.empty()) return PauseCall{PauseKind::Tenant, tenant, time, reason};
     if (!campaign.empty()) return PauseCall{PauseKind::Campaign, campaign, time, reason};
@@ -165,6 +169,15 @@ void add_pause_names(CLI::App& app, PauseOptions& options) {
       ->add_option("--site", options.site,
                    "Those hosts, as `rockdove route` names the site; also with \"*\"")
       ->check(refuse_empty);
+  group
+      ->add_option("--provider", options.provider,
+                   "What goes to this provider of the traffic profiles, as \"yahoo\"")
+      ->check(refuse_empty);
+  group
+      ->add_option("--source", options.source,
+                   "What leaves from this address of ours; other sources take its mail, if there "
+                   "are any")
+      ->check(refuse_empty);
   group->add_option("--user", options.user, "The mail of who logs in so; it goes on hold meanwhile")
       ->check(refuse_empty);
   group->add_option("--tenant", options.tenant, "The mail of this tenant")->check(refuse_empty);
@@ -262,15 +275,14 @@ std::function<int()> add_pause_options(CLI::App& app, QueueEnvironment environme
   const auto options = std::make_shared<QueueOptions>();
   add_pause_names(app, options->pause);
   app.add_option("--for", options->pause.time, "How long, as 2h; without it until `resume`");
-  app.add_option("--reason,--because", options->pause.reason,
-                 "Why, for those who look at it later");
+  app.add_option("--because", options->pause.reason, "Why, for those who look at it later");
   app.add_flag("--json", options->json, "One JSON object a line");
   return [environment = std::move(environment), options] {
     const std::optional<PauseCall> call = options->pause.call();
     if (!call && !(options->pause.time + options->pause.reason).empty()) {
       std::cerr
-          << "rockdove: say what to pause: --destination, --site, --user, --tenant, --campaign or "
-             "--all\n";
+          << "rockdove: say what to pause: --destination, --site, --provider, --source, --user, "
+             "--tenant, --campaign or --all\n";
       return static_cast<int>(Ended::Usage);
     }
     return run_on_queue(environment, *options,
@@ -287,8 +299,8 @@ std::function<int()> add_resume_options(CLI::App& app, QueueEnvironment environm
   return [environment = std::move(environment), options] {
     const std::optional<PauseCall> call = options->pause.call();
     if (!call) {
-      std::cerr << "rockdove: say what goes on: --destination, --site, --user, --tenant, "
-                   "--campaign or --all\n";
+      std::cerr << "rockdove: say what goes on: --destination, --site, --provider, --source, "
+                   "--user, --tenant, --campaign or --all\n";
       return static_cast<int>(Ended::Usage);
     }
     return run_on_queue(environment, *options,

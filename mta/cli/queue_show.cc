@@ -60,6 +60,8 @@ std::string history_lines(const Json& json) {
     const std::string told =
         text_of(step, "host") + (step.contains("host") ? " said: " : "") + text_of(step, "reply");
     if (!told.empty()) out += wrapped(told, 7);
+    if (const std::string source = text_of(step, "source"); !source.empty())
+      out += wrapped("from " + source, 7);
     if (const std::string tls = text_of(step, "tls"); !tls.empty())
       out += wrapped("over " + tls, 7);
   }

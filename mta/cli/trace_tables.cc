@@ -52,6 +52,8 @@ std::string accepted_text(const Json& json) {
 std::string step_text(const Json& step) {
   std::string text = local_time_of(step, "at") + " " + text_of(step, "what");
   if (const std::string host = text_of(step, "host"); !host.empty()) text += " by " + host;
+  if (const std::string source = text_of(step, "source"); !source.empty())
+    text += " from " + source;
   if (const std::string tls = text_of(step, "tls"); !tls.empty()) text += ", " + tls;
   if (const double seconds = real_of(step, "seconds"); seconds > 0) {
     text += fmt::format(", {:.3g} s", seconds);

@@ -106,8 +106,9 @@ ordered_json finding_as_json(const traffic::Finding& finding) {
 std::vector<std::string> consequences(const smtp::Reply& reply, const Rule* rule) {
   std::vector<std::string> phrases;
   if (rule != nullptr) phrases = traffic::describe(rule->actions);
-  const bool decides = rule != nullptr && (rule->actions.bounce || rule->actions.defer ||
-                                           rule->actions.retry_in.has_value());
+  const bool decides =
+      rule != nullptr && (rule->actions.bounce || rule->actions.defer ||
+                          rule->actions.retry_in.has_value() || rule->actions.next_source);
   if (!decides) {
     phrases.emplace_back(reply.is_permanent() ? "the mail goes back to its sender"
                                               : "the mail waits for its next attempt");

@@ -109,7 +109,8 @@ void DelayNotices::tell(base::MessageId id) {
     one.after.delay_told = true;
     if (!one.attempt) {
       const queue::LastAttempt& last = one.after.last;
-      one.attempt = queue::Attempt{now.wall, {}, last.host, last.reply, last.tls, last.rule};
+      one.attempt =
+          queue::Attempt{now.wall, {}, last.host, last.reply, last.tls, last.rule, last.source};
       one.attempt->deed = queue::Deed::DelayTold;
       one.attempt->is_kept = env_.queue.history.is_kept;
     }

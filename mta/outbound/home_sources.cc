@@ -12,6 +12,14 @@ namespace {
 
 constexpr std::size_t kRoomsMax = 50'000;  // queues
 
+// The address that a rule does not want it to leave from again; "": any may be used.
+std::string_view avoided_source(const queue::Job& job) {
+  for (const queue::Delivery& delivery : job.deliveries) {
+    if (delivery.last.wants_other_source) return delivery.last.source;
+  }
+  return {};
+}
+
 }  // namespace
 
 void Home::to_owner(queue::Job job, Destination& destination) {
@@ -23,8 +31,9 @@ void Home::to_owner(queue::Job job, Destination& destination) {
     job.deliveries.erase(job.deliveries.begin(), rest);
     to_owner(std::move(part), destination);
   }
-  const SourceChooser::Choice choice = sources_.choose(
-      destination.site, job.queue.tenant, destination.turns, pauses_.get(), env_.now().instant);
+  const SourceChooser::Choice choice =
+      sources_.choose(destination.site, job.queue.tenant, destination.turns, pauses_.get(),
+                      env_.now().instant, avoided_source(job));
   if (choice.site == nullptr) return no_source(std::move(job), choice);
   env_.on_loop(owner_loop(choice.site->account->name, env_.loop_count()),
                [job = std::move(job), site = choice.site](Dispatcher& dispatcher) mutable {

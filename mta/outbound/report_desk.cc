@@ -90,7 +90,7 @@ queue::Change ends(const queue::Message& message, const std::vector<EndedDeliver
 queue::Attempt step_of_end(const queue::Delivery& delivery, queue::Deed how,
                            const queue::HistorySettings& history) {
   const queue::LastAttempt& last = delivery.last;
-  queue::Attempt step{last.at, last.took, last.host, last.reply, last.tls, last.rule};
+  queue::Attempt step{last.at, last.took, last.host, last.reply, last.tls, last.rule, last.source};
   step.deed = how;
   step.is_kept = history.is_kept;
   return step;

@@ -49,6 +49,7 @@ struct DeliveryResult {
   // rest.
   std::shared_ptr<const traffic::Rule> rule{};
   bool has_rule_acted = false;
+  bool wants_other_source = false;
   std::optional<base::Duration> retry_in{};       // none: by the schedule
   std::optional<base::Duration> retry_at_most{};  // or sooner than the schedule says
 };
@@ -66,6 +67,7 @@ struct JobReport {
   bool is_final_delivery = false;
   base::Duration setup{0};  // of its time: until the connection was ready for the message
   std::string source{};     // our address that it went from, where the site has a source; else ""
+  std::string provider{};   // of the traffic profiles; "": none
 };
 
 // Which session, among all loops: the loop that owns its account, and the number it gave.

@@ -1,5 +1,6 @@
 // What an attempt came to, as the owner of its account hears it.
 #include "mta/outbound/session.h"
+#include "queue/account_name.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -43,6 +44,7 @@ JobReport Session::make_report(const std::vector<smtp::RecipientResult>& results
       !site_->maildir.empty() || site_->manner.speaks == ToHosts::Speaks::Lmtp;
   report.setup = setup_;
   report.source = source_;
+  report.provider = queue::provider_of_account(site_->account->name);
   bool any_answer = false;
   bool any_accepted = false;
   for (const smtp::RecipientResult& result : results) {

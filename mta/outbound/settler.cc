@@ -114,11 +114,11 @@ std::vector<queue::Delivery> Settler::settle(JobReport report,
   const base::Now now = env_.now();
   std::vector<DeliveryResult> results = std::move(report.results);
   Settlement settlement{report, retry, now, {}, {}, {}, {}, {}, {}, {}};
-  settlement.attempt = {now.wall,
-                        std::chrono::duration_cast<base::Duration>(now.instant - report.started),
-                        report.host,
-                        {},
-                        report.tls};
+  settlement.attempt = {
+      now.wall,     std::chrono::duration_cast<base::Duration>(now.instant - report.started),
+      report.host,  {},
+      report.tls,   {},
+      report.source};
   settlement.attempt.is_kept = env_.queue.history.is_kept;
   std::vector<queue::Delivery> again;
   for (DeliveryResult& result : results) {
@@ -179,8 +179,13 @@ void Settler::settle_delivered(Settlement& settlement, DeliveryResult result) {
     queue::Delivery after = result.delivery;
     after.final_status = success_status(result.reply);
     after.ending = *ending;
-    after.last = {settlement.now.wall, report.host, std::move(result.reply), report.tls,
-                  settlement.attempt.took};
+    after.last = {settlement.now.wall,
+                  report.host,
+                  std::move(result.reply),
+                  report.tls,
+                  settlement.attempt.took,
+                  {},
+                  report.source};
     settlement.to_report.push_back({std::move(after), std::move(result.delivery)});
     return;
   }
@@ -207,7 +212,10 @@ void Settler::settle_undelivered(Settlement& settlement, DeliveryResult result) 
   const base::Now now = settlement.now;
   queue::Delivery after = result.delivery;
   if (result.counted) ++after.attempts;
-  after.last = {now.wall, report.host, result.reply, report.tls, settlement.attempt.took};
+  after.last = {now.wall, report.host,  result.reply, report.tls, settlement.attempt.took,
+                {},       report.source};
+  after.last.wants_other_source = result.wants_other_source;
+  after.last.provider = report.provider;
   if (result.has_rule_acted) after.last.rule = traffic::format_origin(result.rule->origin);
   const bool may_judge_age = env_.clocks.may_expire(now);
   // Also where the environment did not let us try: without an IPv6 route it never will.

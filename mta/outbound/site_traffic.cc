@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "queue/account_name.h"
+
 namespace rockdove::outbound {
 namespace {
 
@@ -114,8 +116,8 @@ void use_profiles(Site& site, std::string_view domain, bool has_route,
     site.account = account_of(section == nullptr ? site.name : "domain:" + section->pattern, knobs);
     return fit_transactions(site);
   }
-  site.account =
-      account_of("provider:" + provider->name, profiles->effective("", provider, std::nullopt));
+  site.account = account_of(queue::account_of_provider(provider->name),
+                            profiles->effective("", provider, std::nullopt));
   if (section != nullptr) {
     take(section->knobs.rate, site.rates);
     take(section->knobs.connection_rate, site.connection_rates);
@@ -139,7 +141,7 @@ void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
   const traffic::Provider* const provider = site.traffic.provider;
   const bool is_own = provider == nullptr || limits.rate.value || limits.connection_rate.value ||
                       limits.recipient_rate.value || limits.bytes.value;
-  site.account = account_of(is_own ? site.name : "provider:" + provider->name, knobs);
+  site.account = account_of(is_own ? site.name : queue::account_of_provider(provider->name), knobs);
   fit_transactions(site);
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/outbound/site_traffic.h"
+#include "queue/account_name.h"
 
 namespace rockdove::outbound {
 namespace {
@@ -13,8 +14,6 @@ constexpr std::size_t kUsedUpMax = 50'000;
 // 2^64 divided by the golden ratio: points that are this far apart on a circle keep every stretch
 // of it as full as any other at all times, so that even few turns are shared out by weight.
 constexpr std::uint64_t kGoldenStep = 0x9E37'79B9'7F4A'7C15;
-
-constexpr std::string_view kFrom = " from ";
 
 struct Candidate {
   std::shared_ptr<const Site> site;
@@ -32,6 +31,13 @@ const Candidate& in_turn(const std::vector<Candidate>& candidates, std::uint64_t
     place -= one.weight;
   }
   return candidates.back();
+}
+
+std::vector<Candidate> without(std::vector<Candidate> candidates, std::string_view address) {
+  std::erase_if(candidates, [address](const Candidate& one) {
+    return base::format_ip_address(one.site->source->address) == address;
+  });
+  return candidates;
 }
 
 // Null: no profile has a section for it.
@@ -62,15 +68,25 @@ std::shared_ptr<const Site> seen_from(const Site& site,
   if (seen->hosts.empty()) return nullptr;
   seen->equals = std::max<std::size_t>(1, equals);
   auto account = std::make_shared<queue::AccountSpec>(*seen->account);
-  account->name.append(kFrom).append(base::format_ip_address(source->address));
+  account->name = queue::account_from(account->name, base::format_ip_address(source->address));
   seen->account = std::move(account);
   seen->source = source;
   return seen;
 }
 
 std::string_view account_of_all_sources(const Site& site) {
-  const std::string_view name = site.account->name;
-  return site.source == nullptr ? name : name.substr(0, name.rfind(kFrom));
+  return site.source == nullptr ? site.account->name : queue::without_source(site.account->name);
+}
+
+bool has_companions(const OutboundSettings& settings, const Source& source) {
+  return std::any_of(settings.pools.begin(), settings.pools.end(),
+                     [&source](const SourcePool& pool) {
+                       const auto is_it = [&source](const SourcePool::Member& member) {
+                         return member.source->address == source.address;
+                       };
+                       return pool.members.size() > 1 &&
+                              std::any_of(pool.members.begin(), pool.members.end(), is_it);
+                     });
 }
 
 SourceChooser::SourceChooser(const OutboundSettings& settings) : settings_(settings) {
@@ -135,7 +151,8 @@ SourceChooser::Candidates SourceChooser::candidates_of(const SourcePool& pool, c
 
 SourceChooser::Choice SourceChooser::choose(const std::shared_ptr<const Site>& site,
                                             std::string_view tenant, Turns& turns,
-                                            const queue::Pauses* pauses, base::Instant now) {
+                                            const queue::Pauses* pauses, base::Instant now,
+                                            std::string_view avoided) {
   const SourcePool* const pool = pool_of(tenant);
   // What is on this machine or beside it, a mailbox, does not look at addresses.
   if (pool == nullptr || !site->maildir.empty() || site->manner.speaks == ToHosts::Speaks::Lmtp) {
@@ -148,7 +165,8 @@ SourceChooser::Choice SourceChooser::choose(const std::shared_ptr<const Site>& s
   }
   if (!found.all.empty()) {
     turns.point += kGoldenStep;
-    return {in_turn(found.all, turns.point).site};
+    const std::vector<Candidate> others = without(found.all, avoided);
+    return {in_turn(others.empty() ? found.all : others, turns.point).site};
   }
   if (found.none == None::Paused) return {nullptr, None::Paused, none + "they are paused"};
   if (found.none == None::Absent) {

@@ -34,6 +34,9 @@ using AbsentAddresses = std::unordered_set<base::IpAddress>;
 // The name of its account without the source that it is seen from, if any.
 [[nodiscard]] std::string_view account_of_all_sources(const Site& site);
 
+// Whether another source is in one pool with it.
+[[nodiscard]] bool has_companions(const OutboundSettings& settings, const Source& source);
+
 class SourceChooser {
  public:
   // Of one destination, as long as its site is known.
@@ -66,9 +69,11 @@ class SourceChooser {
   // This account of a site as seen from a source takes nothing before then.
   void take_nothing(const std::string& account, base::Instant until);
 
-  // `pauses` may be null.
+  // `pauses` may be null. `avoided` is the address that it is not to leave from, if there is
+  // another one; "": any may be used.
   [[nodiscard]] Choice choose(const std::shared_ptr<const Site>& site, std::string_view tenant,
-                              Turns& turns, const queue::Pauses* pauses, base::Instant now);
+                              Turns& turns, const queue::Pauses* pauses, base::Instant now,
+                              std::string_view avoided = {});
 
  private:
   struct Candidates;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "mta/outbound/site_traffic.h"
+#include "mta/outbound/source_chooser.h"
 #include "queue/change.h"
 #include "queue/learned.h"
 
@@ -15,6 +16,8 @@ using Kind = DeliveryResult::Kind;
 
 // A message that was pushed back goes again behind about so many others.
 constexpr double kTurnsUntilAgain = 32;
+// When a message tries another source.
+constexpr base::Duration kElsewhereAfter = std::chrono::seconds(30);
 // Without a rule's own: a message in ten minutes (traffic/rule.h).
 constexpr double kFloor = 1.0 / 600;
 // What was learned is written at most so often, but for a cut, and when it has moved so far.
@@ -171,7 +174,8 @@ void Teaching::learn(JobReport& report, const std::shared_ptr<const Site>& site)
     const auto again = std::chrono::duration<double>(kTurnsUntilAgain / pace);
     for (DeliveryResult& result : report.results) {
       if (result.rule != nullptr && result.rule->actions.backoff && !result.retry_in)
-        result.retry_at_most = std::chrono::duration_cast<base::Duration>(again);
+        result.retry_at_most = std::min(result.retry_at_most.value_or(base::Duration::max()),
+                                        std::chrono::duration_cast<base::Duration>(again));
     }
   }
   store(account, now);
@@ -215,11 +219,13 @@ void Teaching::act(Account& account, const traffic::Rule& rule, DeliveryResult& 
   if (actions.bounce && is_deferred) {
     result.kind = Kind::Bounce;
     result.status = as_class(result.status, 5);
-  } else if ((actions.defer || actions.retry_in) && result.kind == Kind::Bounce) {
+  } else if ((actions.defer || actions.retry_in || actions.next_source) &&
+             result.kind == Kind::Bounce) {
     result.kind = Kind::Defer;
     result.status = as_class(result.status, 4);
   }
   if (actions.retry_in) result.retry_in = actions.retry_in;
+  if (actions.next_source) go_elsewhere(result, *site);
   if (actions.pause) pause(account, rule, result, report, site);
   if (actions.set) {
     set(account, rule, env_.now());
@@ -230,6 +236,15 @@ void Teaching::act(Account& account, const traffic::Rule& rule, DeliveryResult& 
   } else if (!actions.backoff) {
     answers.refused = true;
   }
+}
+
+// Another source has its chance at once, but only one: where that one meets such a rule, too, the
+// schedule holds.
+void Teaching::go_elsewhere(DeliveryResult& result, const Site& site) const {
+  if (site.source == nullptr) return;
+  result.wants_other_source = true;
+  if (!result.delivery.last.wants_other_source && has_companions(env_.outbound, *site.source))
+    result.retry_at_most = kElsewhereAfter;
 }
 
 void Teaching::pause(Account& account, const traffic::Rule& rule, const DeliveryResult& result,

@@ -43,15 +43,15 @@ struct Setting {
   base::Duration time{};
 };
 
-// What is done; at least one of them. Without `bounce`, `defer` and `retry_in` the mail itself
-// fares as its code says: 4yz waits, 5yz goes back.
+// What is done; at least one of them. Without `bounce`, `defer`, `retry_in` and `next_source` the
+// mail itself fares as its code says: 4yz waits, 5yz goes back.
 struct Actions {
   std::optional<Pause> pause;
   std::optional<BackoffAction> backoff;
   bool bounce = false;                     // a 4yz goes back, too
   bool defer = false;                      // a 5yz waits, too; and it says nothing about our rate
   std::optional<base::Duration> retry_in;  // it waits, just so long
-  bool next_source = false;                // the next attempt leaves from another source address
+  bool next_source = false;  // a 5yz waits, too, and the next attempt leaves from another address
   std::optional<Setting> set;
 
   [[nodiscard]] bool is_empty() const {

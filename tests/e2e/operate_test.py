@@ -165,7 +165,7 @@ class Steering(Base):
     def test_pauses_survive_a_restart_and_end_in_time(self):
         relay = self.relay
         self.assertIn("Nothing", relay.command("pause").stdout)
-        relay.command("pause", "--all", "--reason", "the link is down")
+        relay.command("pause", "--all", "--because", "the link is down")
         first = self.submit("b@x.example")
         self.restart()
         entry = json.loads(relay.command("pause", "--json").stdout)

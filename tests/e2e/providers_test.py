@@ -223,6 +223,20 @@ class RelayObeys(unittest.TestCase):
         # Without a lesson each of the other 55 would have been tried, and again each second.
         self.assertTrue(1 <= totals["deferred"] <= 25, totals)
 
+    def test_a_provider_is_paused_and_asked_about_as_a_whole(self):
+        sink, relay = self.world("yahoo", "")
+        relay.command("pause", "--provider", "yahoo", "--because", "the contract ends")
+        recipients = self.submit(relay, "yahoo", 6)
+        until(lambda: len(relay.queue("list", "--provider", "yahoo")) == 6, relay.said)
+        self.assertEqual(relay.queue("list", "--provider", "google"), [])
+        why = relay.command("queue", "why", relay.queue("list")[0]["queue_id"]).stdout
+        self.assertIn("has paused provider yahoo (the contract ends)", " ".join(why.split()))
+        relay.command("queue", "hold", "--provider", "yahoo", "--yes")
+        relay.command("resume", "--provider", "yahoo")
+        self.assertEqual(len(relay.queue("list", "--provider", "yahoo", "--state", "held")), 6)
+        relay.command("queue", "release", "--provider", "y*", "--yes")
+        self.delivered(sink, relay, recipients)
+
     def test_after_4_7_28_the_domains_of_google_slow_down_together(self):
         sink, relay = self.world("google", 'limit = "5/1h"\nover_limit_at = "rcpt"\nover_limit = %r\n'
                                  '[[provider.google.change]]\nat = "3s"\nlimit = "off"' % GMAIL)

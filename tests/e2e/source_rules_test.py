@@ -1,5 +1,6 @@
 """What traffic profiles say of one source address: a rule that pauses it, knobs of its own, and a source of IPv6."""
 
+import json
 import os
 import socket
 import sys
@@ -28,6 +29,13 @@ reply = '^550 5\\.7\\.1 .*is listed'
 pause = "1h"
 pause_of = "source"
 defer = true
+samples = ["550 5.7.1 a.example.org is listed"]
+"""
+ELSEWHERE = """[provider.picky]
+mx = ["localhost"]
+[[provider.picky.on]]
+reply = '^550 5\\.7\\.1 .*is listed'
+next_source = true
 samples = ["550 5.7.1 a.example.org is listed"]
 """
 
@@ -71,6 +79,32 @@ class SourceRules(unittest.TestCase):
         self.assertEqual(relay.log("bounced"), [])
         paused = relay.log("a traffic rule pauses mail")
         self.assertEqual({line["account"] for line in paused}, {"provider:picky from 127.0.0.2"}, relay.said())
+
+    def test_a_message_tries_another_source_at_once_but_only_one(self):
+        sink = self.start(Sink("helo:a.example.org=550 5.7.1 a.example.org is listed"))
+        relay = self.relay("smtp://localhost:%d" % sink.port, ELSEWHERE, retry=("1s",))
+        self.send(relay, 8)
+        self.assertEqual(set(self.sources_of(relay, 8)), {"127.0.0.3"})
+        self.assertEqual(relay.log("bounced"), [])
+        first = relay.log("deferred")
+        self.assertEqual({line["source"] for line in first}, {"127.0.0.2"})
+        ident = first[0]["id"]
+        self.assertEqual(len([line for line in first if line["id"] == ident]), 1)  # the other one is the next
+        steps = json.loads(relay.command("trace", ident.partition("-")[0], "--json").stdout)["recipients"][0]["steps"]
+        self.assertEqual([(step["what"], step.get("source")) for step in steps],
+                         [("deferred", "127.0.0.2"), ("delivered", "127.0.0.3")])
+
+    def test_where_no_source_is_taken_each_attempt_leaves_from_another(self):
+        sink = self.start(Sink("helo=550 5.7.1 your address is listed"))
+        relay = self.relay("smtp://localhost:%d" % sink.port, ELSEWHERE, retry=("1s",))
+        self.send(relay, 1)
+        until(lambda: len(relay.log("deferred")) >= 4, relay.said)
+        sources = [line["source"] for line in relay.log("deferred")]
+        self.assertTrue(all(one != other for one, other in zip(sources, sources[1:])), sources)
+        entry = relay.queue("list")[0]
+        self.assertIn(entry["recipients"][0]["source"], sources)
+        why = relay.command("queue", "why", entry["queue_id"]).stdout
+        self.assertRegex(" ".join(why.split()), r", asked from 127\.0\.0\.[23], answered \"550 5\.7\.1 your address is listed\"")
 
     def test_with_all_sources_paused_mail_waits(self):
         sink = self.start(Sink("helo=550 5.7.1 your address is listed"))

@@ -70,6 +70,8 @@ class Sources(unittest.TestCase):
         self.assertTrue(28 <= counts[B] <= 32, counts)
         logged = collections.Counter(line["source"] for line in relay.log("delivered"))
         self.assertEqual(logged, {"127.0.0.2": counts[A], "127.0.0.3": counts[B]})
+        traced = relay.command("trace", "--sender", "s1@a.example").stdout
+        self.assertRegex(traced, r"delivered by \S+ from 127\.0\.0\.[23], ")
 
     def test_what_is_not_on_this_machine_is_set_aside(self):
         sink = self.start(Sink())
@@ -95,14 +97,14 @@ class Sources(unittest.TestCase):
     def test_one_source_can_be_paused_alone(self):
         sink = self.start(Sink())
         relay = self.start(Relay(to=sink.url, sections=SOURCES))
-        relay.command("pause", "--site", "* from 127.0.0.3")
+        relay.command("pause", "--source", "127.0.0.3")
         self.send(relay, sink, 8)
         self.assertEqual(seen(sink), {A: 8})
-        relay.command("pause", "--site", "* from 127.0.0.2")
+        relay.command("pause", "--source", "127.0.0.2")
         relay.submit("s@a.example", ["late@b.example"])
         until(lambda: [e for e in relay.queue("list") if e["recipients"][0]["address"] == "late@b.example"], "what waits")
         self.assertEqual(len(sink.messages()), 8)
-        relay.command("resume", "--site", "* from 127.0.0.3")
+        relay.command("resume", "--source", "127.0.0.3")
         sink.wait(9)
         self.assertEqual(seen(sink), {A: 8, B: 1})
 

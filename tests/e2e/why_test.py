@@ -220,7 +220,7 @@ class Why(unittest.TestCase):
         self.check_text(relay, ident, "held", "A person has put it on hold")
         relay.command("queue", "delete", ident)
         self.check_text(relay, ident, "deleted", "A person has deleted it")
-        relay.command("pause", "--destination", "route:smarthost", "--for", "2h", "--reason", "the smarthost is being moved")
+        relay.command("pause", "--destination", "route:smarthost", "--for", "2h", "--because", "the smarthost is being moved")
         second = relay.submit("alice@example.org", ["carol@example.com"])
         self.check_text(relay, second, "paused", "A person has paused its destination")
 
@@ -245,7 +245,7 @@ class Why(unittest.TestCase):
 
     def test_mail_of_a_paused_user_is_on_hold_until_the_pause_ends(self):
         relay = self.relay(route(self.sink().url))
-        relay.command("pause", "--user", "uid *", "--reason", "too much at once")
+        relay.command("pause", "--user", "uid *", "--because", "too much at once")
         run("sendmail", "-f", "alice@example.org", "bob@example.net", input="Subject: x\n\nx\n",
             environment={"ROCKDOVE_CONFIG": relay.configuration})
         ident = until(lambda: [entry["queue_id"] for entry in relay.queue("list") if entry["recipients"][0]["state"] == "held"],

@@ -327,7 +327,9 @@ void Scenario::plan_steering() {
         break;
       case queue::PauseKind::Tenant:
       case queue::PauseKind::Campaign:
-        break;  // not chosen: nobody's mail here has any
+      case queue::PauseKind::Provider:
+      case queue::PauseKind::Source:
+        break;  // not chosen: no mail here has any
     }
     const base::Duration begin = when();
     const bool has_limit = one_in(2);

@@ -74,6 +74,24 @@ TEST_CASE("sources have their shares by weight, in any stretch of turns") {
   CHECK(choice.site->hosts.size() == 1);
 }
 
+TEST_CASE("a source that is avoided is not chosen while another can be used") {
+  World world;
+  const auto choose = [&world](std::string_view avoided) {
+    const SourceChooser::Choice choice =
+        world.chooser.choose(world.site, "", world.turns, &world.pauses, world.now, avoided);
+    REQUIRE(choice.site != nullptr);
+    return choice.site->account->name;
+  };
+  for (int i = 0; i < 20; ++i) {
+    CHECK(choose("192.0.2.2") == kA);
+    CHECK(choose("192.0.2.1") == kB);
+  }
+  world.chooser.take_nothing(kA, world.now + 1h);
+  CHECK(choose("192.0.2.2") == kB);
+  CHECK(has_companions(world.settings, *world.a));
+  CHECK_FALSE(has_companions(world.settings, *world.six));
+}
+
 TEST_CASE("destinations with one message each have their shares, too") {
   World world;
   std::map<std::string, int> counts;
@@ -170,9 +188,9 @@ TEST_CASE("what is not on this machine is passed over until it is") {
 
 TEST_CASE("a paused source is passed over, and all paused is a pause") {
   World world;
-  world.pauses = queue::Pauses({{queue::PauseKind::Site, "* from 192.0.2.2"}});
+  world.pauses = queue::Pauses({{queue::PauseKind::Source, "192.0.2.2"}});
   CHECK(world.choose_often(8) == std::map<std::string, int>{{kA, 8}});
-  world.pauses = queue::Pauses({{queue::PauseKind::Site, "* from 192.0.2.*"}});
+  world.pauses = queue::Pauses({{queue::PauseKind::Source, "192.0.2.*"}});
   CHECK(world.choose().site == nullptr);
   CHECK(world.choose().none == SourceChooser::None::Paused);
 }

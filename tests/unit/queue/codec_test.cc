@@ -43,6 +43,10 @@ Delivery odd_delivery() {
   delivery.crashes = 2;
   delivery.hold_reason = "operator";
   delivery.last = {kSampleTime, "mx[192.0.2.1]:25", "451 4.7.1 Later\xFE", "TLSv1.2 X", 1500ms};
+  delivery.last.rule = "/etc/traffic.toml:7";
+  delivery.last.source = "192.0.2.10";
+  delivery.last.wants_other_source = true;
+  delivery.last.provider = "yahoo";
   delivery.final_status = "5.1.1";
   delivery.ending = Ending::Relayed;
   delivery.notify.success = true;
@@ -111,6 +115,10 @@ TEST_CASE("codec: a delivery reads back as it was written") {
   CHECK(read->original_recipient == written.original_recipient);
   CHECK(read->delay_told);
   CHECK(read->last.tls == "TLSv1.2 X");
+  CHECK(read->last.rule == "/etc/traffic.toml:7");
+  CHECK(read->last.source == "192.0.2.10");
+  CHECK(read->last.wants_other_source);
+  CHECK(read->last.provider == "yahoo");
 }
 
 TEST_CASE("codec: each NOTIFY reads back as it was written") {
