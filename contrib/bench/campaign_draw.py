@@ -47,6 +47,7 @@ class Provider:
     window_ms: int = 0
     kind: str = "sliding"
     connections: int = 0
+    messages_per_connection: int = 0  # 0: any number
     greylist: float = 0.0
     tarpit: float = 0.0
 
@@ -76,10 +77,19 @@ class Provider:
         return [(at, limit) for (_, before), (at, limit) in zip(steps, steps[1:]) if limit < before]
 
 
+def window_s(rate):
+    """The time of a rate of a profile, in seconds."""
+    return {"s": 1, "min": 60, "h": 3600, "d": 86400}[re.match(r"\d+/(s|min|h|d)", rate)[1]]
+
+
 def per_second(rate):
-    """Of a rate of a profile."""
-    count, per = re.match(r"(\d+)/(s|min|h|d)", rate).groups()
-    return int(count) / {"s": 1, "min": 60, "h": 3600, "d": 86400}[per]
+    return int(re.match(r"\d+", rate)[0]) / window_s(rate)
+
+
+def burst(rate):
+    """How many messages may go at once."""
+    found = re.search(r"burst (\d+)", rate)
+    return int(found[1]) if found else 1
 
 
 def limit_of(provider, profile, factor, chance):

@@ -1,4 +1,5 @@
 """The world of a campaign: DNS zones, the sinks, the traffic profiles by the run's clock, a client that hands a mailing in."""
+import collections
 import json
 import os
 import re
@@ -82,6 +83,8 @@ def provider_section(provider, address, port, replies, too_many, greylisted):
         per = f"{provider.window_ms}ms"
         keys |= {"limit": f"{provider.limits[0][1]}/{per}", "window": provider.kind, "connections": provider.connections,
                  "over_connections": too_many, "over_limit_at": replies[provider.name][0], "over_limit": replies[provider.name][1]}
+    if provider.messages_per_connection:
+        keys["messages_per_connection"] = provider.messages_per_connection
     if provider.greylist:
         keys |= {"greylist": f"{round(provider.greylist * 1000)}ms", "greylisted": greylisted}
     if provider.tarpit:
@@ -90,6 +93,36 @@ def provider_section(provider, address, port, replies, too_many, greylisted):
     for at, count in provider.limits[1:]:
         text += f'[[provider.{provider.name}.change]]\nat = "{max(1, round(at * 1000))}ms"\nlimit = "{count}/{per}"\n'
     return text
+
+
+def write_list(path, recipients):
+    """What `rockdove plan` takes: domains and counts."""
+    counts = collections.Counter(recipient.rpartition("@")[2] for recipient in recipients)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("".join(f"{domain},{count}\n" for domain, count in sorted(counts.items())))
+    return path
+
+
+def write_mx_map(path, providers):
+    """The same world as zones() for `rockdove plan --mx-map`."""
+    with open(path, "w", encoding="utf-8") as file:
+        for provider in providers:
+            file.write("".join(f"{domain} {' '.join(names)}\n" for domain, names in provider.hosts.items()))
+    return path
+
+
+def ask_plan(relay, folder, providers, recipients, *options):
+    """What `rockdove plan` says, by provider: {name: its JSON line}; "elsewhere" is the slowest of all others."""
+    said = relay.run("plan", write_list(os.path.join(folder, "list.csv"), recipients), "--json",
+                     "--mx-map", write_mx_map(os.path.join(folder, "mx-map"), providers), *options, seconds=300)
+    plans = {}
+    for line in map(json.loads, said.splitlines()):
+        if line.get("total"):
+            continue
+        name = line["account"].removeprefix("provider:") if line["account"].startswith("provider:") else "elsewhere"
+        if name not in plans or plans[name]["seconds"] < line["seconds"]:
+            plans[name] = line
+    return plans
 
 
 class Sinks:

@@ -21,6 +21,8 @@ constexpr nanoseconds kGuardMax = std::chrono::milliseconds(50);
 // when nobody knows whether it was.
 constexpr std::chrono::milliseconds kClockTolerance(1'000);
 constexpr double kPaceMin = 1.0 / 86'400;
+// Of the time that is caught up with: grants that are further apart lose little.
+constexpr int kCatchUpWithin = 10;
 
 // For how long a grant of this rate may be used.
 nanoseconds guard_of(const Rate& rate) {
@@ -33,11 +35,25 @@ nanoseconds guard_of(std::span<const Rate> rates) {
   return guard;
 }
 
+// Where grants are so close together that the turns of a loop would lose many of them, what was
+// late is caught up with.
+nanoseconds catch_up_of(const Rate& rate) {
+  const nanoseconds most = guard_of(rate) / 2;
+  return nanoseconds(rate.per) / rate.count <= kCatchUpWithin * most ? most : nanoseconds(0);
+}
+
 // n + 1 grants in a row, the first used as late and the last as early as may be, span the window:
-// they are n intervals apart, which is the window and the guard. It is the rate's own guard, though
-// another rate may make the common one shorter: a reload may take that one away.
+// they are n intervals apart, less what is caught up, which is the window and the guard. It is the
+// rate's own guard, though another rate may make the common one shorter: a reload may take that one
+// away.
 Spacing::Interval interval_of(const Rate& rate) {
-  return (nanoseconds(rate.per) + guard_of(rate)) / rate.count + nanoseconds(1);
+  return (nanoseconds(rate.per) + guard_of(rate) + catch_up_of(rate)) / rate.count + nanoseconds(1);
+}
+
+Spacing spacing_of(const Rate& rate, Instant now) {
+  Spacing spacing(interval_of(rate), rate.burst, now);
+  spacing.catch_up(catch_up_of(rate));
+  return spacing;
 }
 
 nanoseconds between_clocks(Now now) {
@@ -79,7 +95,7 @@ Limiter::Limiter(std::span<const Rate> rates, const LimiterState& state, Now now
   for (const Rate& rate : rates) {
     if (!rate.is_counted()) {
       const Instant begin = costs ? std::min(costs->unknown_until, now.instant) : now.instant;
-      spaced_.push_back({rate, Spacing(interval_of(rate), rate.burst, begin)});
+      spaced_.push_back({rate, spacing_of(rate, begin)});
       if (!costs) continue;
       add_counted(rate, {}, now);
       const auto most = static_cast<std::uint32_t>(rate.most_in_window());
@@ -127,10 +143,9 @@ void Limiter::set_rates(std::span<const Rate> rates, Now now) {
     if (rate.is_counted()) continue;
     const auto same = std::find_if(spaced.begin(), spaced.end(),
                                    [&](const Spaced& window) { return is_same(window.rate); });
-    const Spacing::Interval interval = interval_of(rate);
-    Spacing spacing =
-        same == spaced.end() ? Spacing(interval, rate.burst, now.instant) : same->spacing;
-    spacing.change(interval, rate.burst, now.instant);
+    Spacing spacing = same == spaced.end() ? spacing_of(rate, now.instant) : same->spacing;
+    spacing.change(interval_of(rate), rate.burst, now.instant);
+    spacing.catch_up(catch_up_of(rate));
     spaced_.push_back({rate, spacing});
   }
 }

@@ -8,7 +8,9 @@
 //
 // A grant may be used for a while (the guard: a fiftieth of the shortest window, 1 to 50 ms), so
 // that it can go to another loop without a word coming back. The guard is part of the arithmetic:
-// n grants are spaced over window + guard, which makes a rate up to 2 % slower, never faster.
+// n grants are spaced over window + guard, which makes a rate up to 3 % slower, never faster. Where
+// they are no further apart than five guards, who asks late catches up by half a guard at most,
+// which is part of the arithmetic, too: turns of loops are no shorter than a millisecond or two.
 //
 // Windows of an hour and more hold over a restart: what may be granted is first stored as used, in
 // slices of 1 %. Shorter ones begin with a full interval, as though all had just been used. The

@@ -2,14 +2,17 @@
 // bucket that remembers one moment only. A part of traffic::Limiter.
 //
 // With burst 1 two grants are never closer than the interval. With burst b, b may come at once, and
-// any time t holds at most b - 1 more than t holds intervals. What has been granted is a debt that
-// is paid back at one grant an interval; a change of interval or burst leaves the debt as it is, in
-// grants, so that however often limits change, nothing is granted twice.
+// any time t holds at most b - 1 more than t holds intervals. Who asks late loses the time, but for
+// what catching up makes good: then any time t holds what t and that time hold together. What has
+// been granted is a debt that is paid back at one grant an interval; a change of interval or burst
+// leaves the debt as it is, in grants, so that however often limits change, nothing is granted
+// twice.
 //
 // A grant of several places may be as soon as those before it are paid back, and is paid back
 // after it. So a window may hold more than its intervals, by the places of its last grant less 1.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -31,15 +34,18 @@ class Spacing {
 
   // When the n-th from `now` on may be, n from 1, if each goes as soon as it may.
   [[nodiscard]] base::Instant nth_at(std::uint64_t n, base::Instant now) const {
-    const base::Instant paid = paid_ > now ? paid_ : now;
-    const base::Instant at = paid + interval_ * (static_cast<std::int64_t>(n) - burst_);
-    return at > now ? at : now;
+    const base::Instant at =
+        std::max(paid_, now - catch_up_) + interval_ * (static_cast<std::int64_t>(n) - burst_);
+    return std::max(at, now);
   }
 
   // One is granted, which has so many places. Only when next_at() <= now.
   void take(base::Instant now, std::uint32_t places = 1) {
-    paid_ = (paid_ > now ? paid_ : now) + interval_ * places;
+    paid_ = std::max(paid_, now - catch_up_) + interval_ * places;
   }
+
+  // How far behind a grant may be asked for without a loss to those after it.
+  void catch_up(Interval most) { catch_up_ = most; }
 
   // These places were not used. Where later grants stand behind them the next may follow closely.
   void give_back(std::uint32_t places) { paid_ -= interval_ * places; }
@@ -50,6 +56,7 @@ class Spacing {
  private:
   Interval interval_;
   std::uint32_t burst_;
+  Interval catch_up_{0};
   base::Instant paid_;  // when all that was granted is paid back
 };
 
