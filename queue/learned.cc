@@ -7,6 +7,22 @@
 
 namespace rockdove::queue {
 
+namespace {
+
+// What a record says, within what can be counted with.
+base::WallTime time_of(std::uint64_t milliseconds) {
+  return base::from_unix_milliseconds(
+      std::min(milliseconds, base::to_unix_milliseconds(base::kNeverWall)));
+}
+
+// Beyond any that is kept.
+base::Duration duration_of(std::uint64_t milliseconds) {
+  constexpr std::uint64_t kMost = 1'000'000'000;
+  return base::Duration(static_cast<std::int64_t>(std::min(milliseconds, kMost)));
+}
+
+}  // namespace
+
 std::string encode_backoff(const traffic::BackoffState& state) {
   record::Backoff record;
   record.set_rate(state.rate);
@@ -22,12 +38,26 @@ base::Result<traffic::BackoffState> decode_backoff(std::string_view octets) {
   record::Backoff record;
   if (!record.ParseFromArray(octets.data(), static_cast<int>(octets.size())))
     return base::Error("this is no record of a back-off");
-  constexpr std::uint64_t kPatienceMax = 1'000'000'000;  // milliseconds; beyond any that is kept
-  const std::uint64_t patience = std::min(record.patience(), kPatienceMax);
-  return traffic::BackoffState{
-      record.rate(), record.mark(), base::Duration(static_cast<std::int64_t>(patience)),
-      base::from_unix_milliseconds(
-          std::min(record.pushed_back(), base::to_unix_milliseconds(base::kNeverWall)))};
+  return traffic::BackoffState{record.rate(), record.mark(), duration_of(record.patience()),
+                               time_of(record.pushed_back())};
+}
+
+std::string encode_uptake(const traffic::UptakeState& state) {
+  record::Uptake record;
+  record.set_accepted(state.accepted);
+  record.set_busy(static_cast<std::uint64_t>(state.busy.count()));
+  record.set_last(base::to_unix_milliseconds(state.last));
+  std::string octets;
+  MTA_ASSERT(record.AppendToString(&octets));
+  return octets;
+}
+
+base::Result<traffic::UptakeState> decode_uptake(std::string_view octets) {
+  record::Uptake record;
+  if (!record.ParseFromArray(octets.data(), static_cast<int>(octets.size())))
+    return base::Error("this is no record of what an account has taken");
+  return traffic::UptakeState{record.accepted(), duration_of(record.busy()),
+                              time_of(record.last())};
 }
 
 std::string_view limiter_notes(LimitKind kind) {
@@ -75,11 +105,7 @@ base::Result<traffic::LimiterState> decode_limiter(std::string_view octets) {
   const base::Error no_record("this is no record of a limiter");
   if (!record.ParseFromArray(octets.data(), static_cast<int>(octets.size()))) return no_record;
   if (record.windows_size() > static_cast<int>(traffic::kRatesMax)) return no_record;
-  const auto time = [](std::uint64_t milliseconds) {
-    return base::from_unix_milliseconds(
-        std::min(milliseconds, base::to_unix_milliseconds(base::kNeverWall)));
-  };
-  traffic::LimiterState state{time(record.written()), {}};
+  traffic::LimiterState state{time_of(record.written()), {}};
   for (const record::Limiter::Window& window : record.windows()) {
     if (window.parts_size() > kPartsMax) return no_record;
     constexpr std::uint64_t kPerMax = 366ULL * 86'400'000;
@@ -87,7 +113,7 @@ base::Result<traffic::LimiterState> decode_limiter(std::string_view octets) {
     to.per = base::Duration(static_cast<std::int64_t>(std::min(window.per(), kPerMax)));
     to.reserved = window.reserved();
     for (const record::Limiter::Part& part : window.parts())
-      to.parts.push_back({time(part.until()), part.count()});
+      to.parts.push_back({time_of(part.until()), part.count()});
   }
   return state;
 }
@@ -111,7 +137,7 @@ base::Result<RulePause> decode_rule_pause(std::string_view octets) {
 }
 
 std::vector<std::string_view> learned_notes() {
-  std::vector<std::string_view> all = {kBackoffNotes, kRulePauseNotes};
+  std::vector<std::string_view> all = {kBackoffNotes, kUptakeNotes, kRulePauseNotes};
   for (const LimitKind kind : kLimitKinds) all.push_back(limiter_notes(kind));
   return all;
 }

@@ -2,6 +2,7 @@
 // as values of rows of `sites`. Their names begin with the account's (account_of_limits()).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "mta/base/result.h"
 #include "mta/traffic/backoff.h"
 #include "mta/traffic/limiter.h"
+#include "mta/traffic/uptake.h"
 #include "queue/scheduler.h"
 
 namespace rockdove::queue {
@@ -18,6 +20,22 @@ inline constexpr std::string_view kBackoffNotes = "backoff";  // the kind of the
 [[nodiscard]] std::string encode_backoff(const traffic::BackoffState& state);
 // Fails on what is no such record. Numbers that cannot be are left to traffic::Backoff.
 [[nodiscard]] base::Result<traffic::BackoffState> decode_backoff(std::string_view octets);
+
+inline constexpr std::string_view kUptakeNotes = "uptake";  // likewise
+
+[[nodiscard]] std::string encode_uptake(const traffic::UptakeState& state);
+// Fails on what is no such record. Numbers that cannot be are left to traffic::Uptake.
+[[nodiscard]] base::Result<traffic::UptakeState> decode_uptake(std::string_view octets);
+
+// What there is to plan with: both are messages a second.
+struct LearnedPace {
+  std::string account;
+  std::optional<double> pace;  // of the moment, where its servers have pushed back
+  std::optional<double> mean;  // that was taken while mail waited
+
+  // Which of them tells most of a whole mailing.
+  [[nodiscard]] std::optional<double> planned() const { return mean ? mean : pace; }
+};
 
 // The kind of the rows of limits; the name is that of Scheduler::Keep.
 [[nodiscard]] std::string_view limiter_notes(LimitKind kind);

@@ -265,6 +265,8 @@ class Scheduler {
   // When next() may have more to say though nothing happened; kNever: only when something happens.
   [[nodiscard]] base::Instant wake_at() const;
 
+  // Jobs that wait here for any site of this account.
+  [[nodiscard]] std::size_t waiting(const std::string& account) const;
   // nullopt: no such site at the moment.
   [[nodiscard]] std::optional<Standing> standing(const SiteSpec& site, base::Now now) const;
   // How many deliveries of one queue of this site are worth holding in memory: 4 × its window and

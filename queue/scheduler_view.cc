@@ -83,6 +83,11 @@ void Scheduler::Limits::tell_used_up(Standing& standing, const Costs& costs, bas
   }
 }
 
+std::size_t Scheduler::waiting(const std::string& name) const {
+  const auto account = accounts_.find(name);
+  return account == accounts_.end() ? 0 : account->second->jobs.size();
+}
+
 std::optional<Scheduler::Standing> Scheduler::standing(const SiteSpec& spec, base::Now now) const {
   const Site* site = find_site(spec);
   if (site == nullptr) return std::nullopt;

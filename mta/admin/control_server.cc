@@ -5,6 +5,7 @@
 #include "mta/admin/act_jobs.h"
 #include "mta/admin/content_job.h"
 #include "mta/admin/control_connection.h"
+#include "mta/admin/learned_text.h"
 #include "mta/admin/queue_jobs.h"
 #include "mta/admin/queue_text.h"
 #include "mta/admin/trace_jobs.h"
@@ -49,6 +50,7 @@ const ControlServer::Route ControlServer::kRoutes[] = {
     {"GET", "/v1/stats", &ControlServer::count_history},
     {"GET", "/v1/replies", &ControlServer::list_replies},
     {"GET", "/v1/route", &ControlServer::explain_route},
+    {"GET", "/v1/learned", &ControlServer::list_learned},
     {"GET", "/v1/top", &ControlServer::show_top},
     {"GET", "/metrics", &ControlServer::show_metrics, Reach::Anyone},
     {"GET", "/healthz", &ControlServer::show_health, Reach::Anyone},
@@ -223,6 +225,14 @@ void ControlServer::explain_route(const std::shared_ptr<Exchange>& exchange) {
     } else {
       exchange->answer(200, format_route(*route, services_.loop.now().wall));
     }
+  });
+}
+
+void ControlServer::list_learned(const std::shared_ptr<Exchange>& exchange) {
+  services_.routes.paces([exchange](const std::vector<queue::LearnedPace>& all) {
+    exchange->start();
+    for (const queue::LearnedPace& learned : all) exchange->line(format_learned(learned));
+    exchange->end();
   });
 }
 

@@ -105,6 +105,7 @@ class ControlServer {
   void count_history(const std::shared_ptr<Exchange>& exchange);
   void list_replies(const std::shared_ptr<Exchange>& exchange);
   void explain_route(const std::shared_ptr<Exchange>& exchange);
+  void list_learned(const std::shared_ptr<Exchange>& exchange);
   void show_top(const std::shared_ptr<Exchange>& exchange);
   void show_metrics(const std::shared_ptr<Exchange>& exchange);
   void show_health(const std::shared_ptr<Exchange>& exchange);

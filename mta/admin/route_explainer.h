@@ -8,6 +8,7 @@
 
 #include "mta/base/result.h"
 #include "mta/base/unique_function.h"
+#include "queue/learned.h"
 #include "queue/pauses.h"
 
 namespace rockdove::admin {
@@ -46,6 +47,10 @@ class RouteExplainer {
   // `done` runs on the control socket's loop, once, never within this call. An error is a bad
   // address.
   virtual void explain(std::string address, Done done) = 0;
+
+  using PacesDone = base::UniqueFunction<void(std::vector<queue::LearnedPace>)>;
+  // What was learned of all accounts; `done` likewise.
+  virtual void paces(PacesDone done) = 0;
 };
 
 }  // namespace rockdove::admin

@@ -42,6 +42,10 @@ void add_config_option(CLI::App& app, std::string& path);
 [[nodiscard]] base::Result<std::unique_ptr<queue::Rows>> open_queue_rows(
     const std::string& state_dir);
 
+// The queue below `state_dir`, which may be one of a relay elsewhere; "": the configuration's.
+[[nodiscard]] base::Result<std::unique_ptr<QueueSource>> open_queue_at(
+    const std::string& state_dir, const std::string& config);
+
 // Each in the file of its name; those of Postfix's names in postfix_names.cc.
 Action add_check(CLI::App& app);
 Action add_dmarc(CLI::App& app);

@@ -21,6 +21,7 @@
 #include "mta/cli/mailing_list.h"
 #include "mta/cli/plan_report.h"
 #include "mta/cli/planned_sites.h"
+#include "mta/cli/queue_source.h"
 #include "mta/cli/safe_text.h"
 #include "mta/daemon/configuration.h"
 #include "mta/daemon/profile_folder.h"
@@ -45,6 +46,8 @@ struct Options {
   std::vector<std::string> servers;
   std::vector<std::string> paces;
   std::string config;
+  std::string state_dir;
+  bool learned = false;
   std::string connecting = "300ms";
   std::string reply_time = "300ms";
   double accepted_per_second = 0;
@@ -162,6 +165,18 @@ Result<std::map<std::string, double>> parse_paces(const std::vector<std::string>
   return paces;
 }
 
+// What the relay has learned of each account, where --pace does not say otherwise.
+Result<void> add_learned(const Options& options, std::map<std::string, double>& paces) {
+  const auto source = open_queue_at(options.state_dir, options.config);
+  if (!source) return source.error();
+  return (*source)->learned([&paces](std::string_view line) {
+    const nlohmann::ordered_json json = parsed_line(line);
+    const char* const figure = json.contains("mean") ? "mean" : "pace";
+    if (json.contains(figure) && json[figure].is_number())
+      paces.emplace(text_of(json, "account"), json[figure].get<double>());
+  });
+}
+
 Result<queue::RehearsalSettings> read_settings(const Options& options,
                                                const daemon::Configuration& configuration) {
   queue::RehearsalSettings settings;
@@ -171,11 +186,8 @@ Result<queue::RehearsalSettings> read_settings(const Options& options,
   if (!connecting) return connecting.error().in("--connecting");
   const Result<base::Duration> sending = base::parse_duration(options.reply_time);
   if (!sending) return sending.error().in("--reply-time");
-  Result<std::map<std::string, double>> paces = parse_paces(options.paces);
-  if (!paces) return paces.error();
   settings.connecting = *connecting;
   settings.sending = *sending;
-  settings.pace = *std::move(paces);
   settings.accepted_per_second = options.accepted_per_second;
   return settings;
 }
@@ -201,8 +213,15 @@ daemon::Configuration read_configuration(const Options& options) {
 
 int plan(const Options& options) {
   const daemon::Configuration configuration = read_configuration(options);
-  const Result<queue::RehearsalSettings> settings = read_settings(options, configuration);
+  Result<queue::RehearsalSettings> settings = read_settings(options, configuration);
   if (!settings) return fail(settings.error(), kUsage);
+  Result<std::map<std::string, double>> paces = parse_paces(options.paces);
+  if (!paces) return fail(paces.error(), kUsage);
+  settings->pace = *std::move(paces);
+  if (options.learned || !options.state_dir.empty()) {
+    const Result<void> learned = add_learned(options, settings->pace);
+    if (!learned) return fail(learned.error().in("what was learned"));
+  }
   const std::shared_ptr<const traffic::Profiles> profiles =
       readable_profiles(options.profiles, options.config);
   if (profiles == nullptr) return kFailed;
@@ -264,6 +283,12 @@ Action add_plan(CLI::App& app) {
                  "A pace below the profile's rate, as it was learned: google=4/s; several")
       ->type_name("PROVIDER=RATE")
       ->allow_extra_args(false);
+  app.add_flag("--learned", options->learned,
+               "Hold each account to what the relay has learned of it, running or stopped: what it "
+               "took on average while mail waited there, else its pace of now");
+  app.add_option("--state", options->state_dir,
+                 "The same, from the state directory of a stopped relay")
+      ->type_name("DIR");
   app.add_option("--connecting", options->connecting,
                  "What a connection takes until it is ready for mail")
       ->capture_default_str();

@@ -20,6 +20,14 @@ base::Result<QueuePaths> find_queue_paths(const std::string& path) {
                     admin::WhySettings{configuration.queue, configuration.queue.connections_out}};
 }
 
+base::Result<std::unique_ptr<QueueSource>> open_queue_at(const std::string& state_dir,
+                                                         const std::string& config) {
+  if (!state_dir.empty()) return open_queue_source({state_dir, state_dir}, open_queue_rows);
+  const base::Result<QueuePaths> paths = find_queue_paths(config);
+  if (!paths) return paths.error();
+  return open_queue_source(*paths, open_queue_rows);
+}
+
 base::Result<std::unique_ptr<queue::Rows>> open_queue_rows(const std::string& state_dir) {
   return queue::open_rocks_rows_read_only({state_dir + "/queue", {}});
 }

@@ -8,6 +8,7 @@
 #include "mta/admin/act_jobs.h"
 #include "mta/admin/envelope_text.h"
 #include "mta/admin/forecast_text.h"
+#include "mta/admin/learned_text.h"
 #include "mta/admin/trace_text.h"
 #include "mta/admin/why.h"
 #include "mta/daemon/lock.h"
@@ -118,6 +119,10 @@ class DaemonSource : public QueueSource {
 
   Result<void> replies(const admin::Parameters& parameters, const LineSink& sink) override {
     return get({"/v1/replies", parameters}, sink, kStatsWithin);
+  }
+
+  Result<void> learned(const LineSink& sink) override {
+    return get({"/v1/learned", {}}, sink, kAnswerWithin);
   }
 
   Result<void> explain_route(const std::string& address, const LineSink& sink) override {
@@ -360,6 +365,13 @@ class RowsSource : public QueueSource {
     return {};
   }
 
+  Result<void> learned(const LineSink& sink) override {
+    const auto all = admin::read_learned(*rows_, base::read_clocks());
+    if (!all) return all.error();
+    for (const queue::LearnedPace& learned : *all) sink(admin::format_learned(learned));
+    return {};
+  }
+
   Result<void> explain_route(const std::string&, const LineSink&) override {
     return needs_daemon();
   }
@@ -374,6 +386,10 @@ class RowsSource : public QueueSource {
 
 Result<void> QueueSource::envelope(const std::string&, const LineSink&) {
   return Error("envelopes cannot be had from here");
+}
+
+Result<void> QueueSource::learned(const LineSink&) {
+  return Error("what was learned cannot be had from here");
 }
 
 Result<void> QueueSource::replies(const admin::Parameters&, const LineSink&) {

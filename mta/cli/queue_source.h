@@ -90,6 +90,8 @@ class QueueSource {
   [[nodiscard]] virtual base::Result<void> resume(const PauseCall& call, const LineSink& sink);
   // One line, as admin::format_envelope() makes it. An error when it is not in the queue.
   [[nodiscard]] virtual base::Result<void> envelope(const std::string& id, const LineSink& sink);
+  // A line an account (admin::format_learned()).
+  [[nodiscard]] virtual base::Result<void> learned(const LineSink& sink);
   // As admin::RepliesRun takes and tells it.
   [[nodiscard]] virtual base::Result<void> replies(const admin::Parameters& parameters,
                                                    const LineSink& sink);

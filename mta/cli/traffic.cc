@@ -217,15 +217,6 @@ int show(const Options& options) {
   return kDone;
 }
 
-// Where the history is; what --state says goes before the configuration, which need not exist then.
-base::Result<std::unique_ptr<QueueSource>> open_history(const Options& options) {
-  if (!options.state_dir.empty())
-    return open_queue_source({options.state_dir, options.state_dir}, open_queue_rows);
-  const base::Result<QueuePaths> paths = find_queue_paths(options.config);
-  if (!paths) return paths.error();
-  return open_queue_source(*paths, open_queue_rows);
-}
-
 int replay(const Options& options) {
   admin::Parameters when;
   if (!options.since.empty()) when.emplace_back("since", options.since);
@@ -243,7 +234,7 @@ int replay(const Options& options) {
     std::fprintf(stderr, "rockdove: %s\n", safe_text(error.text()).c_str());
     return kFailed;
   };
-  const base::Result<std::unique_ptr<QueueSource>> source = open_history(options);
+  const base::Result<std::unique_ptr<QueueSource>> source = open_queue_at(options.state_dir, options.config);
   if (!source) return fail(source.error());
   TrafficReplay replay(*in_use, *changed);
   std::uint64_t left_out = 0;

@@ -7,6 +7,7 @@
 #include "mta/base/text.h"
 #include "mta/daemon/activity_report.h"
 #include "mta/daemon/forecaster.h"
+#include "mta/daemon/learned_report.h"
 #include "mta/daemon/route_report.h"
 #include "mta/daemon/why_report.h"
 #include "mta/inbound/access.h"
@@ -413,6 +414,10 @@ void Relay::locate(const queue::Message& message, const queue::Delivery& deliver
 void Relay::forecast(std::vector<admin::Waiting> waiting,
                      admin::QueueExplainer::ForecastDone done) {
   forecaster_->forecast(std::move(waiting), std::move(done));
+}
+
+void Relay::paces(admin::RouteExplainer::PacesDone done) {
+  collect_paces(shards_.front()->environment, std::move(done));
 }
 
 void Relay::recent(admin::ActivitySource::Done done) {

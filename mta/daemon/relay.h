@@ -149,6 +149,7 @@ class Relay final : public admin::QueueActs,
   void resume(queue::PauseKind kind, std::string pattern, std::string by,
               base::UniqueFunction<void(base::Result<std::optional<queue::Pause>>)> done) override;
   void explain(std::string address, admin::RouteExplainer::Done done) override;
+  void paces(admin::RouteExplainer::PacesDone done) override;
   [[nodiscard]] admin::WhySettings why_settings() const override;
   void locate(const queue::Message& message, const queue::Delivery& delivery,
               admin::QueueExplainer::Done done) override;

@@ -262,6 +262,10 @@ void add_learned(RouteExplanation& explanation, const outbound::Learned& learned
   }
   if (learned.mark)
     explanation.limits.emplace_back("believed limit", traffic::format_pace(*learned.mark));
+  if (learned.mean) {
+    explanation.limits.emplace_back("taken while mail waited",
+                                    traffic::format_pace(*learned.mean) + " on average");
+  }
   for (const outbound::Learned::Set& set : learned.sets) {
     const auto left = std::chrono::duration_cast<base::Duration>(set.until - now.instant);
     explanation.limits.emplace_back(set.knob + " for another " + base::format_duration(left),

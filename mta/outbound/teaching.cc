@@ -28,6 +28,8 @@ constexpr double kStoreMoved = 0.1;
 constexpr std::size_t kAccountsKept = 20'000;
 constexpr base::Duration kForgetAfter = std::chrono::minutes(30);
 constexpr std::size_t kSetSitesKept = 1000;
+// As long as nobody has said which site an account is of.
+constexpr traffic::Backoff::Settings kAnySettings{traffic::Backoff::kNoCeiling, kFloor};
 
 traffic::Backoff::Settings settings_of(const queue::AccountSpec& account) {
   double ceiling = traffic::Backoff::kNoCeiling;
@@ -70,6 +72,9 @@ struct Teaching::Account {
   base::Instant stored_at{};
   double stored_rate = 0;
   std::uint64_t stored_cuts = 0;
+  traffic::Uptake uptake;
+  base::Instant uptake_stored_at{};
+  base::Duration uptake_stored{0};  // how much time of it
 };
 
 // What the replies of one transaction say about the account's rate; the worst counts.
@@ -85,26 +90,29 @@ Teaching::Teaching(const Environment& environment, queue::Scheduler& scheduler)
 
 Teaching::~Teaching() = default;
 
-void Teaching::restore(std::string_view name, std::string_view value) {
+void Teaching::restore_backoff(std::string_view name, std::string_view value) {
   const base::Result<traffic::BackoffState> state = queue::decode_backoff(value);
   if (!state) return;  // nothing was learned, then
-  const traffic::Backoff::Settings any{traffic::Backoff::kNoCeiling, kFloor};
-  auto account = std::make_unique<Account>(std::string(name), any);
-  account->backoff = traffic::Backoff(any, *state, env_.now().wall);
+  account_named(name).backoff = traffic::Backoff(kAnySettings, *state, env_.now().wall);
+}
+
+void Teaching::restore_uptake(std::string_view name, std::string_view value) {
+  const base::Result<traffic::UptakeState> state = queue::decode_uptake(value);
+  if (!state) return;  // likewise
+  account_named(name).uptake = traffic::Uptake(*state, env_.now());
+}
+
+Teaching::Account& Teaching::account_named(std::string_view name) {
+  std::unique_ptr<Account>& account = accounts_[std::string(name)];
+  if (account == nullptr) account = std::make_unique<Account>(std::string(name), kAnySettings);
   account->last_heard = env_.now().instant;
-  accounts_[account->name] = std::move(account);
+  return *account;
 }
 
 Teaching::Account& Teaching::account_of(const Site& site) {
-  std::unique_ptr<Account>& account = accounts_[site.account->name];
-  const traffic::Backoff::Settings settings = settings_of(*site.account);
-  if (account == nullptr) {
-    account = std::make_unique<Account>(site.account->name, settings);
-  } else {
-    account->backoff.set(settings);
-  }
-  account->last_heard = env_.now().instant;
-  return *account;
+  Account& account = account_named(site.account->name);
+  account.backoff.set(settings_of(*site.account));
+  return account;
 }
 
 std::shared_ptr<const Site> Teaching::as_set(const std::shared_ptr<const Site>& seen) {
@@ -134,6 +142,7 @@ void Teaching::offered(const std::shared_ptr<const Site>& seen) {
   const auto found = accounts_.find(site.account->name);
   if (found == accounts_.end()) return;
   found->second->backoff.set(settings_of(*site.account));
+  if (scheduler_.waiting(found->first) == 1) found->second->uptake.began();
   if (const std::optional<double> pace = found->second->backoff.pace()) {
     found->second->told = pace;
     scheduler_.set_pace(found->first, pace, env_.now());
@@ -178,7 +187,9 @@ void Teaching::learn(JobReport& report, const std::shared_ptr<const Site>& site)
                                         std::chrono::duration_cast<base::Duration>(again));
     }
   }
+  account.uptake.answered(answers.accepted, scheduler_.waiting(account.name) > 0, now.instant);
   store(account, now);
+  store_uptake(account, now);
   if (accounts_.size() > kAccountsKept) forget_some(now);
 }
 
@@ -338,10 +349,37 @@ void Teaching::write(Account& account, base::Now now) {
                     [](const base::Result<void>&) {});
 }
 
+// An account of which little is known is not written.
+void Teaching::store_uptake(Account& account, base::Now now) {
+  if (now.instant - account.uptake_stored_at < kStoreEach || !account.uptake.mean()) return;
+  const base::Duration busy = account.uptake.state(now).busy;
+  if (std::chrono::abs(busy - account.uptake_stored) <= account.uptake_stored / 10) return;
+  write_uptake(account, now);
+}
+
+void Teaching::write_uptake(Account& account, base::Now now) {
+  const traffic::UptakeState state = account.uptake.state(now);
+  account.uptake_stored_at = now.instant;
+  account.uptake_stored = state.busy;
+  env_.store.commit(env_.loop,
+                    queue::noted(queue::kUptakeNotes, account.name, queue::encode_uptake(state)),
+                    [](const base::Result<void>&) {});
+}
+
 void Teaching::store_all() {
   for (auto& [name, account] : accounts_) {
     if (account->backoff.state().rate != account->stored_rate) write(*account, env_.now());
+    if (account->uptake.mean()) write_uptake(*account, env_.now());
   }
+}
+
+std::vector<queue::LearnedPace> Teaching::paces() const {
+  std::vector<queue::LearnedPace> paces;
+  for (const auto& [name, account] : accounts_) {
+    queue::LearnedPace one{name, account->backoff.pace(), account->uptake.mean()};
+    if (one.planned()) paces.push_back(std::move(one));
+  }
+  return paces;
 }
 
 void Teaching::forget_some(base::Now now) {
@@ -356,7 +394,7 @@ std::optional<Learned> Teaching::learned(std::string_view name) const {
   const auto found = accounts_.find(std::string(name));
   if (found == accounts_.end()) return std::nullopt;
   const Account& account = *found->second;
-  Learned learned{account.backoff.pace(), account.backoff.mark(), {}, {}};
+  Learned learned{account.backoff.pace(), account.backoff.mark(), {}, {}, account.uptake.mean()};
   for (const Account::Counted& counted : account.rules) learned.rules.push_back(counted.taught);
   for (const Account::SetFor& set : account.sets) {
     if (set.until <= env_.now().instant) continue;

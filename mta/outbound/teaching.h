@@ -3,9 +3,10 @@
 // is cut, it or a site of it pauses, a knob is set for a time, and the mail itself waits or goes
 // back as the rule says. All other answers teach, too: what is accepted lets the rate rise again.
 //
-// Only sites that profiles know are learned about. What back-off has learned is kept in the store
-// (family `sites`, kind queue::kBackoffNotes), so that a restart does not begin at full speed; so
-// are pauses (outbound/rule_pauses.h).
+// Only sites that profiles know are learned about. What back-off has learned, and what accounts
+// have taken while mail waited, is kept in the store (family `sites`, kinds queue::kBackoffNotes
+// and kUptakeNotes), so that a restart does not begin at full speed; so are pauses
+// (outbound/rule_pauses.h).
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,8 @@
 #include "mta/outbound/session.h"
 #include "mta/outbound/site.h"
 #include "mta/traffic/backoff.h"
+#include "mta/traffic/uptake.h"
+#include "queue/learned.h"
 #include "queue/scheduler.h"
 
 namespace rockdove::outbound {
@@ -50,6 +53,7 @@ struct Learned {
   };
 
   std::vector<Set> sets;
+  std::optional<double> mean;  // messages a second, taken while mail waited; none: too few
 };
 
 class Teaching {
@@ -61,8 +65,9 @@ class Teaching {
   Teaching(const Environment& environment, queue::Scheduler& scheduler);
   ~Teaching();
 
-  // What a former run knew of an account of this loop.
-  void restore(std::string_view account, std::string_view value);
+  // What a former run knew of an account of this loop: the values of its two notes.
+  void restore_backoff(std::string_view account, std::string_view value);
+  void restore_uptake(std::string_view account, std::string_view value);
 
   // The site as it is at the moment, with the knobs that rules have set for a time; mostly the site
   // itself. Tells the scheduler the account's pace, which it forgets when nothing happens there.
@@ -86,12 +91,15 @@ class Teaching {
 
   // nullopt: nothing is known of this account.
   [[nodiscard]] std::optional<Learned> learned(std::string_view account) const;
+  // What there is to plan with.
+  [[nodiscard]] std::vector<queue::LearnedPace> paces() const;
 
  private:
   struct Account;
   struct Answers;
 
   Account& account_of(const Site& site);
+  Account& account_named(std::string_view name);
   // Whether the rule acts, or waits for more such replies.
   bool count(Account& account, const DeliveryResult& result, base::Now now);
   void act(Account& account, const traffic::Rule& rule, DeliveryResult& result,
@@ -105,6 +113,8 @@ class Teaching {
   // When it has moved far enough, and not too often.
   void store(Account& account, base::Now now);
   void write(Account& account, base::Now now);
+  void store_uptake(Account& account, base::Now now);
+  void write_uptake(Account& account, base::Now now);
   void forget_some(base::Now now);
 
   const Environment& env_;

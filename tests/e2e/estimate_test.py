@@ -1,6 +1,7 @@
-"""What `queue summary --by provider` says of when mail will have gone, beside what then happens."""
+"""What `queue summary --by provider` and `plan --learned` say of when mail will have gone, beside what happens."""
 
 import datetime
+import json
 import os
 import sys
 import time
@@ -8,11 +9,22 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 import relay as relay_module  # noqa: E402
+from knot import Knot  # noqa: E402
 from main import run_tests  # noqa: E402
 from relay import Relay, until  # noqa: E402
-from sinks import Sink  # noqa: E402
+from sinks import ProviderSink, Sink  # noqa: E402
 
 MESSAGES = 120
+LEARNED = 500
+PROFILE = """[provider.big]
+mx = ["mx.big.example"]
+rate = "300/s"
+connections = 10
+[[provider.big.on]]
+reply = '^421 4\\.7\\.0 too fast'
+backoff = "x0.5"
+samples = ["421 4.7.0 too fast"]
+"""
 
 
 class Estimates(unittest.TestCase):
@@ -63,6 +75,36 @@ class Estimates(unittest.TestCase):
         relay.stop()
         stopped = relay.command("queue", "summary", "--by", "provider", expect=1)
         self.assertIn("needs a running rockdove", stopped.stderr)
+
+    def test_a_mailing_is_planned_with_what_the_provider_took_of_the_one_before(self):
+        sink = self.start(ProviderSink({"big": ("127.0.73.1", 'limit = "40/1s"\nover_limit = "421 4.7.0 too fast"')}))
+        names = self.start(Knot({"example": ["big MX 10 mx.big.example.", "mx.big A 127.0.73.1"]}))
+        profile = os.path.join(sink.folder, "own.toml")
+        with open(profile, "w") as file:
+            file.write(PROFILE)
+        os.chmod(sink.folder, 0o755)
+        relay = self.start(Relay(to="mx:%d" % sink.port, retry=("1s",), sections='[dns]\nservers = ["%s"]\n[traffic]\n'
+                                 'profiles = ["%s"]\n' % (names.address, profile)))
+        relay.command("pause", "--all", "--reason", "it is being handed in")
+        self.send(relay, "bob@big.example", LEARNED)
+        relay.command("resume", "--all")
+        began = time.time()
+        until(lambda: len(relay.log("delivered")) == LEARNED, relay.said, seconds=90)
+        took = time.time() - began
+
+        def plan(*options):
+            done = relay.command("plan", "-", "--json", "--connecting", "1ms", "--reply-time", "1ms", *options,
+                                 input="big.example,%d\n" % LEARNED)
+            return json.loads(done.stdout.splitlines()[0])["seconds"]
+        learned = plan("--learned")
+        self.assertGreater(learned, 3 * plan())
+        self.assertTrue(0.6 < learned / took < 1.4, (learned, took))
+        self.assertLess(plan("--learned", "--pace", "big=250/s"), learned / 2)
+        self.assertIn("taken while mail waited", relay.command("route", "bob@big.example").stdout)
+        relay.stop()
+        stopped = plan("--learned")
+        self.assertTrue(0.9 < stopped / learned < 1.1, (stopped, learned))
+        self.assertEqual(plan("--state", relay.state_dir), stopped)
 
 
 if __name__ == "__main__":

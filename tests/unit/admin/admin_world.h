@@ -334,6 +334,10 @@ class ToldRoutes : public admin::RouteExplainer {
     if (answers_at_once) answer_all();
   }
 
+  void paces(PacesDone done) override {
+    loop_.post([this, done = std::move(done)]() mutable { done(learned); });
+  }
+
   void answer_all() {
     for (Done& done : waiting) {
       loop_.post([this, done = std::move(done)]() mutable { done(explanation); });
@@ -344,6 +348,7 @@ class ToldRoutes : public admin::RouteExplainer {
   bool answers_at_once = true;
   std::string last;
   admin::RouteExplanation explanation;
+  std::vector<queue::LearnedPace> learned;
   std::vector<Done> waiting;
 
  private:

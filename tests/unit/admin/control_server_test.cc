@@ -225,6 +225,18 @@ TEST_CASE("control: a client that goes away ends its request, and the log says h
   CHECK(count_of(world.logged(), "error=\"the client has gone\"") == 1);
 }
 
+TEST_CASE("control: what was learned of accounts is a line each, without what is not known") {
+  World world;
+  world.routes.learned = {{"provider:yahoo", 2.5, 3.5}, {"mx:mx.example.net", {}, 7.0}};
+  Client client(world);
+  client.ask(get("/v1/learned"));
+  client.run();
+  REQUIRE(client.status() == 200);
+  REQUIRE(client.lines().size() == 2);
+  CHECK(client.lines()[0] == Json{{"account", "provider:yahoo"}, {"pace", 2.5}, {"mean", 3.5}});
+  CHECK(client.lines()[1] == Json{{"account", "mx:mx.example.net"}, {"mean", 7.0}});
+}
+
 TEST_CASE("control: the 33rd request at once is turned away, and a place is free again after") {
   World world;
   world.routes.answers_at_once = false;

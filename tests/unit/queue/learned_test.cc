@@ -29,6 +29,32 @@ TEST_CASE("what limits have granted comes back as it was") {
   CHECK(state->windows[1].per == 1h);
 }
 
+TEST_CASE("what an account has taken comes back as it was, and damage is refused or harmless") {
+  const std::string whole = encode_uptake({1234.5, 90s, kNow});
+  const auto state = decode_uptake(whole);
+  REQUIRE(state.is_ok());
+  CHECK(state->accepted == 1234.5);
+  CHECK(state->busy == 90s);
+  CHECK(state->last == kNow);
+  CHECK_FALSE(decode_uptake(whole.substr(0, whole.size() - 1)).is_ok());
+  base::Random random{6};
+  for (int i = 0; i < 2000; ++i) {
+    std::string octets = whole;
+    octets[random.below(octets.size())] = static_cast<char>(random.below(256));
+    const auto damaged = decode_uptake(octets);
+    if (!damaged) continue;
+    const std::optional<double> mean =
+        traffic::Uptake(*damaged, {base::Instant{} + 1000h, kNow}).mean();
+    CHECK((!mean || *mean > 0));
+  }
+}
+
+TEST_CASE("a whole mailing is planned by the mean where one is known, else by the pace") {
+  CHECK(LearnedPace{"a", 2.0, 3.0}.planned() == 3.0);
+  CHECK(LearnedPace{"a", 2.0, {}}.planned() == 2.0);
+  CHECK_FALSE(LearnedPace{"a", {}, {}}.planned());
+}
+
 TEST_CASE("a damaged record is refused, or is one that a limiter can take") {
   base::Random random{5};
   const std::string whole = encode_limiter(some_state());
