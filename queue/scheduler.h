@@ -208,6 +208,11 @@ class Scheduler {
     Standing standing;
     Gate gate = Gate::Open;
     std::size_t before = 0;  // deliveries of its queue that go first
+    SitePointer spec;        // of `site`
+    // Jobs that go first by the order of turns, about: those of higher lanes, and of others in its
+    // own lane as many as their turns are. Of its account, and of these those of its site.
+    std::uint64_t ahead = 0;
+    std::uint64_t ahead_at_site = 0;
   };
 
   // Where this delivery of this queue waits; nullopt: not here. Goes over all accounts.
@@ -335,6 +340,8 @@ class Scheduler {
   [[nodiscard]] static Costs costs_of(const Job& job);
   [[nodiscard]] static Standing standing_of(const Site& site, const Costs& costs, base::Now now);
   [[nodiscard]] static Gate gate_of(const Site& site, const Costs& costs, base::Now now);
+  void count_ahead(Place& place, const Account& account, const QueueName& queue,
+                   std::uint64_t jobs_before) const;
   Account& account_named(std::string_view name);
   Site& site_of(const SitePointer& spec, base::Now now);
   void put(Job job, const SitePointer& spec, JobQueue::End end, base::Now now);

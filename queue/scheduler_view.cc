@@ -1,6 +1,7 @@
 // What people and the loaders of mail ask of a scheduler, and what they take out of it.
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <utility>
 
 #include "mta/base/quantity.h"
@@ -156,16 +157,58 @@ std::optional<Scheduler::Place> Scheduler::find(DeliveryId delivery, const Queue
       const auto jobs = site.jobs().find(queue);
       if (jobs == site.jobs().end()) continue;
       std::size_t before = 0;
+      std::uint64_t jobs_before = 0;
       for (const Job& job : jobs->second) {
         if (has(job, delivery)) {
           const Costs costs = costs_of(job);
-          return Place{name, standing_of(site, costs, now), gate_of(site, costs, now), before};
+          Place place{name, standing_of(site, costs, now), gate_of(site, costs, now), before,
+                      site.spec};
+          count_ahead(place, *account, queue, jobs_before);
+          return place;
         }
         before += job.deliveries.size();
+        ++jobs_before;
       }
     }
   }
   return std::nullopt;
+}
+
+// By the turns of queue/job_queue.h: queues of a site, sites of a tenant, tenants of a lane.
+void Scheduler::count_ahead(Place& place, const Account& account, const QueueName& queue,
+                            std::uint64_t jobs_before) const {
+  const Lane lane = lane_of(queue.priority);
+  std::map<std::string, std::uint64_t> of_site;  // of its tenant
+  std::map<std::string, std::uint64_t> of_tenant;
+  std::uint64_t first = 0;  // of higher lanes
+  std::uint64_t first_at_site = 0;
+  place.ahead_at_site = jobs_before;
+  for (const auto& [name, site] : account.sites) {
+    for (const auto& [other, jobs] : site.jobs()) {
+      if (lane_of(other.priority) < lane) {
+        first += jobs.size();
+        if (name == place.site) first_at_site += jobs.size();
+      }
+      if (lane_of(other.priority) != lane || other == queue) continue;
+      if (other.tenant != queue.tenant) {
+        of_tenant[other.tenant] += jobs.size();
+      } else if (name != place.site) {
+        of_site[name] += jobs.size();
+      } else {
+        place.ahead_at_site += std::min<std::uint64_t>(jobs.size(), jobs_before + 1);
+      }
+    }
+  }
+  place.ahead = place.ahead_at_site;
+  for (const auto& [name, jobs] : of_site) place.ahead += std::min(jobs, place.ahead_at_site + 1);
+  const auto weight_of = [this](const std::string& tenant) -> std::uint64_t {
+    return weight_ == nullptr ? 1 : std::max(weight_(tenant), 1U);
+  };
+  const std::uint64_t own_turns = place.ahead / weight_of(queue.tenant) + 1;
+  for (const auto& [tenant, jobs] : of_tenant)
+    place.ahead += std::min(jobs, own_turns * weight_of(tenant));
+  place.ahead += first;
+  place.ahead_at_site += first_at_site;
 }
 
 std::uint32_t Scheduler::room(const SiteSpec& spec, base::Now now) const {

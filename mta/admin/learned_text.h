@@ -1,5 +1,5 @@
-// What was learned of accounts as JSON lines: GET /v1/learned, and the same from a queue of which no
-// daemon runs. `rockdove plan --learned` reads them.
+// What was learned of accounts as JSON lines: GET /v1/learned, and the same from a queue of which
+// no daemon runs. `rockdove plan --learned` reads them.
 #pragma once
 
 #include <string>

@@ -63,6 +63,15 @@ struct Whereabouts {
   std::string stage;  // "connect", "RCPT", …
   base::WallTime since{};
   bool past_final_dot = false;
+
+  // When it will have gone, if nothing changes. In memory: about, behind `before` others of its
+  // account; on disk: at the latest, since all `before` others of its account may go first.
+  struct Estimate {
+    base::WallTime at{};
+    std::uint64_t before = 0;
+  };
+
+  std::optional<Estimate> goes{};  // none: nobody can say, or something else decides
 };
 
 // What decides about waits, as the configuration has it.

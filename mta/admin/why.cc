@@ -105,13 +105,15 @@ void Explanation::waiting() {
     case Place::NoDaemon:
     case Place::Silent:
     case Place::OnDisk:
-      return on_disk();
+      on_disk();
+      return add_estimate();
     case Place::Resolving:
       say("resolving", "The DNS is being asked which hosts take mail for " + destination() + ".");
       why_.estimate = "when the answer is there";
       return advise("ask the same by hand", "rockdove route " + shell_quoted(delivery_.recipient));
     case Place::InMemory:
-      return in_memory();
+      in_memory();
+      return add_estimate();
     case Place::BeingSent:
     case Place::OnItsWay:
       break;

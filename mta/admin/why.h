@@ -31,10 +31,12 @@ struct Why {
   // "stopping", "store", "paused", "site-paused", "no-connection-left", "site-busy", "memory",
   // "resolving", "due", "silent", "gone", or what left it waiting, as queue::reason_name().
   std::string cause;
-  std::string text;                     // one to three sentences, without moments
-  std::optional<base::WallTime> since;  // of this cause; none: nobody knows
-  std::optional<base::WallTime> next;   // when it goes, if nothing changes; none: nobody can say
-  std::string estimate;                 // in words, where there is no moment
+  std::string text;                      // one to three sentences, without moments
+  std::optional<base::WallTime> since;   // of this cause; none: nobody knows
+  std::optional<base::WallTime> next;    // when it goes, if nothing changes; none: nobody can say
+  std::string estimate;                  // in words, where there is no moment
+  std::optional<base::WallTime> about;   // an estimate, where `next` is not known: about then,
+  std::optional<base::WallTime> latest;  // or at the latest then
   // When its time here is over, and what follows: it goes back to its sender with the first failure
   // behind that, or, deleted, is gone for good. none: nothing ends it.
   std::optional<base::WallTime> ends;
@@ -52,9 +54,9 @@ struct Why {
                               base::WallTime now);
 
 // {"id":…, "recipient":…, "sender":…, "destination":…, "state":…, "accepted":…, "attempts":…,
-// "cause":…, "text":…, "since":…, "next":…, "estimate":…, "ends":…, "ends_how":…, "host":…,
-// "reply":…, "settings":[{"name":…, "value":…}], "advice":[{"text":…, "command":…}]}; what is empty
-// is left out.
+// "cause":…, "text":…, "since":…, "next":…, "estimate":…, "about":…, "latest":…, "ends":…,
+// "ends_how":…, "host":…, "reply":…, "settings":[{"name":…, "value":…}], "advice":[{"text":…,
+// "command":…}]}; what is empty is left out.
 [[nodiscard]] std::string format_why(const queue::Message& message, const queue::Delivery& delivery,
                                      const Why& why);
 

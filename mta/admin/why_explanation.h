@@ -160,6 +160,7 @@ class Explanation {
   void attempt_failed();
   void advise_on(queue::Reason reason);
   void advise_on_tls();
+  void add_estimate();
   void add_last_attempt();
   void add_detour();
   void add_route_setting();

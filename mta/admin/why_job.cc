@@ -1,8 +1,10 @@
 // The answer to GET /v1/queue/why: one delivery after the other, each located before its line is
 // made.
 #include <algorithm>
+#include <map>
 #include <utility>
 
+#include "mta/admin/forecast_text.h"
 #include "mta/admin/why.h"
 
 namespace rockdove::admin {
@@ -13,8 +15,9 @@ namespace {
 
 class WhyJob : public std::enable_shared_from_this<WhyJob> {
  public:
-  WhyJob(base::Loop& loop, QueueExplainer& explainer, std::shared_ptr<Exchange> exchange)
-      : loop_(loop), explainer_(explainer), exchange_(std::move(exchange)) {}
+  WhyJob(base::Loop& loop, queue::Store& store, QueueExplainer& explainer,
+         std::shared_ptr<Exchange> exchange)
+      : loop_(loop), store_(store), explainer_(explainer), exchange_(std::move(exchange)) {}
 
   // `number` names one delivery; 0: all of them.
   void start(queue::MessageView view, std::uint32_t number) {
@@ -54,6 +57,62 @@ class WhyJob : public std::enable_shared_from_this<WhyJob> {
 
   void located(const Whereabouts& where) {
     const queue::Delivery& delivery = view_.deliveries[index_];
+    if (!waits_for_room(delivery, where)) return explain(where);
+    if (bounds_) return explain(with_bound(where, delivery.destination));
+    // Once for all deliveries of the message.
+    store_.summarise(loop_, {loop_.now().wall, queue::SummaryBy::Destination, 0},
+                     [self = shared_from_this(), where](const Result<queue::QueueSummary>& found) {
+                       self->summarised(found, where);
+                     });
+  }
+
+  // Due, and held by nobody: others are before it on disk, and nobody counts them for it alone.
+  [[nodiscard]] bool waits_for_room(const queue::Delivery& delivery,
+                                    const Whereabouts& where) const {
+    const base::WallTime now = loop_.now().wall;
+    return where.place == Whereabouts::Place::OnDisk && where.pauses.empty() &&
+           delivery.state == queue::DeliveryState::Waiting && delivery.due <= now &&
+           where.asked_again <= now && where.site_paused_until <= now;
+  }
+
+  void summarised(const Result<queue::QueueSummary>& found, const Whereabouts& where) {
+    if (!found) {
+      bounds_ = Bounds{};
+      return explain(where);
+    }
+    std::vector<Waiting> waiting = waiting_of(*found);
+    bounds_ = Bounds{};
+    for (Waiting& one : waiting) {
+      bounds_->deliveries[one.destination] = one.deliveries;
+      one.latest_due = {};  // what is due later does not stand before it
+    }
+    explainer_.forecast(std::move(waiting), [self = shared_from_this(), where](Forecast forecast) {
+      self->bounds_->forecast = std::move(forecast);
+      self->explain(self->with_bound(where, self->view_.deliveries[self->index_].destination));
+    });
+  }
+
+  // All that waits for its account may go before it. Where a larger part of that is not known, this
+  // is not.
+  [[nodiscard]] Whereabouts with_bound(Whereabouts where, const std::string& destination) const {
+    const Forecast& forecast = bounds_->forecast;
+    const auto account = forecast.account_of.find(destination);
+    if (account == forecast.account_of.end()) return where;
+    const auto known = forecast.accounts.find(account->second);
+    if (known == forecast.accounts.end()) return where;
+    std::uint64_t all = 0;
+    for (const auto& [name, of] : forecast.account_of) {
+      const auto found = bounds_->deliveries.find(name);
+      if (of == account->second && found != bounds_->deliveries.end()) all += found->second;
+    }
+    if (known->second.not_known * 2 > all) return where;
+    where.account = account->second;
+    where.goes = {known->second.done, all};
+    return where;
+  }
+
+  void explain(const Whereabouts& where) {
+    const queue::Delivery& delivery = view_.deliveries[index_];
     exchange_->line(format_why(
         *view_.message, delivery,
         explain_why(*view_.message, delivery, view_.history, where, settings_, loop_.now().wall)));
@@ -61,12 +120,19 @@ class WhyJob : public std::enable_shared_from_this<WhyJob> {
     next();
   }
 
+  struct Bounds {
+    std::map<std::string, std::uint64_t> deliveries;  // that wait, by destination
+    Forecast forecast;
+  };
+
   base::Loop& loop_;
+  queue::Store& store_;
   QueueExplainer& explainer_;
   const std::shared_ptr<Exchange> exchange_;
   queue::MessageView view_;
   std::optional<WhySettings> settings_;
   std::size_t index_ = 0;
+  std::optional<Bounds> bounds_;  // of everything that waits, once they were asked for
 };
 
 }  // namespace
@@ -85,7 +151,7 @@ void start_why(base::Loop& loop, queue::Store& store, QueueExplainer& explainer,
     return;
   }
   store.view(loop, id->message,
-             [job = std::make_shared<WhyJob>(loop, explainer, exchange), exchange,
+             [job = std::make_shared<WhyJob>(loop, store, explainer, exchange), exchange,
               number = id->number](Result<queue::MessageView> view) {
                if (!view) {
                  exchange->refuse(500, view.error().text());

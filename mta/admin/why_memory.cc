@@ -45,7 +45,7 @@ void Explanation::rate_holds(const std::string& before) {
                   " goes no faster than it may: " + base::printable(where_.rates) + ".");
   if (is_shared) add("All sites of " + plain_name(where_.account) + " share that.");
   add(before);
-  if (where_.before == 0) {
+  if (where_.before == 0 && (!where_.goes || where_.goes->before == 0)) {
     why_.next = where_.next_grant;
   } else {
     why_.estimate = "as the rate lets those before it go";
@@ -66,6 +66,22 @@ void Explanation::account_busy(const std::string& before) {
   why_.estimate = is_full ? "as soon as one of them is free" : "within moments";
   advise("see what is slow", "rockdove top");
   advise("see what the profiles say", "rockdove traffic");
+}
+
+// From the same arithmetic as `queue summary --by provider`.
+void Explanation::add_estimate() {
+  if (!where_.goes || why_.next) return;
+  const std::string account = plain_name(where_.account);
+  if (where_.place == Whereabouts::Place::InMemory) {
+    if (where_.goes->before == 0) return;  // the words say more
+    why_.about = where_.goes->at;
+    why_.estimate += "; about " + count_of(where_.goes->before, "other") + " of " + account +
+                     (where_.goes->before == 1 ? " goes" : " go") + " before it";
+  } else {
+    why_.latest = where_.goes->at;
+    why_.estimate += "; at the latest when all " + std::to_string(where_.goes->before) +
+                     " that wait for " + account + " have gone";
+  }
 }
 
 void Explanation::in_memory() {

@@ -26,6 +26,8 @@ std::string to_line(Json json, const Why& why) {
   add_time(json, "since", why.since);
   add_time(json, "next", why.next);
   add_text(json, "estimate", why.estimate);
+  add_time(json, "about", why.about);
+  add_time(json, "latest", why.latest);
   add_time(json, "ends", why.ends);
   add_text(json, "ends_how", why.ends_how);
   add_text(json, "host", why.host);

@@ -28,6 +28,19 @@ std::string moment(const Json& json, const char* name, base::WallTime now) {
   return local_time(seconds) + (is_past ? " (" + apart + " ago)" : " (in " + apart + ")");
 }
 
+// When it goes: known, about, at the latest, or in words only.
+std::string when_it_goes(const Json& json, base::WallTime now) {
+  const std::uint64_t next = unix_seconds_of(text_of(json, "next"));
+  if (next != 0) {
+    return next * 1000 <= base::to_unix_milliseconds(now) ? "now" : moment(json, "next", now);
+  }
+  const std::string estimate = text_of(json, "estimate");
+  if (json.contains("about")) return "about " + moment(json, "about", now) + ", " + estimate;
+  if (json.contains("latest"))
+    return "by " + moment(json, "latest", now) + " at the latest, " + estimate;
+  return estimate;
+}
+
 // A line that may be missing.
 std::string row(std::string_view label, const std::string& text) {
   if (text.empty()) return {};
@@ -77,11 +90,7 @@ std::string why_page(std::string_view line, base::WallTime now) {
                                (attempts == 1 ? " attempt so far" : " attempts so far"));
   }
   out += row("So since", moment(json, "since", now));
-  const std::uint64_t next = unix_seconds_of(text_of(json, "next"));
-  const bool is_due = next * 1000 <= base::to_unix_milliseconds(now);
-  out += row("Goes", next == 0 ? text_of(json, "estimate")
-                     : is_due  ? "now"
-                               : moment(json, "next", now));
+  out += row("Goes", when_it_goes(json, now));
   const std::string ends = moment(json, "ends", now);
   if (!ends.empty()) out += row("Until", ends + "; " + text_of(json, "ends_how"));
   const char* label = "Because of";

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mta/outbound/dispatcher.h"
+#include "mta/outbound/site_traffic.h"
 
 namespace rockdove::daemon {
 
@@ -97,9 +98,7 @@ void Forecaster::ask_owners(std::uint64_t number, Work& work) {
           for (const auto& [name, account] : owned) {
             for (const auto& [site_name, mail] : account.sites) {
               const std::uint32_t each =
-                  mail.site->messages_per_connection > 0
-                      ? mail.site->messages_per_connection
-                      : dispatcher.environment().queue.messages_per_connection;
+                  outbound::messages_per_connection(*mail.site, dispatcher.environment().queue);
               take_outlook(found[name], mail,
                            {dispatcher.scheduler().outlook(
                                 *mail.site, {account.deliveries, mail.deliveries, each}, now),

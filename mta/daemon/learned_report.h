@@ -7,7 +7,6 @@
 namespace rockdove::daemon {
 
 // On the environment's loop, where `done` runs, never within this call.
-void collect_paces(const outbound::Environment& environment,
-                   admin::RouteExplainer::PacesDone done);
+void collect_paces(const outbound::Environment& environment, admin::RouteExplainer::PacesDone done);
 
 }  // namespace rockdove::daemon

@@ -8,6 +8,7 @@
 #include "mta/inbound/access.h"
 #include "mta/mail/address.h"
 #include "mta/outbound/dispatcher.h"
+#include "mta/outbound/site_traffic.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -234,8 +235,7 @@ void add_limits(RouteExplanation& explanation, const outbound::Site& site,
   add("connections", std::to_string(site.connections_max));
   if (site.maildir.empty()) {
     add("messages per connection",
-        std::to_string(site.messages_per_connection > 0 ? site.messages_per_connection
-                                                        : settings.messages_per_connection));
+        std::to_string(outbound::messages_per_connection(site, settings)));
   }
   const queue::AccountSpec& account = *site.account;
   if (account.connections_max > 0)

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "mta/outbound/dispatcher.h"
+#include "mta/outbound/site_traffic.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -46,6 +47,18 @@ void take_site(Whereabouts& where, const queue::Scheduler::Standing& standing, b
   if (standing.paused_until <= now.instant) return;
   where.site_paused_until = wall_of(standing.paused_until, now);
   where.site_pause_reason = standing.pause_reason;
+}
+
+// When the job at this place will have been answered.
+queue::Scheduler::Outlook outlook_of(const queue::Scheduler::Place& place,
+                                     const outbound::Dispatcher& dispatcher, base::Now now) {
+  const auto& site = static_cast<const outbound::Site&>(*place.spec);
+  queue::Scheduler::Backlog backlog;
+  backlog.of_account = place.ahead + 1;
+  backlog.of_site = place.ahead_at_site + 1;
+  backlog.messages_per_connection =
+      outbound::messages_per_connection(site, dispatcher.environment().queue);
+  return dispatcher.scheduler().outlook(site, backlog, now);
 }
 
 }  // namespace
@@ -117,6 +130,7 @@ void Locator::ask_all(std::uint64_t number, const Look& look,
           word.now = dispatcher.now();
           word.session = dispatcher.session_with(delivery);
           word.place = dispatcher.scheduler().find(delivery, queue, word.now);
+          if (word.place) word.outlook = outlook_of(*word.place, dispatcher, word.now);
           if (site != nullptr) word.site = dispatcher.scheduler().standing(*site, word.now);
           return [this, number, word = std::move(word)](Look& asked) {
             take(asked, word);
@@ -139,6 +153,8 @@ void Locator::take(Look& look, const Word& word) {
     where.site = word.place->site;
     where.gate = gate_of(word.place->gate);
     where.before = word.place->before;
+    if (word.outlook && word.outlook->unknown == queue::Scheduler::Outlook::Unknown::Nothing)
+      where.goes = {wall_of(word.outlook->at, word.now), word.place->ahead};
   }
   if (word.place) {
     take_site(where, word.place->standing, word.now);

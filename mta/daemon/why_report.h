@@ -49,7 +49,8 @@ class Locator {
   struct Word {
     std::optional<outbound::Session::Standing> session;
     std::optional<queue::Scheduler::Place> place;
-    std::optional<queue::Scheduler::Standing> site;  // from the loop that owns the account
+    std::optional<queue::Scheduler::Outlook> outlook;  // of `place`
+    std::optional<queue::Scheduler::Standing> site;    // from the loop that owns the account
     base::Now now{};
   };
 

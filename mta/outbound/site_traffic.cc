@@ -145,6 +145,11 @@ void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
   fit_transactions(site);
 }
 
+std::uint32_t messages_per_connection(const Site& site, const queue::QueueSettings& settings) {
+  return site.messages_per_connection > 0 ? site.messages_per_connection
+                                          : settings.messages_per_connection;
+}
+
 void use_knobs(Site& site, const traffic::Knobs& knobs) {
   use_manners(site, knobs);
   take(knobs.connections, site.connections_max);

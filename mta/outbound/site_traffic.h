@@ -11,6 +11,7 @@
 
 #include "mta/outbound/site.h"
 #include "mta/traffic/profiles.h"
+#include "queue/settings.h"
 
 namespace rockdove::outbound {
 
@@ -24,6 +25,10 @@ void use_profiles(Site& site, std::string_view domain, bool has_route,
 // itself goes before that: then the route is an account of its own.
 void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
                             const std::shared_ptr<const traffic::Profiles>& profiles);
+
+// Before a session there ends.
+[[nodiscard]] std::uint32_t messages_per_connection(const Site& site,
+                                                    const queue::QueueSettings& settings);
 
 // Lays settings over those of the site.
 void use_knobs(Site& site, const traffic::Knobs& knobs);

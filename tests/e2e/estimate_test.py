@@ -50,6 +50,7 @@ class Estimates(unittest.TestCase):
               "an estimate")
         line = self.providers(relay)["waiting", "route:slow"]
         asked = time.time()
+        self.one_of_them_goes_in_its_turn(relay)
         said = datetime.datetime.fromisoformat(line["done_about"].replace("Z", "+00:00")).timestamp() - asked
         self.assertGreater(line["deliveries"], 20)
         self.assertGreater(said, line["deliveries"] / 8 * 0.8)
@@ -58,6 +59,19 @@ class Estimates(unittest.TestCase):
         self.assertGreater(took / said, 0.7, (said, took))
         self.assertLess(took / said, 1.5, (said, took))
         self.assertEqual(len(sink.wait(MESSAGES)), MESSAGES)
+
+    def one_of_them_goes_in_its_turn(self, relay):
+        """queue why: an estimate for the last that waits, the page says so, and it holds."""
+        last = relay.queue("list")[-1]["queue_id"]
+        why = relay.queue("why", last)[0]
+        asked = time.time()
+        self.assertEqual(why["cause"], "rate", why)
+        self.assertRegex(why["estimate"], r"about \d+ others of route slow go before it")
+        said = datetime.datetime.fromisoformat(why["about"].replace("Z", "+00:00")).timestamp() - asked
+        self.assertRegex(relay.command("queue", "why", last).stdout, r"Goes +about 20\d\d-")
+        until(lambda: relay.queue("why", last)[0]["cause"] == "gone", "its end")
+        took = time.time() - asked
+        self.assertTrue(0.7 < took / said < 1.5, (said, took))
 
     def test_it_says_what_is_not_known(self):
         dead = relay_module.free_port()
@@ -85,7 +99,7 @@ class Estimates(unittest.TestCase):
         os.chmod(sink.folder, 0o755)
         relay = self.start(Relay(to="mx:%d" % sink.port, retry=("1s",), sections='[dns]\nservers = ["%s"]\n[traffic]\n'
                                  'profiles = ["%s"]\n' % (names.address, profile)))
-        relay.command("pause", "--all", "--reason", "it is being handed in")
+        relay.command("pause", "--all", "--because", "it is being handed in")
         self.send(relay, "bob@big.example", LEARNED)
         relay.command("resume", "--all")
         began = time.time()

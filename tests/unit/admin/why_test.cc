@@ -325,6 +325,43 @@ TEST_CASE("why: a rate or an account that holds mail back is named, with what it
   CHECK(has(full.text, "All 5 connections that google may have are at work"));
 }
 
+TEST_CASE("why: what waits its turn says when about it goes, and how many go before it") {
+  Case one;
+  one.where.account = "provider:google";
+  one.where.rates = "50/min";
+  one.where.next_grant = kStart + 1s;
+  one.where.before = 3;
+  one.where.goes = Whereabouts::Estimate{kStart + 9min, 3120};
+  const Why turn = one.in_memory(Whereabouts::Gate::Rate);
+  CHECK_FALSE(turn.next);
+  CHECK(turn.about == kStart + 9min);
+  CHECK_FALSE(turn.latest);
+  CHECK(turn.estimate ==
+        "as the rate lets those before it go; about 3120 others of google go before it");
+  // The first of its destination is not the first of its account.
+  one.where.before = 0;
+  CHECK(one.in_memory(Whereabouts::Gate::Rate).about == kStart + 9min);
+  one.where.goes = Whereabouts::Estimate{kStart + 1s, 0};
+  CHECK(one.in_memory(Whereabouts::Gate::Rate).next == kStart + 1s);
+  CHECK_FALSE(one.in_memory(Whereabouts::Gate::Rate).about);
+  // The end of a pause is known, and told.
+  one.where.site_paused_until = kStart + 20min;
+  CHECK_FALSE(one.in_memory(Whereabouts::Gate::Paused).about);
+  one.where.site_paused_until = {};
+  // On disk everything else may go first.
+  one.where.goes = Whereabouts::Estimate{kStart + 2h, 18214};
+  one.where.place = Whereabouts::Place::OnDisk;
+  one.where.out = 100;
+  one.where.room = 120;
+  const Why behind = one.why();
+  CHECK(behind.cause == "site-busy");
+  CHECK(behind.latest == kStart + 2h);
+  CHECK_FALSE(behind.about);
+  CHECK(has(behind.estimate, "at the latest when all 18214 that wait for google have gone"));
+  one.delivery.due = kStart + 5min;
+  CHECK_FALSE(one.why().latest);
+}
+
 TEST_CASE("why: what its sender has scheduled says so, and until when") {
   Case one;
   one.delivery.attempts = 0;

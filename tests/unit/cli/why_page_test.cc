@@ -24,6 +24,22 @@ constexpr std::string_view kLine =
 
 }  // namespace
 
+TEST_CASE("queue why: an estimate says that it is one") {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
+  const auto goes = [](const std::string& keys) {
+    const std::string page =
+        why_page(R"({"id":"3ZzBCDFGHJKL-1","estimate":"as its turn comes",)" + keys + "}", kNow);
+    const std::size_t at = page.find("  Goes ");
+    return page.substr(at, page.find('\n', at) - at);
+  };
+  CHECK(goes(R"("about":"2026-11-21T21:20:00.000Z")") ==
+        "  Goes        about 2026-11-21 21:20:00 (in 5m), as its turn comes");
+  CHECK(goes(R"("latest":"2026-11-21T21:20:00.000Z")") ==
+        "  Goes        by 2026-11-21 21:20:00 (in 5m) at the latest, as its turn comes");
+  CHECK(goes(R"("attempts":0)") == "  Goes        as its turn comes");
+}
+
 TEST_CASE("queue why: a page says what, since when, until when, why and what to do") {
   ::setenv("TZ", "UTC", 1);
   ::tzset();

@@ -281,6 +281,42 @@ TEST_CASE("people hear which rate holds a delivery back, and until when") {
   CHECK(place->standing.next_grant <= world.bench.now.instant + 21s);
 }
 
+TEST_CASE(
+    "it is known about how many go before a delivery, and when it goes, by the order of turns") {
+  World world;
+  const auto of = world.account("provider:x", "10/s");
+  const SitePointer a = world.site("a", of);
+  const SitePointer b = world.site("b", of);
+  world.offer(a, 200, "x");                  // messages 1 to 200
+  world.offer(b, 40, "x");                   // fewer than its turns until then
+  world.offer(a, 1000, "y");                 // as many as there are turns
+  world.offer(b, 20, "z", /*priority=*/-4);  // bulk: behind, but for a few
+  world.run_for(3s);
+  world.offer(b, 15, "z", /*priority=*/4);  // urgent: all of them first
+  const base::Instant asked = world.bench.now.instant;
+  const std::size_t sent = world.sent.size();
+  const auto place = world.scheduler().find({MessageId{80}, 1}, {"a", "x", 0}, world.bench.now);
+  REQUIRE(place);
+  CHECK(place->before > 60);
+  CHECK(place->ahead > place->ahead_at_site);
+  CHECK(place->ahead_at_site >= place->before);
+  Scheduler::Backlog backlog;
+  backlog.of_account = place->ahead + 1;
+  backlog.of_site = place->ahead_at_site + 1;
+  const Scheduler::Outlook outlook =
+      world.scheduler().outlook(*place->spec, backlog, world.bench.now);
+  REQUIRE(outlook.unknown == Scheduler::Outlook::Unknown::Nothing);
+  const auto waits = [&world] {
+    return world.scheduler().find({MessageId{80}, 1}, {"a", "x", 0}, world.bench.now).has_value();
+  };
+  while (waits()) world.run_for(100ms);
+  const auto seconds = [](auto span) { return std::chrono::duration<double>(span).count(); };
+  CHECK(static_cast<double>(world.sent.size() - sent) ==
+        Approx(static_cast<double>(place->ahead)).epsilon(0.15));
+  CHECK(seconds(world.bench.now.instant - asked) ==
+        Approx(seconds(outlook.at - asked)).epsilon(0.15));
+}
+
 TEST_CASE("what an account has granted is remembered when nothing of it waits") {
   World world;
   const SitePointer site = world.site("s", world.account("s", "2/h"));
