@@ -26,6 +26,7 @@
 #include "mta/daemon/configuration.h"
 #include "mta/daemon/profile_folder.h"
 #include "mta/net/uv_loop.h"
+#include "mta/outbound/source_chooser.h"
 #include "mta/traffic/profiles.h"
 #include "queue/account_name.h"
 
@@ -197,6 +198,14 @@ int fail(const Error& error, int status = kFailed) {
   return status;
 }
 
+// What is said of a provider holds for each source, where that has no pace of its own.
+void use_pace_of_all_sources(std::map<std::string, double>& paces,
+                             const queue::RehearsedSite& site) {
+  const auto& seen = static_cast<const outbound::Site&>(*site.site);
+  const auto found = paces.find(std::string(outbound::account_of_all_sources(seen)));
+  if (found != paces.end()) paces.emplace(seen.account->name, found->second);
+}
+
 // With its routes where all of it can be read, else its plain keys, else the defaults.
 daemon::Configuration read_configuration(const Options& options) {
   const std::string path = daemon::configuration_path(options.config);
@@ -227,7 +236,7 @@ int plan(const Options& options) {
   if (profiles == nullptr) return kFailed;
   const Result<MailingList> list = read_file(options.list, read_mailing_list);
   if (!list) return fail(list.error());
-  PlannedSites sites(configuration.outbound.routes, profiles, settings->queue);
+  PlannedSites sites(configuration.outbound, profiles, settings->queue);
   const Result<std::map<std::string, Found>> found = find_hosts(options, *list, sites);
   if (!found) return fail(found.error());
   Unplanned unplanned;
@@ -245,7 +254,9 @@ int plan(const Options& options) {
       sites.add(domain, of_domain.hosts, recipients);
     }
   }
-  const std::vector<queue::RehearsedAccount> accounts = queue::rehearse(sites.all(), *settings);
+  const std::vector<queue::RehearsedSite> all = sites.all();
+  for (const queue::RehearsedSite& site : all) use_pace_of_all_sources(settings->pace, site);
+  const std::vector<queue::RehearsedAccount> accounts = queue::rehearse(all, *settings);
   if (options.json) {
     for (const nlohmann::ordered_json& line : plan_as_json(accounts, unplanned)) print_line(line);
   } else {

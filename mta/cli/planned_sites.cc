@@ -1,13 +1,18 @@
 #include "mta/cli/planned_sites.h"
 
+#include <cmath>
+#include <functional>
 #include <utility>
 
 #include "dns/mail_hosts.h"
 #include "mta/outbound/router.h"
 #include "mta/outbound/site_traffic.h"
+#include "mta/outbound/source_chooser.h"
 
 namespace rockdove::cli {
 namespace {
+
+constexpr double kRounding = 1e-6;  // what sums of parts may lack
 
 std::string names_of(const std::vector<traffic::MxHost>& hosts) {
   std::vector<std::string> names;
@@ -27,14 +32,20 @@ std::shared_ptr<outbound::Site> make_site(std::string name, std::uint32_t connec
   return site;
 }
 
+// Nobody asks for its addresses: it is taken to have some of both families, so that each source
+// reaches it.
+void add_host(outbound::Site& site, outbound::HostAddress host) {
+  site.hosts.push_back(host);
+  host.address.ip = base::IpAddress::v6({});
+  site.hosts.push_back(std::move(host));
+}
+
 }  // namespace
 
-PlannedSites::PlannedSites(std::vector<outbound::Route> routes,
+PlannedSites::PlannedSites(outbound::OutboundSettings outbound,
                            std::shared_ptr<const traffic::Profiles> profiles,
                            const queue::QueueSettings& queue)
-    : profiles_(std::move(profiles)), queue_(queue) {
-  outbound_.routes = std::move(routes);
-}
+    : outbound_(std::move(outbound)), profiles_(std::move(profiles)), queue_(queue) {}
 
 const outbound::Route* PlannedSites::route_of(std::string_view domain) const {
   const std::string recipient = "somebody@" + std::string(domain);
@@ -53,7 +64,7 @@ bool PlannedSites::add_by_route(std::string_view domain, std::uint64_t recipient
   if (to == nullptr) return false;
   std::shared_ptr<outbound::Site> site = make_site("route:" + route.name, queue_.route_connections);
   for (const outbound::ToHosts::Host& host : to->hosts)
-    site->hosts.push_back({host.name, {{}, host.port}, host.implicit_tls, host.unix_path, 0});
+    add_host(*site, {host.name, {{}, host.port}, host.implicit_tls, host.unix_path, 0});
   outbound::use_profiles_for_route(*site, route.limits, profiles_);
   count(std::move(site), recipients);
   return true;
@@ -64,22 +75,33 @@ void PlannedSites::add(std::string_view domain, const std::vector<traffic::MxHos
   std::shared_ptr<outbound::Site> site =
       make_site("mx:" + names_of(hosts), queue_.site_connections);
   for (const traffic::MxHost& host : hosts)
-    site->hosts.push_back({host.name, {}, false, {}, host.preference});
+    add_host(*site, {host.name, {}, false, {}, host.preference});
   outbound::use_profiles(*site, domain, /*has_route=*/false, profiles_);
   count(std::move(site), recipients);
 }
 
 void PlannedSites::count(std::shared_ptr<const outbound::Site> site, std::uint64_t recipients) {
-  queue::RehearsedSite& known = sites_[site->name];
-  known.messages_per_connection = site->messages_per_connection;
-  known.messages += recipients;
+  Planned& known = sites_[site->name];
+  known.recipients += recipients;
   known.site = std::move(site);
 }
 
 std::vector<queue::RehearsedSite> PlannedSites::all() const {
   std::vector<queue::RehearsedSite> sites;
   sites.reserve(sites_.size());
-  for (const auto& [name, site] : sites_) sites.push_back(site);
+  const outbound::SourceChooser chooser(outbound_);
+  for (const auto& [name, planned] : sites_) {
+    outbound::SourceChooser::Turns turns;
+    const auto shares = chooser.shares(planned.site, turns, /*pauses=*/nullptr, base::Instant{});
+    // Sites with few messages have them at one source or another.
+    double until = static_cast<double>(std::hash<std::string>()(name) % 1024) / 1024;
+    for (const outbound::SourceChooser::Share& share : shares) {
+      const double from = std::floor(until + kRounding);
+      until += share.part * static_cast<double>(planned.recipients);
+      const auto messages = static_cast<std::uint64_t>(std::floor(until + kRounding) - from);
+      sites.push_back({share.site, messages, share.site->messages_per_connection});
+    }
+  }
   return sites;
 }
 

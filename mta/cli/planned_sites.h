@@ -20,7 +20,8 @@ namespace rockdove::cli {
 class PlannedSites {
  public:
   // `queue` outlives it.
-  PlannedSites(std::vector<outbound::Route> routes,
+  // `outbound`: its routes and pools of sources count.
+  PlannedSites(outbound::OutboundSettings outbound,
                std::shared_ptr<const traffic::Profiles> profiles,
                const queue::QueueSettings& queue);
 
@@ -33,7 +34,8 @@ class PlannedSites {
   void add(std::string_view domain, const std::vector<traffic::MxHost>& hosts,
            std::uint64_t recipients);
 
-  // By name.
+  // By name; with sources each from those that the mail of nobody in particular leaves from, by
+  // weight, since receivers count by our address.
   [[nodiscard]] std::vector<queue::RehearsedSite> all() const;
 
  private:
@@ -44,7 +46,13 @@ class PlannedSites {
   outbound::OutboundSettings outbound_;
   std::shared_ptr<const traffic::Profiles> profiles_;
   const queue::QueueSettings& queue_;
-  std::map<std::string, queue::RehearsedSite> sites_;
+
+  struct Planned {
+    std::shared_ptr<const outbound::Site> site;
+    std::uint64_t recipients = 0;
+  };
+
+  std::map<std::string, Planned> sites_;
 };
 
 }  // namespace rockdove::cli

@@ -1,6 +1,7 @@
 #include "mta/daemon/forecaster.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "mta/outbound/dispatcher.h"
@@ -10,6 +11,15 @@ namespace rockdove::daemon {
 
 using admin::AccountForecast;
 using queue::Scheduler;
+
+namespace {
+
+// Of deliveries of which a part falls to each source.
+std::uint64_t whole(double deliveries) {
+  return static_cast<std::uint64_t>(std::llround(deliveries));
+}
+
+}  // namespace
 
 void Forecaster::forecast(std::vector<admin::Waiting> waiting,
                           admin::QueueExplainer::ForecastDone done) {
@@ -48,11 +58,11 @@ void Forecaster::ask(unsigned loop, std::uint64_t number,
 
 std::vector<Forecaster::Found> Forecaster::find_sites(outbound::Dispatcher& dispatcher,
                                                       const std::vector<admin::Waiting>& waiting) {
-  const outbound::Home& home = dispatcher.home();
+  outbound::Home& home = dispatcher.home();
   std::vector<Found> all;
   all.reserve(waiting.size());
   for (const admin::Waiting& one : waiting) {
-    Found found{one, home.site_of(one.destination), {}};
+    Found found{one, home.site_of(one.destination), home.shares_of(one.destination), {}};
     if (found.site != nullptr && home.pauses() != nullptr) {
       for (const queue::Pause& pause :
            home.pauses()->about(one.destination, found.site->name, found.site->account->name, "")) {
@@ -65,23 +75,38 @@ std::vector<Forecaster::Found> Forecaster::find_sites(outbound::Dispatcher& disp
   return all;
 }
 
-// Many destinations have one site.
+// Many destinations have one site. What no source can take is of the account all the same.
 void Forecaster::take_sites(Work& work, const std::vector<Found>& found) {
   for (const Found& one : found) {
     if (one.site == nullptr) continue;
     const std::string& account = one.site->account->name;
     work.forecast.account_of[one.waiting.destination] = account;
     if (one.waiting.deliveries == 0) continue;
-    AccountMail& of = work.accounts[account];
-    of.deliveries += one.waiting.deliveries;
-    SiteMail& mail = of.sites[one.site->name];
-    mail.site = one.site;
-    mail.deliveries += one.waiting.deliveries;
-    mail.latest_due = std::max(mail.latest_due, one.waiting.latest_due);
-    if (one.paused_until)
-      mail.paused_until =
-          std::max(mail.paused_until.value_or(*one.paused_until), *one.paused_until);
+    if (one.shares.empty())
+      take_forecast(work, account, {{}, one.waiting.deliveries, "no source can be used for it"});
+    for (const outbound::SourceChooser::Share& share : one.shares) {
+      AccountMail& of = work.accounts[share.site->account->name];
+      const double deliveries = share.part * static_cast<double>(one.waiting.deliveries);
+      of.of_all_sources = account;
+      of.deliveries += deliveries;
+      SiteMail& mail = of.sites[one.site->name];
+      mail.site = share.site;
+      mail.deliveries += deliveries;
+      mail.latest_due = std::max(mail.latest_due, one.waiting.latest_due);
+      if (one.paused_until)
+        mail.paused_until =
+            std::max(mail.paused_until.value_or(*one.paused_until), *one.paused_until);
+    }
   }
+}
+
+// Of one of its sources; the reason of the larger part stands.
+void Forecaster::take_forecast(Work& work, const std::string& name,
+                               const AccountForecast& forecast) {
+  AccountForecast& sum = work.forecast.accounts[name];
+  sum.done = std::max(sum.done, forecast.done);
+  if (forecast.not_known > sum.not_known) sum.why_not_known = forecast.why_not_known;
+  sum.not_known += forecast.not_known;
 }
 
 void Forecaster::ask_owners(std::uint64_t number, Work& work) {
@@ -99,14 +124,18 @@ void Forecaster::ask_owners(std::uint64_t number, Work& work) {
             for (const auto& [site_name, mail] : account.sites) {
               const std::uint32_t each =
                   outbound::messages_per_connection(*mail.site, dispatcher.environment().queue);
+              const Scheduler::Backlog backlog{whole(account.deliveries), whole(mail.deliveries),
+                                               each};
               take_outlook(found[name], mail,
-                           {dispatcher.scheduler().outlook(
-                                *mail.site, {account.deliveries, mail.deliveries, each}, now),
-                            now});
+                           {dispatcher.scheduler().outlook(*mail.site, backlog, now), now});
             }
           }
           return [this, number, found = std::move(found)](Work& of) {
-            of.forecast.accounts.insert(found.begin(), found.end());
+            for (const auto& [name, forecast] : found) {
+              AccountMail& account = of.accounts.at(name);
+              account.is_known = true;
+              take_forecast(of, account.of_all_sources, forecast);
+            }
             if (--of.missing == 0) finish(number, of);
           };
         });
@@ -118,9 +147,9 @@ void Forecaster::take_outlook(AccountForecast& forecast, const SiteMail& mail,
   using Unknown = Scheduler::Outlook::Unknown;
   const auto not_known = [&](std::string why) {
     // The reason of the larger part stands.
-    if (mail.deliveries * 2 > forecast.not_known + mail.deliveries)
-      forecast.why_not_known = std::move(why);
-    forecast.not_known += mail.deliveries;
+    const std::uint64_t deliveries = whole(mail.deliveries);
+    if (deliveries > forecast.not_known) forecast.why_not_known = std::move(why);
+    forecast.not_known += deliveries;
   };
   if (mail.paused_until == base::kNeverWall) return not_known("somebody has paused it");
   switch (outlook.found.unknown) {
@@ -144,8 +173,9 @@ void Forecaster::finish(std::uint64_t number, Work& work) {
   work.is_finished = true;
   work.timer->set(base::kNever);
   for (const auto& [name, mail] : work.accounts) {
-    const auto [forecast, is_missing] = work.forecast.accounts.try_emplace(name);
-    if (is_missing) forecast->second = {{}, mail.deliveries, "a part of rockdove did not answer"};
+    if (mail.is_known) continue;
+    take_forecast(work, mail.of_all_sources,
+                  {{}, whole(mail.deliveries), "a part of rockdove did not answer"});
   }
   // Later, because this may be the timer's own call, and the work owns the timer.
   env_.loop.post([this, number] {

@@ -1,5 +1,6 @@
 // When the mail that waits will have gone, by account: the homes of its destinations say which
-// sites take it, the owners of their accounts how fast it goes there (Scheduler::outlook). Whoever
+// sites take it and from which sources, the owners of their accounts how fast it goes there
+// (Scheduler::outlook). Whoever
 // does not answer within a second is not waited for. Belongs to its environment's loop.
 #pragma once
 
@@ -15,6 +16,7 @@
 #include "mta/admin/queue_explainer.h"
 #include "mta/outbound/environment.h"
 #include "mta/outbound/site.h"
+#include "mta/outbound/source_chooser.h"
 #include "queue/scheduler.h"
 
 namespace rockdove::daemon {
@@ -35,21 +37,25 @@ class Forecaster {
  private:
   struct SiteMail {
     std::shared_ptr<const outbound::Site> site;
-    std::uint64_t deliveries = 0;
+    double deliveries = 0;  // as much as falls to a source
     base::WallTime latest_due{};
     // Until when persons have paused it; none: they have not; never: until somebody ends that.
     std::optional<base::WallTime> paused_until{};
   };
 
+  // Of one source address, where there are such.
   struct AccountMail {
-    std::uint64_t deliveries = 0;
+    std::string of_all_sources;  // the account without the source
+    double deliveries = 0;
     std::map<std::string, SiteMail> sites;
+    bool is_known = false;  // its owner has answered
   };
 
   // What one home says of a destination.
   struct Found {
     admin::Waiting waiting;
     std::shared_ptr<const outbound::Site> site;
+    std::vector<outbound::SourceChooser::Share> shares{};
     std::optional<base::WallTime> paused_until{};
   };
 
@@ -72,8 +78,10 @@ class Forecaster {
            std::function<std::function<void(Work&)>(outbound::Dispatcher&)> question);
   static std::vector<Found> find_sites(outbound::Dispatcher& dispatcher,
                                        const std::vector<admin::Waiting>& waiting);
-  void take_sites(Work& work, const std::vector<Found>& found);
+  static void take_sites(Work& work, const std::vector<Found>& found);
   void ask_owners(std::uint64_t number, Work& work);
+  static void take_forecast(Work& work, const std::string& name,
+                            const admin::AccountForecast& forecast);
   static void take_outlook(admin::AccountForecast& forecast, const SiteMail& mail,
                            const Outlook& outlook);
   void finish(std::uint64_t number, Work& work);

@@ -98,6 +98,8 @@ class Home {
 
   // As resolved last; null: not known at the moment.
   [[nodiscard]] std::shared_ptr<const Site> site_of(const std::string& destination) const;
+  // How its mail is shared out among sources now; empty where site_of() is null, too.
+  [[nodiscard]] std::vector<SourceChooser::Share> shares_of(const std::string& destination);
 
   [[nodiscard]] Standing standing(const queue::QueueName& queue, base::DeliveryId delivery) const;
 

@@ -41,6 +41,13 @@ void Home::to_owner(queue::Job job, Destination& destination) {
                });
 }
 
+std::vector<SourceChooser::Share> Home::shares_of(const std::string& destination) {
+  const auto found = destinations_.find(destination);
+  if (found == destinations_.end() || found->second.state != Destination::State::Known) return {};
+  return sources_.shares(found->second.site, found->second.turns, pauses_.get(),
+                         env_.now().instant);
+}
+
 void Home::no_source(queue::Job job, const SourceChooser::Choice& choice) {
   const base::Now now = env_.now();
   if (choice.none == SourceChooser::None::Paused) return take_back_paused(job, pauses_);

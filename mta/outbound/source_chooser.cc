@@ -112,16 +112,35 @@ const SourcePool* SourceChooser::pool_of(std::string_view tenant) const {
   return found == by_tenant_.end() ? default_ : found->second;
 }
 
-base::Instant SourceChooser::free_at(const std::string& account, base::Instant now) const {
-  const auto found = used_up_.find(account);
-  return found == used_up_.end() ? now : std::max(now, found->second);
-}
-
 struct SourceChooser::Candidates {
   std::vector<Candidate> all;            // those that are free first
   base::Instant free_at = base::kNever;  // theirs
   None none = None::OtherFamily;         // of the others, what could change soonest
 };
+
+// What is on this machine or beside it, a mailbox, does not look at addresses.
+const SourcePool* SourceChooser::pool_for(const Site& site, std::string_view tenant) const {
+  const bool is_mailbox = !site.maildir.empty() || site.manner.speaks == ToHosts::Speaks::Lmtp;
+  return is_mailbox ? nullptr : pool_of(tenant);
+}
+
+std::vector<SourceChooser::Share> SourceChooser::shares(const std::shared_ptr<const Site>& site,
+                                                        Turns& turns, const queue::Pauses* pauses,
+                                                        base::Instant now) const {
+  const SourcePool* const pool = pool_for(*site, "");
+  if (pool == nullptr) return {{site, 1}};
+  const Candidates found = candidates_of(*pool, *site, turns, pauses, now);
+  double total = 0;
+  for (const Candidate& one : found.all) total += one.weight;
+  std::vector<Share> all;
+  for (const Candidate& one : found.all) all.push_back({one.site, one.weight / total});
+  return all;
+}
+
+base::Instant SourceChooser::free_at(const std::string& account, base::Instant now) const {
+  const auto found = used_up_.find(account);
+  return found == used_up_.end() ? now : std::max(now, found->second);
+}
 
 SourceChooser::Candidates SourceChooser::candidates_of(const SourcePool& pool, const Site& site,
                                                        Turns& turns, const queue::Pauses* pauses,
@@ -153,11 +172,8 @@ SourceChooser::Choice SourceChooser::choose(const std::shared_ptr<const Site>& s
                                             std::string_view tenant, Turns& turns,
                                             const queue::Pauses* pauses, base::Instant now,
                                             std::string_view avoided) {
-  const SourcePool* const pool = pool_of(tenant);
-  // What is on this machine or beside it, a mailbox, does not look at addresses.
-  if (pool == nullptr || !site->maildir.empty() || site->manner.speaks == ToHosts::Speaks::Lmtp) {
-    return {site};
-  }
+  const SourcePool* const pool = pool_for(*site, tenant);
+  if (pool == nullptr) return {site};
   const Candidates found = candidates_of(*pool, *site, turns, pauses, now);
   const std::string none = "no source address of the pool " + pool->name + " can be used: ";
   if (!found.all.empty() && found.free_at > now) {

@@ -75,9 +75,22 @@ class SourceChooser {
                               Turns& turns, const queue::Pauses* pauses, base::Instant now,
                               std::string_view avoided = {});
 
+  // What part of the mail to a site leaves from a source; all parts together are 1.
+  struct Share {
+    std::shared_ptr<const Site> site;  // as seen from there
+    double part = 1;
+  };
+
+  // For estimates: how the mail of nobody in particular is shared out as things stand, by weight.
+  // As given, and alone, where the system chooses the address; empty: no source can be used.
+  [[nodiscard]] std::vector<Share> shares(const std::shared_ptr<const Site>& site, Turns& turns,
+                                          const queue::Pauses* pauses, base::Instant now) const;
+
  private:
   struct Candidates;
 
+  // Null: the system chooses the address.
+  [[nodiscard]] const SourcePool* pool_for(const Site& site, std::string_view tenant) const;
   [[nodiscard]] const SourcePool* pool_of(std::string_view tenant) const;
   [[nodiscard]] Candidates candidates_of(const SourcePool& pool, const Site& site, Turns& turns,
                                          const queue::Pauses* pauses, base::Instant now) const;

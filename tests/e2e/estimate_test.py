@@ -60,6 +60,21 @@ class Estimates(unittest.TestCase):
         self.assertLess(took / said, 1.5, (said, took))
         self.assertEqual(len(sink.wait(MESSAGES)), MESSAGES)
 
+    def test_sources_share_the_mail_and_each_has_the_rate(self):
+        sink = self.start(Sink())
+        route = '[[route]]\nname = "slow"\nrecipient = "*@slow.example"\nto = "%s"\nrate = "4/s"\n' % sink.url
+        sources = "".join('[[source]]\nname = "s%d"\naddress = "127.0.0.%d"\nehlo = "s%d.example.org"\n' % (n, n, n) for n in (2, 3))
+        relay = self.start(Relay(sections=sources + route))
+        self.send(relay, "bob@slow.example", MESSAGES)
+        until(lambda: len(sink.wait(8)) >= 8 and "done_about" in self.providers(relay).get(("waiting", "route:slow"), {}), "an estimate")
+        line = self.providers(relay)["waiting", "route:slow"]
+        asked = time.time()
+        said = datetime.datetime.fromisoformat(line["done_about"].replace("Z", "+00:00")).timestamp() - asked
+        self.assertLess(said, line["deliveries"] / 4 * 0.7)
+        until(lambda: not relay.queue("summary"), "the end of the mail", seconds=60)
+        took = time.time() - asked
+        self.assertTrue(0.7 < took / said < 1.5, (said, took))
+
     def one_of_them_goes_in_its_turn(self, relay):
         """queue why: an estimate for the last that waits, the page says so, and it holds."""
         last = relay.queue("list")[-1]["queue_id"]

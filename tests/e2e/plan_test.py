@@ -117,6 +117,36 @@ to = "smtp://mx.big.example"
         self.assertAlmostEqual(accounts["provider:big"]["seconds"], 60, delta=3)
         self.assertEqual((total["recipients"], total["kept"]), (900, 9))
 
+    def test_each_source_of_a_pool_has_a_budget_of_its_own(self):
+        config = self.file("""hostname = "relay.example"
+[[source]]
+name = "a"
+address = "192.0.2.10"
+ehlo = "a.relay.example"
+[[source]]
+name = "b"
+address = "2001:db8::10"
+ehlo = "b.relay.example"
+[[pool]]
+name = "all"
+sources = ["a:3", "b"]
+""")
+        profiles = self.file(PROFILES)
+        hosts = self.file("* mx.big.example\n")
+        text = "one.example,200\ntwo.example,200\n" + "".join("d%d.example\n" % number for number in range(200))
+
+        def look(*options):
+            accounts, total = self.plan(text, "--mx-map", hosts, "--config", config, *options, profiles=profiles)
+            self.assertEqual(total["recipients"], 600)
+            return {name: (found["recipients"], found["seconds"]) for name, found in accounts.items()}
+        found = look()
+        self.assertEqual(set(found), {"provider:big from 192.0.2.10", "provider:big from 2001:db8::10"})
+        recipients, seconds = found["provider:big from 192.0.2.10"]
+        self.assertTrue(400 <= recipients <= 500, found)
+        self.assertAlmostEqual(seconds, recipients / 10, delta=3)
+        slower = look("--pace", "big=5/s")["provider:big from 192.0.2.10"][1]
+        self.assertAlmostEqual(slower, recipients / 5, delta=5)
+
     def test_what_cannot_be_meant_is_refused(self):
         self.assertIn("line 1", self.run_plan("x.example,many\n", expect=1))
         self.assertIn("google=4/s", self.run_plan("x.example\n", "--pace", "google", expect=2))

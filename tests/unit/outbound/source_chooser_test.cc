@@ -74,6 +74,26 @@ TEST_CASE("sources have their shares by weight, in any stretch of turns") {
   CHECK(choice.site->hosts.size() == 1);
 }
 
+TEST_CASE("shares for estimates are by weight, among the sources that can be used") {
+  World world;
+  const auto shares = [&world] {
+    std::map<std::string, double> parts;
+    for (const SourceChooser::Share& share :
+         world.chooser.shares(world.site, world.turns, &world.pauses, world.now))
+      parts[share.site->account->name] = share.part;
+    return parts;
+  };
+  CHECK(shares() == std::map<std::string, double>{{kA, 0.25}, {kB, 0.75}});
+  world.chooser.take_nothing(kB, world.now + 1h);
+  CHECK(shares() == std::map<std::string, double>{{kA, 1.0}});
+  world.chooser.use_absent(
+      std::make_shared<AbsentAddresses>(AbsentAddresses{world.a->address, world.b->address}));
+  CHECK(shares().empty());
+  world.settings.pools.clear();
+  world.chooser.settings_replaced();
+  CHECK(shares() == std::map<std::string, double>{{"provider:example", 1.0}});
+}
+
 TEST_CASE("a source that is avoided is not chosen while another can be used") {
   World world;
   const auto choose = [&world](std::string_view avoided) {
