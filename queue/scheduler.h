@@ -298,9 +298,22 @@ class Scheduler {
     Unknown unknown = Unknown::Nothing;
     base::Instant at{};          // where it is known
     base::Instant held_until{};  // by a rule or a failure; in the past: it is not
+    // As Standing has it, of the account or the site.
+    std::string used_up{};
+    base::Instant used_up_until{};
   };
 
   [[nodiscard]] Outlook outlook(const SiteSpec& site, const Backlog& backlog, base::Now now) const;
+
+  // A budget of an hour or more has no room for the message whose turn it is.
+  struct UsedUp {
+    SitePointer site;
+    std::string budget;   // as Standing::used_up
+    base::Instant until;  // then it has
+  };
+
+  // Those that were met since the last call, the newest of each account.
+  [[nodiscard]] std::vector<UsedUp> take_used_up();
 
   // Ends the pauses of a site and of its account, because a person said so.
   void end_pause(const SiteSpec& site, base::Now now);
@@ -367,6 +380,7 @@ class Scheduler {
   std::optional<Command> start_paced(Site& site, base::Now now);
   Command start_idle(Site& site, std::optional<base::Instant> valid_until, base::Now now);
   std::optional<Command> open_one(Site& site, base::Now now);
+  void note_used_up(const Site& site, const Costs& costs, base::Now now);
   std::optional<Command> wait_to_open(Site& site, base::Now now);
   [[nodiscard]] bool is_turn_over(const Site& site) const;
   std::optional<Command> block(Site& site, ConnectionBudget::Standing standing, bool must_wait,
@@ -419,7 +433,8 @@ class Scheduler {
   TenantWeight weight_;
   // By kinds, not used yet.
   std::array<std::unordered_map<std::string, traffic::LimiterState>, kLimitKinds.size()> restored_;
-  std::optional<base::Instant> began_;  // before then nobody knows what was sent
+  std::map<std::string, UsedUp> used_up_;  // to be told, by account
+  std::optional<base::Instant> began_;     // before then nobody knows what was sent
   std::deque<Keep> to_keep_;
   std::uint64_t keeps_ = 0;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;

@@ -187,11 +187,13 @@ std::optional<Scheduler::Command> Scheduler::start_paced(Site& site, base::Now n
   const Costs costs = costs_of(account.jobs.front());
   const base::Instant account_from = account.limits.next_message(costs, now) - ahead;
   if (account_from > now.instant) {
+    note_used_up(site, costs, now);
     wait_until(account, account_from);
     return std::nullopt;
   }
   const base::Instant site_from = site.limits.next_message(costs, now) - ahead;
   if (site_from > now.instant) {
+    note_used_up(site, costs, now);
     wait_until(site, site_from);
     return std::nullopt;
   }
@@ -205,6 +207,21 @@ std::optional<Scheduler::Command> Scheduler::start_paced(Site& site, base::Now n
     return std::nullopt;
   }
   return start_idle(site, valid_until, now);
+}
+
+void Scheduler::note_used_up(const Site& site, const Costs& costs, base::Now now) {
+  Standing told;
+  site.account->limits.tell_used_up(told, costs, now);
+  site.limits.tell_used_up(told, costs, now);
+  if (told.used_up.empty()) return;
+  used_up_.insert_or_assign(site.account->name,
+                            UsedUp{site.spec, std::move(told.used_up), told.used_up_until});
+}
+
+std::vector<Scheduler::UsedUp> Scheduler::take_used_up() {
+  std::vector<UsedUp> all;
+  for (auto& [account, used_up] : std::exchange(used_up_, {})) all.push_back(std::move(used_up));
+  return all;
 }
 
 bool Scheduler::waits_for_keep(Site& site, LimitKind kind, std::uint32_t cost, base::Now now) {

@@ -17,6 +17,9 @@ constexpr std::uint32_t kRoomProven = 2000;
 // Where a rate holds mail back, so much of it is held in memory as goes in this time.
 constexpr double kRoomSeconds = 60;
 
+// Of a message of which nothing is known.
+constexpr std::array<std::uint32_t, kLimitKinds.size()> kLeast = {1, 1, 1, 1};
+
 std::string pace_text(double pace) {
   char text[64];
   std::snprintf(text, sizeof text, "a pace of %.3g/s", pace);
@@ -92,9 +95,7 @@ std::size_t Scheduler::waiting(const std::string& name) const {
 std::optional<Scheduler::Standing> Scheduler::standing(const SiteSpec& spec, base::Now now) const {
   const Site* site = find_site(spec);
   if (site == nullptr) return std::nullopt;
-  Costs least;
-  least.fill(1);
-  return standing_of(*site, least, now);
+  return standing_of(*site, kLeast, now);
 }
 
 Scheduler::Standing Scheduler::standing_of(const Site& site, const Costs& costs, base::Now now) {
@@ -231,6 +232,9 @@ Scheduler::Outlook Scheduler::outlook(const SiteSpec& spec, const Backlog& backl
     return outlook;
   }
   const Account& account = *site->account;
+  const Standing standing = standing_of(*site, kLeast, now);
+  outlook.used_up = standing.used_up;
+  outlook.used_up_until = standing.used_up_until;
   outlook.held_until = std::max({site->paused_until, site->held_until, account.held_until});
   if (site->failures > 0 || !account.job_time) {
     outlook.unknown = site->failures > 0 ? Outlook::Unknown::Failing : Outlook::Unknown::Untried;

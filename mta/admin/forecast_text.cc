@@ -38,6 +38,10 @@ void add_estimate(Json& json, const Line& line, const Forecast& forecast) {
   }
   if (found->second.not_known < line.deliveries)
     json["done_about"] = base::format_timestamp(found->second.done);
+  if (!found->second.used_up.empty()) {
+    json["used_up"] = found->second.used_up;
+    json["used_up_until"] = base::format_timestamp(found->second.used_up_until);
+  }
   if (found->second.not_known == 0) return;
   json["not_known"] = found->second.not_known;
   json["why_not_known"] = found->second.why_not_known;

@@ -55,6 +55,12 @@ struct Whereabouts {
   std::uint32_t account_connections_max = 0;  // and at most; 0: no limit of its own
   std::string rates;                          // that hold for messages, "50/min"; "": none
   base::WallTime next_grant{};                // with rates: when they let the next one go
+  // A budget of an hour or more of the account that has no room for it now: "10000 recipients a
+  // day", "" where it is not known which; and when it has. Then it goes by another route if
+  // `overflow` names one.
+  std::string used_up{};
+  base::WallTime used_up_until{};
+  std::string overflow{};
   Gate gate = Gate::Open;
   std::uint64_t before = 0;  // deliveries of its destination in memory that go first
 
@@ -92,6 +98,9 @@ struct AccountForecast {
   base::WallTime done{};  // the last of it, as far as it is known; not later than now: at once
   std::uint64_t not_known = 0;  // deliveries of which nobody can say
   std::string why_not_known;    // why of most of these: "its hosts take no mail at the moment"
+  // A budget of an hour or more that has no room now, "10000 recipients a day", and when it has.
+  std::string used_up{};
+  base::WallTime used_up_until{};
 };
 
 struct Forecast {

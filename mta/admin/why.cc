@@ -196,6 +196,9 @@ void Explanation::being_sent() {
 }
 
 void Explanation::on_disk() {
+  const bool is_used_up = where_.used_up_until > now_ && where_.place == Place::OnDisk;
+  if (is_used_up && delivery_.due <= now_ && where_.site_paused_until <= now_)
+    return budget_used_up();
   const bool is_due = delivery_.due <= now_ && where_.asked_again <= now_;
   if (is_due && where_.place == Place::OnDisk) {
     if (where_.site_paused_until > now_) return site_paused();

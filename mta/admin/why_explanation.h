@@ -154,6 +154,7 @@ class Explanation {
   void site_paused();
   void site_busy();
   void rate_holds(const std::string& before);
+  void budget_used_up();
   void account_busy(const std::string& before);
   void on_disk();
   void behind_others();

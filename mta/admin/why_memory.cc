@@ -39,7 +39,25 @@ void Explanation::site_busy() {
   advise("see hosts and limits", "rockdove route " + shell_quoted(delivery_.recipient));
 }
 
+void Explanation::budget_used_up() {
+  const std::string budget =
+      where_.used_up.empty() ? "" : " (" + base::printable(where_.used_up) + ")";
+  say("budget", "The budget of " + plain_name(where_.account) + budget + " is used up until " +
+                    base::format_timestamp(where_.used_up_until) + ".");
+  if (!where_.overflow.empty()) {
+    add("Mail goes by route " + base::printable(where_.overflow) +
+        " meanwhile, unless that is paused or used up, too.");
+  }
+  why_.next = where_.used_up_until;
+  advise("see the budget", "rockdove route " + shell_quoted(delivery_.recipient));
+  advise("send it another way", "rockdove queue reroute " + id_ + " --to smtp://HOST:25");
+}
+
 void Explanation::rate_holds(const std::string& before) {
+  if (where_.used_up_until > now_) {
+    budget_used_up();
+    return add(before);
+  }
   const bool is_shared = where_.account != where_.site;
   say("rate", "Mail to " + (is_shared ? plain_name(where_.account) : site()) +
                   " goes no faster than it may: " + base::printable(where_.rates) + ".");

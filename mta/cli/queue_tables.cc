@@ -92,9 +92,14 @@ std::string list_entry(std::string_view line, base::WallTime now) {
 std::string forecast_note(std::string_view line) {
   const Json json = parsed_line(line);
   const std::uint64_t not_known = number_of(json, "not_known");
-  if (not_known == 0) return {};
   const std::string name = text_of(json, "provider");
-  return (name.empty() ? "-" : name) + ": of " + std::to_string(not_known) +
+  std::string note;
+  if (const std::string budget = text_of(json, "used_up"); !budget.empty()) {
+    note = name + ": its budget (" + budget + ") is used up until " +
+           local_time(unix_seconds_of(text_of(json, "used_up_until"))) + "\n";
+  }
+  if (not_known == 0) return note;
+  return note + (name.empty() ? "-" : name) + ": of " + std::to_string(not_known) +
          (not_known == 1 ? " delivery" : " deliveries") +
          " it is not known when they go: " + text_of(json, "why_not_known") + "\n";
 }

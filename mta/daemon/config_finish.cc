@@ -166,6 +166,7 @@ void finish_routes(Draft& draft, NamedFiles& files, Problems& problems) {
     if (catch_all == 0 && matches_everything(route.route)) catch_all = route.at.line;
     draft.configuration.outbound.routes.push_back(route.route);
   }
+  check_overflows(draft, problems);
 }
 
 void finish_local(Draft& draft, NamedFiles& files, Problems& problems) {

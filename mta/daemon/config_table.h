@@ -48,6 +48,7 @@ struct RouteDraft {
   Position login_at;
   NamedFile password_file;
   NamedFile ca_file;
+  Position overflow_at;
 };
 
 struct DkimDraft {

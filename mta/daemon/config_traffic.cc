@@ -1,6 +1,9 @@
 #include "mta/daemon/config_traffic.h"
 
+#include <algorithm>
 #include <array>
+#include <variant>
+#include <vector>
 
 #include "mta/base/text.h"
 
@@ -69,6 +72,21 @@ constexpr std::array kKeys = {
     Key{"route", "bytes", "size a time", "",
         "Octets of messages sent to them, likewise: `\"100M/min\"`. A larger message goes alone.",
         [](Value& value, Draft& draft) { read_octets(value, limits(draft).bytes); }},
+    Key{"route", "overflow", "name", "",
+        "Another route, by its `name`; its conditions are not asked. Mail goes by it while a "
+        "budget "
+        "of this one (`rate`, `recipient_rate` or `bytes` of an hour or a day) is used up. Without "
+        "it the mail waits.",
+        [](Value& value, Draft& draft) {
+          draft.routes.back().overflow_at = value.at();
+          static_cast<void>(value.name(draft.routes.back().route.overflow));
+        }},
+    Key{"route", "overflow_after", "duration", "\"5m\"",
+        "Mail waits for a budget that has room again sooner.",
+        [](Value& value, Draft& draft) {
+          static_cast<void>(value.duration(draft.routes.back().route.overflow_after,
+                                           {std::chrono::seconds(0), std::chrono::hours(24)}));
+        }},
     Key{"route", "connections", "whole number", "",
         "Connections at once to them. Default: `queue.route_connections`.",
         [](Value& value, Draft& draft) { read_count<10'000>(value, limits(draft).connections); }},
@@ -79,6 +97,38 @@ constexpr std::array kKeys = {
           read_count<1'000'000>(value, limits(draft).messages_per_connection);
         }}};
 
+bool has_budget(const traffic::Knobs& limits) {
+  const auto is_counted = [](const traffic::Rate& rate) { return rate.is_counted(); };
+  const auto has_counted = [&](const traffic::Knob<std::vector<traffic::Rate>>& knob) {
+    return knob.value && std::any_of(knob.value->begin(), knob.value->end(), is_counted);
+  };
+  return has_counted(limits.rate) || has_counted(limits.recipient_rate) ||
+         (limits.bytes.value && limits.bytes.value->in_units().is_counted());
+}
+
+const outbound::Route* route_named(const Draft& draft, std::string_view name) {
+  const auto found = std::find_if(draft.routes.begin(), draft.routes.end(),
+                                  [name](const RouteDraft& one) { return one.route.name == name; });
+  return found == draft.routes.end() ? nullptr : &found->route;
+}
+
+// "`a`, `b` and back to `a`"; "": it leads to an end, or into a circle of others, who tell of it.
+std::string circle_from(const Draft& draft, const outbound::Route& first) {
+  std::string text = "`" + first.name + "`";
+  const outbound::Route* route = &first;
+  for (std::size_t i = 0; i < draft.routes.size(); ++i) {
+    route = route_named(draft, route->overflow);
+    if (route == nullptr || route->overflow.empty()) return "";
+    if (route == &first) return text + " and back to `" + first.name + "`";
+    text += ", `" + route->name + "`";
+  }
+  return "";
+}
+
+bool has_hosts(const outbound::Route& route) {
+  return std::holds_alternative<outbound::ToHosts>(route.target);
+}
+
 }  // namespace
 
 std::span<const Section> traffic_sections() {
@@ -87,6 +137,30 @@ std::span<const Section> traffic_sections() {
 
 std::span<const Key> traffic_keys() {
   return kKeys;
+}
+
+void check_overflows(const Draft& draft, Problems& problems) {
+  std::vector<std::string_view> names;
+  for (const RouteDraft& one : draft.routes) names.emplace_back(one.route.name);
+  for (const RouteDraft& one : draft.routes) {
+    const outbound::Route& route = one.route;
+    if (route.overflow.empty()) continue;
+    const auto error = [&](const std::string& text) { problems.error(one.overflow_at, text); };
+    const outbound::Route* const next = route_named(draft, route.overflow);
+    if (!has_hosts(route)) {
+      error("`overflow` wants hosts in `to`, as smtp://host:port");
+    } else if (!has_budget(route.limits)) {
+      error(
+          "`overflow` wants a budget of an hour or a day, which can be used up: `rate`, "
+          "`recipient_rate` or `bytes`, as in recipient_rate = \"10000/day\"");
+    } else if (next == nullptr) {
+      error("there is no route `" + route.overflow + "`" + did_you_mean(route.overflow, names));
+    } else if (!has_hosts(*next)) {
+      error("the route `" + route.overflow + "` has no hosts in `to` that could take over");
+    } else if (const std::string circle = circle_from(draft, route); !circle.empty()) {
+      error("`overflow` leads in a circle: " + circle);
+    }
+  }
 }
 
 void finish_traffic(Draft& draft, Surroundings& surroundings, Problems& problems) {

@@ -11,6 +11,8 @@ namespace rockdove::daemon {
 [[nodiscard]] std::span<const Section> traffic_sections();
 [[nodiscard]] std::span<const Key> traffic_keys();
 
+// `overflow` of the routes, once all have their names.
+void check_overflows(const Draft& draft, Problems& problems);
 void finish_traffic(Draft& draft, Surroundings& surroundings, Problems& problems);
 
 }  // namespace rockdove::daemon

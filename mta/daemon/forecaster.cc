@@ -151,6 +151,12 @@ void Forecaster::take_outlook(AccountForecast& forecast, const SiteMail& mail,
     if (deliveries > forecast.not_known) forecast.why_not_known = std::move(why);
     forecast.not_known += deliveries;
   };
+  if (outlook.found.used_up_until > outlook.now.instant) {
+    forecast.used_up = outlook.found.used_up;
+    forecast.used_up_until =
+        outlook.now.wall +
+        std::chrono::ceil<base::Duration>(outlook.found.used_up_until - outlook.now.instant);
+  }
   if (mail.paused_until == base::kNeverWall) return not_known("somebody has paused it");
   switch (outlook.found.unknown) {
     case Unknown::Untried:

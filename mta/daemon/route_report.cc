@@ -237,6 +237,10 @@ void add_limits(RouteExplanation& explanation, const outbound::Site& site,
     add("messages per connection",
         std::to_string(outbound::messages_per_connection(site, settings)));
   }
+  if (!site.overflow.empty()) {
+    add("overflow", "route " + site.overflow + ", while a budget is used up for over " +
+                        base::format_duration(site.overflow_after));
+  }
   const queue::AccountSpec& account = *site.account;
   if (account.connections_max > 0)
     add("connections of the account", std::to_string(account.connections_max));

@@ -44,6 +44,10 @@ void take_site(Whereabouts& where, const queue::Scheduler::Standing& standing, b
   where.account_connections_max = standing.account_connections_max;
   where.rates = standing.rates;
   where.next_grant = wall_of(standing.next_grant, now);
+  if (standing.used_up_until > now.instant) {
+    where.used_up = standing.used_up;
+    where.used_up_until = wall_of(standing.used_up_until, now);
+  }
   if (standing.paused_until <= now.instant) return;
   where.site_paused_until = wall_of(standing.paused_until, now);
   where.site_pause_reason = standing.pause_reason;
@@ -105,6 +109,9 @@ void Locator::home_said(std::uint64_t number, Look& look, const outbound::Home::
   if (home.site != nullptr) {
     where.site = home.site->name;
     where.account = home.site->account->name;
+    where.overflow = home.site->overflow;
+    if (const base::Now now = env_.now(); home.used_up_until > now.instant)
+      where.used_up_until = wall_of(home.used_up_until, now);
   }
   if (home.pauses != nullptr) {
     where.pauses = home.pauses->about(look.queue.destination, where.site, where.account, look.user,

@@ -157,6 +157,7 @@ void Dispatcher::pass() {
   while (std::optional<queue::Scheduler::Command> command = scheduler_.next(recording, now)) {
     run(std::move(*command));
   }
+  see_used_up();
   if (!env_.memory.has_room_to_load()) give_back_paused();
   home_.pump();
   set_wake();
@@ -487,8 +488,8 @@ bool Dispatcher::give_paused_home(const queue::Job& job, const Site& site) {
   const bool is_paused = pauses == nullptr || pauses->on_queue(job.queue) != nullptr ||
                          pauses->on_site(site.name, site.account->name) != nullptr;
   const bool is_held = !is_paused && pauses->on_mail(*job.message) != nullptr;
-  // And goes on hold there; or from another source, if this one alone is paused.
-  const bool is_homes = is_held || (is_paused && is_of_source_alone(*pauses, job.queue, site));
+  // And goes on hold there; or by another way, if this one alone is paused.
+  const bool is_homes = is_held || (is_paused && may_go_elsewhere(*pauses, job.queue, site));
   if (is_homes) give_home(job);
   if (!is_paused || is_homes) return is_homes;
   env_.on_loop(queue::home_loop(job.queue.destination, env_.loop_count()),
@@ -505,7 +506,7 @@ void Dispatcher::use_pauses(const std::shared_ptr<const queue::Pauses>& pauses) 
   if (pauses->is_empty()) return;
   const auto is_source_paused = [&](const queue::SitePointer& site, const queue::QueueName& queue) {
     return pauses->on_site(site->name, site->account->name) != nullptr &&
-           is_of_source_alone(*pauses, queue, static_cast<const Site&>(*site));
+           may_go_elsewhere(*pauses, queue, static_cast<const Site&>(*site));
   };
   for (const queue::Job& job :
        scheduler_.take_waiting(is_source_paused, [](const queue::Job&) { return true; })) {

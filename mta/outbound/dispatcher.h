@@ -126,15 +126,23 @@ class Dispatcher final : public SessionListener {
   // To the scheduler, or home when its site is stale.
   void give_back(queue::Job job, const std::shared_ptr<const Site>& site);
   void give_home(const queue::Job& job);
-  // What pauses this is about the site as seen from its source, and not about the site.
-  [[nodiscard]] static bool is_of_source_alone(const queue::Pauses& pauses,
-                                               const queue::QueueName& queue, const Site& site);
-  // The account of the site, which has a source, takes nothing before then.
+  // What pauses this is about the site as seen from its source, or about a route that this mail has
+  // been handed on to: it may go by another way.
+  [[nodiscard]] static bool may_go_elsewhere(const queue::Pauses& pauses,
+                                             const queue::QueueName& queue, const Site& site);
+  // The account of the site, which has a source or an overflow, takes nothing before then.
   void give_home_used_up(const queue::Job& job, const Site& site, base::Instant until);
   // A rule has paused what leaves from this source to this account.
   void keep_source_back(const Site& site, const JobReport& report);
-  // Of an account of a source; nullopt: it takes jobs.
+  // Of an account of a source, or with an overflow; nullopt: it takes jobs.
   [[nodiscard]] std::optional<base::Instant> used_up_until(const Site& site);
+  // Takes nothing of this site's account before then; what waits there and has another way to go
+  // goes home.
+  void use_up(const Site& site, base::Instant until);
+  // Budgets that were met used up: people hear of it, and where an overflow is, the mail goes
+  // there.
+  void see_used_up();
+  void tell_used_up(const queue::Scheduler::UsedUp& found, bool goes_on);
   // And nothing of its queue is loaded before then.
   void give_home_until(queue::Job job, base::Instant until);
   void keep_tenant_back(const Site& site, const std::string& tenant);
@@ -174,8 +182,9 @@ class Dispatcher final : public SessionListener {
   unsigned next_loop_;
   bool pass_wanted_ = false;
   bool stopping_ = false;
-  // Accounts of sources that take nothing, and until when.
+  // Accounts of sources, or with an overflow, that take nothing, and until when.
   std::unordered_map<std::string, base::Instant> used_up_;
+  std::unordered_map<std::string, base::Instant> told_used_up_;  // when, by account
   std::unique_ptr<base::Timer> timer_;
 };
 

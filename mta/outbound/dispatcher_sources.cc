@@ -1,5 +1,6 @@
-// The part of a dispatcher that knows of source addresses: what a source that is gone, paused or
-// used up has not started goes back to its home, which chooses another one.
+// The part of a dispatcher that knows of ways which mail may go beside others: what a source that
+// is gone, paused or used up has not started goes back to its home, which chooses another one; so
+// does that of a route whose budget is used up and that has an overflow.
 #include <algorithm>
 #include <string>
 
@@ -9,12 +10,16 @@ namespace rockdove::outbound {
 namespace {
 
 constexpr std::size_t kToldRoomMax = 50'000;
+constexpr std::size_t kToldUsedUpMax = 50'000;
+constexpr base::Duration kTellUsedUpEvery = std::chrono::hours(1);
 
 }  // namespace
 
 void Dispatcher::tell_room(const queue::QueueName& queue, const Site& site) {
   const std::uint32_t room = scheduler_.room(site, env_.now());
-  const std::string source = site.source == nullptr ? "" : site.source->name;
+  // What waits at one of several ways must not take the room of the others.
+  std::string source = site.source == nullptr ? "" : site.source->name;
+  if (!site.overflow.empty() || is_overflow(queue, site)) source += " " + site.name;
   if (source.empty()) {
     if (told_room_.size() > kToldRoomMax) told_room_.clear();
     std::uint32_t& told = told_room_[queue];
@@ -27,8 +32,9 @@ void Dispatcher::tell_room(const queue::QueueName& queue, const Site& site) {
                });
 }
 
-bool Dispatcher::is_of_source_alone(const queue::Pauses& pauses, const queue::QueueName& queue,
-                                    const Site& site) {
+bool Dispatcher::may_go_elsewhere(const queue::Pauses& pauses, const queue::QueueName& queue,
+                                  const Site& site) {
+  if (is_overflow(queue, site)) return pauses.on_queue(queue) == nullptr;
   return site.source != nullptr && pauses.on_destination(queue.destination) == nullptr &&
          pauses.on_site(site.name, account_of_all_sources(site)) == nullptr;
 }
@@ -48,7 +54,7 @@ void Dispatcher::use_absent(const std::shared_ptr<const AbsentAddresses>& absent
 }
 
 std::optional<base::Instant> Dispatcher::used_up_until(const Site& site) {
-  if (site.source == nullptr) return std::nullopt;
+  if (site.source == nullptr && site.overflow.empty()) return std::nullopt;
   const auto found = used_up_.find(site.account->name);
   if (found == used_up_.end()) return std::nullopt;
   if (found->second > env_.now().instant) return found->second;
@@ -74,15 +80,47 @@ void Dispatcher::keep_source_back(const Site& site, const JobReport& report) {
     if (pause && pause->of == traffic::Pause::Of::Source)
       until = std::max(until, now + pause->time);
   }
-  if (until == now) return;
-  used_up_[site.account->name] = until;
-  const auto is_there = [&site](const queue::SitePointer& other, const queue::QueueName&) {
-    return other->account->name == site.account->name;
+  if (until > now) use_up(site, until);
+}
+
+void Dispatcher::use_up(const Site& site, base::Instant until) {
+  const bool has_ways = site.source != nullptr || !site.overflow.empty();
+  if (has_ways) used_up_[site.account->name] = until;
+  // What came from another route may go by that one again, sooner.
+  const auto is_there = [&](const queue::SitePointer& other, const queue::QueueName& queue) {
+    return other->account->name == site.account->name && (has_ways || is_overflow(queue, site));
   };
   for (const queue::Job& job :
        scheduler_.take_waiting(is_there, [](const queue::Job&) { return true; })) {
     give_home_used_up(job, site, until);
   }
+}
+
+void Dispatcher::see_used_up() {
+  for (const queue::Scheduler::UsedUp& found : scheduler_.take_used_up()) {
+    const Site& site = static_cast<const Site&>(*found.site);
+    const bool is_long = found.until > env_.now().instant + site.overflow_after;
+    const bool goes_on = is_long && !site.overflow.empty();
+    tell_used_up(found, goes_on);
+    // Sources have budgets of their own, which may be waited for.
+    if (goes_on || (is_long && site.source == nullptr)) use_up(site, found.until);
+  }
+}
+
+// A window that is used up has a little room again and again: that is said once in a while.
+void Dispatcher::tell_used_up(const queue::Scheduler::UsedUp& found, bool goes_on) {
+  const base::Now now = env_.now();
+  const std::string& account = found.site->account->name;
+  if (told_used_up_.size() > kToldUsedUpMax) told_used_up_.clear();
+  const auto [told, is_new] = told_used_up_.try_emplace(account, now.instant);
+  if (!is_new && now.instant < told->second + kTellUsedUpEvery) return;
+  told->second = now.instant;
+  base::LogLine line = env_.log.line(base::Level::Warning, "a budget is used up");
+  line.field("account", account)
+      .field("budget", found.budget)
+      .field("until", now.wall + std::chrono::ceil<base::Duration>(found.until - now.instant));
+  const Site& site = static_cast<const Site&>(*found.site);
+  line.field("mail", goes_on ? "goes by route:" + site.overflow : std::string("waits"));
 }
 
 }  // namespace rockdove::outbound

@@ -142,6 +142,8 @@ Home::Standing Home::standing(const queue::QueueName& queue, base::DeliveryId de
   standing.queue = directory_.standing(queue);
   standing.pauses = pauses_;
   standing.site = site_of(queue.destination);
+  if (standing.site != nullptr)
+    standing.used_up_until = sources_.free_at(standing.site->account->name, env_.now().instant);
   const auto found = destinations_.find(queue.destination);
   if (found == destinations_.end()) return standing;
   const Destination& destination = found->second;
@@ -246,12 +248,16 @@ void Home::settings_replaced() {
 }
 
 void Home::dispatch(queue::Job job) {
+  const std::string name = job.queue.destination;
+  dispatch_to(name, std::move(job));
+}
+
+void Home::dispatch_to(const std::string& name, queue::Job job) {
   const base::Now now = env_.now();
-  Destination& destination = destinations_[job.queue.destination];
+  Destination& destination = destinations_[name];
   if (destination.state == Destination::State::Known && destination.expires > now.instant) {
     return to_owner(std::move(job), destination);
   }
-  const std::string name = job.queue.destination;
   destination.waiting.push_back(std::move(job));
   if (destination.state == Destination::State::Resolving) return;
   destination.state = Destination::State::Resolving;

@@ -94,6 +94,7 @@ class Home {
     queue::Directory::Standing queue;
     std::shared_ptr<const Site> site;             // as resolved last; null: not known at the moment
     std::shared_ptr<const queue::Pauses> pauses;  // null: not known yet
+    base::Instant used_up_until{};                // the account of the site; in the past: it is not
   };
 
   // As resolved last; null: not known at the moment.
@@ -135,6 +136,9 @@ class Home {
   [[nodiscard]] bool may_load() const;
   void take_loaded(const queue::QueueName& queue, queue::LoadedQueue rows);
   void dispatch(queue::Job job);
+  // To the owner of this destination's account; of another destination than the job's where its own
+  // route has handed it on.
+  void dispatch_to(const std::string& destination, queue::Job job);
   void resolve(const std::string& destination);
   void resolved(const std::string& destination, Resolution resolution);
   // Forgets what has expired or was not found, once there are too many.
@@ -145,7 +149,11 @@ class Home {
                                          const queue::Delivery& delivery) const;
   // Of a destination that is known.
   void to_owner(queue::Job job, Destination& destination);
-  // There is none of our addresses that it could go from.
+  // By the route that takes over; false: there is none, or a person has paused it.
+  [[nodiscard]] bool went_on(queue::Job& job, const Site& used_up);
+  // When the first account that it could go by takes mail again.
+  [[nodiscard]] base::Instant free_at(const queue::Job& job, base::Instant last) const;
+  // There is none of our addresses that it could go from, or its account is used up.
   void no_source(queue::Job job, const SourceChooser::Choice& choice);
   void sweep_over_age(const queue::QueueName& queue, queue::WaitingMark from,
                       base::WallTime failed_at, const std::string& host, const std::string& reply);

@@ -20,6 +20,10 @@ std::string_view avoided_source(const queue::Job& job) {
   return {};
 }
 
+std::string route_destination(const std::string& route) {
+  return "route:" + route;
+}
+
 }  // namespace
 
 void Home::to_owner(queue::Job job, Destination& destination) {
@@ -34,7 +38,11 @@ void Home::to_owner(queue::Job job, Destination& destination) {
   const SourceChooser::Choice choice =
       sources_.choose(destination.site, job.queue.tenant, destination.turns, pauses_.get(),
                       env_.now().instant, avoided_source(job));
-  if (choice.site == nullptr) return no_source(std::move(job), choice);
+  if (choice.site == nullptr) {
+    const bool is_used_up = choice.none == SourceChooser::None::UsedUp;
+    if (is_used_up && went_on(job, *destination.site)) return;
+    return no_source(std::move(job), choice);
+  }
   env_.on_loop(owner_loop(choice.site->account->name, env_.loop_count()),
                [job = std::move(job), site = choice.site](Dispatcher& dispatcher) mutable {
                  dispatcher.offer(std::move(job), site);
@@ -48,12 +56,33 @@ std::vector<SourceChooser::Share> Home::shares_of(const std::string& destination
                          env_.now().instant);
 }
 
+bool Home::went_on(queue::Job& job, const Site& used_up) {
+  if (used_up.overflow.empty()) return false;
+  const std::string next = route_destination(used_up.overflow);
+  if (pauses_->on_destination(next) != nullptr || pauses_->on_site(next, next) != nullptr)
+    return false;
+  dispatch_to(next, std::move(job));
+  return true;
+}
+
+base::Instant Home::free_at(const queue::Job& job, base::Instant last) const {
+  const base::Instant now = env_.now().instant;
+  base::Instant first = last;
+  std::shared_ptr<const Site> site = site_of(job.queue.destination);
+  for (std::size_t i = 0; site != nullptr && i < env_.outbound.routes.size(); ++i) {
+    const base::Instant free = sources_.free_at(site->account->name, now);
+    if (free > now) first = std::min(first, free);
+    site = site->overflow.empty() ? nullptr : site_of(route_destination(site->overflow));
+  }
+  return first;
+}
+
 void Home::no_source(queue::Job job, const SourceChooser::Choice& choice) {
   const base::Now now = env_.now();
   if (choice.none == SourceChooser::None::Paused) return take_back_paused(job, pauses_);
   if (choice.none == SourceChooser::None::UsedUp) {
-    return take_back_for(job,
-                         std::chrono::duration_cast<base::Duration>(choice.free_at - now.instant));
+    const base::Instant free = free_at(job, choice.free_at);
+    return take_back_for(job, std::chrono::ceil<base::Duration>(free - now.instant));
   }
   const smtp::Reply reply = smtp::make_reply(451, "4.4.1", choice.problem);
   JobReport report{

@@ -325,7 +325,11 @@ void Router::resolve_hosts(std::string_view name, const ToHosts& hosts, const Ro
   wanted->site->connections_max = queue_settings_.route_connections;
   wanted->site->manner = manner_of(route);
   wanted->site->manner.speaks = hosts.speaks;
-  if (route != nullptr) wanted->limits = route->limits;
+  if (route != nullptr) {
+    wanted->limits = route->limits;
+    wanted->site->overflow = route->overflow;
+    wanted->site->overflow_after = route->overflow_after;
+  }
   wanted->profiles = settings_.traffic;
   wanted->shared = hosts.order == ToHosts::Order::Share;
   wanted->hosts = hosts.hosts;

@@ -77,6 +77,11 @@ struct Route {
   // What the hosts are sent at most: `connections`, `messages_per_connection`, `rate`,
   // `connection_rate`, `recipient_rate` and `bytes`; before what a traffic profile says of them.
   traffic::Knobs limits{};
+  // The name of the route by which mail goes, its conditions not asked, while a budget of an hour
+  // or more among these limits is used up for longer than `overflow_after`; "": the mail waits.
+  // Both have hosts, and following the names leads round to no route again.
+  std::string overflow{};
+  base::Duration overflow_after{std::chrono::minutes(5)};
 };
 
 // An address of this machine that mail goes out from, and what it is called there.

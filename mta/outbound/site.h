@@ -74,6 +74,9 @@ struct Site : queue::SiteSpec {
   std::uint32_t messages_per_connection = 0;     // 0: as `[queue]` says
   std::uint32_t recipients_per_transaction = 0;  // likewise: queue::kJobDeliveriesMax
   std::vector<base::Duration> retry{};           // empty: likewise
+  // As Route has them.
+  std::string overflow{};
+  base::Duration overflow_after{0};
   // Zero: those of SessionContext.
   base::Duration connect_timeout{0};
   base::Duration reply_timeout{0};  // of every reply of a peer, the greeting included
@@ -85,5 +88,10 @@ struct Site : queue::SiteSpec {
     return hosts[tried < equals ? (first + tried) % equals : tried];
   }
 };
+
+// Whether mail of this queue is at this site because the route that it is for has handed it on.
+[[nodiscard]] inline bool is_overflow(const queue::QueueName& queue, const Site& site) {
+  return queue.destination.starts_with("route:") && site.name != queue.destination;
+}
 
 }  // namespace rockdove::outbound

@@ -173,11 +173,15 @@ SourceChooser::Choice SourceChooser::choose(const std::shared_ptr<const Site>& s
                                             const queue::Pauses* pauses, base::Instant now,
                                             std::string_view avoided) {
   const SourcePool* const pool = pool_for(*site, tenant);
-  if (pool == nullptr) return {site};
+  if (pool == nullptr) {
+    const base::Instant free = free_at(site->account->name, now);
+    if (free > now) return {nullptr, None::UsedUp, "", free};
+    return {site};
+  }
   const Candidates found = candidates_of(*pool, *site, turns, pauses, now);
   const std::string none = "no source address of the pool " + pool->name + " can be used: ";
   if (!found.all.empty() && found.free_at > now) {
-    return {nullptr, None::UsedUp, none + "they are used up for now", found.free_at};
+    return {nullptr, None::UsedUp, "", found.free_at};
   }
   if (!found.all.empty()) {
     turns.point += kGoldenStep;

@@ -4,7 +4,8 @@
 //
 // A source that its machine does not have is set aside, one that people have paused likewise. One
 // that is used up for an account (take_nothing()) is passed over while others are not; with none
-// left, mail waits at its home until the first is free.
+// left, mail waits at its home until the first is free, or goes by another route. Where the system
+// chooses the address, the account of the site may be used up likewise.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +55,7 @@ class SourceChooser {
     // As it was given where the system chooses the address; null: there is none to use.
     std::shared_ptr<const Site> site;
     None none = None::OtherFamily;  // then
-    std::string problem{};          // then, as a sentence without a dot
+    std::string problem{};          // then, but with None::UsedUp, as a sentence without a dot
     base::Instant free_at{};        // with None::UsedUp
   };
 
@@ -66,8 +67,11 @@ class SourceChooser {
 
   void use_absent(std::shared_ptr<const AbsentAddresses> absent) { absent_ = std::move(absent); }
 
-  // This account of a site as seen from a source takes nothing before then.
+  // This account takes nothing before then.
   void take_nothing(const std::string& account, base::Instant until);
+
+  // When this account takes mail again; `now` if it does.
+  [[nodiscard]] base::Instant free_at(const std::string& account, base::Instant now) const;
 
   // `pauses` may be null. `avoided` is the address that it is not to leave from, if there is
   // another one; "": any may be used.
@@ -94,7 +98,6 @@ class SourceChooser {
   [[nodiscard]] const SourcePool* pool_of(std::string_view tenant) const;
   [[nodiscard]] Candidates candidates_of(const SourcePool& pool, const Site& site, Turns& turns,
                                          const queue::Pauses* pauses, base::Instant now) const;
-  [[nodiscard]] base::Instant free_at(const std::string& account, base::Instant now) const;
 
   const OutboundSettings& settings_;
   std::unordered_map<std::string_view, const SourcePool*> by_tenant_;  // into settings_

@@ -362,6 +362,28 @@ TEST_CASE("why: what waits its turn says when about it goes, and how many go bef
   CHECK_FALSE(one.why().latest);
 }
 
+TEST_CASE("why: a budget that is used up is named, and until when") {
+  Case one;
+  one.where.account = "route:m365";
+  one.where.rates = "30/min; recipients 10000/day";
+  one.where.used_up = "10000 recipients a day";
+  one.where.used_up_until = kStart + 3h;
+  const std::string text = "The budget of route m365 (10000 recipients a day) is used up until " +
+                           base::format_timestamp(kStart + 3h) + ".";
+  const Why waits = one.in_memory(Whereabouts::Gate::Rate);
+  CHECK(waits.cause == "budget");
+  CHECK(has(waits.text, text));
+  CHECK(waits.next == kStart + 3h);
+  CHECK_FALSE(has(waits.text, "meanwhile"));
+  one.where.place = Whereabouts::Place::OnDisk;
+  one.where.overflow = "second";
+  one.delivery.due = kStart - 1s;
+  CHECK(has(one.why().text, text));
+  CHECK(has(one.why().text, "Mail goes by route second meanwhile"));
+  one.where.used_up_until = kStart - 1s;
+  CHECK(one.why().cause != "budget");
+}
+
 TEST_CASE("why: what its sender has scheduled says so, and until when") {
   Case one;
   one.delivery.attempts = 0;

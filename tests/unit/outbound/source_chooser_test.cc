@@ -142,6 +142,21 @@ TEST_CASE("who is in no pool goes as the system chooses") {
   CHECK(world.choose("letters").site->account->name == kA);
 }
 
+TEST_CASE("an account that is used up takes nothing for a while, also without sources") {
+  World world;
+  world.settings.pools = {{"news", {{world.a, 1}}, {"letters"}}};
+  world.chooser.settings_replaced();
+  const base::Instant until = world.now + 1h;
+  world.chooser.take_nothing("provider:example", until);
+  const SourceChooser::Choice none = world.choose("else");
+  CHECK(none.site == nullptr);
+  CHECK(none.none == SourceChooser::None::UsedUp);
+  CHECK(none.free_at == until);
+  CHECK(world.choose("letters").site->account->name == kA);  // a budget of its own
+  world.chooser.take_nothing("provider:example", world.now);
+  CHECK(world.choose("else").site == world.site);
+}
+
 TEST_CASE("mailboxes are reached as the system chooses") {
   World world;
   SECTION("by LMTP") {

@@ -175,5 +175,27 @@ TEST_CASE("the outlook counts recipients and octets") {
   CHECK(late.at - world.bench.now.instant < 12min);
 }
 
+TEST_CASE("a budget of a day that is used up is told of, even spacing is not") {
+  World world;
+  const auto of = account("100/day");
+  of->rates = *traffic::parse_rates("30/min");
+  const SitePointer site = world.site("s", of);
+  offer(world, site, {10}, 5);
+  world.run_for(5s);
+  CHECK(world.sent.size() >= 1);  // the others wait for the rate
+  CHECK(world.scheduler().take_used_up().empty());
+  offer(world, site, {10}, 10);
+  world.run_for(1min);
+  CHECK(all_recipients(world) == 100);
+  const std::vector<Scheduler::UsedUp> used_up = world.scheduler().take_used_up();
+  REQUIRE(used_up.size() == 1);
+  CHECK(used_up[0].site == site);
+  CHECK(used_up[0].budget == "100 recipients a day");
+  CHECK(used_up[0].until > world.bench.now.instant + 23h);
+  const auto outlook = world.scheduler().outlook(*site, {5, 5, 0}, world.bench.now);
+  CHECK(outlook.used_up == "100 recipients a day");
+  CHECK(outlook.used_up_until > world.bench.now.instant + 23h);
+}
+
 }  // namespace
 }  // namespace rockdove::queue
