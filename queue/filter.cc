@@ -54,8 +54,13 @@ bool is_state_wanted(const QueueFilter& filter, DeliveryState state) {
   return filter.state ? *filter.state == state : state != DeliveryState::Deleted;
 }
 
+// "*" is any, but not none.
+bool is_some_wanted(const std::string& pattern, std::string_view text) {
+  return pattern.empty() || (!text.empty() && matches_pattern(pattern, text));
+}
+
 bool is_provider_wanted(const QueueFilter& filter, const Delivery& delivery) {
-  return is_wanted(filter.provider, delivery.last.provider) ||
+  return is_some_wanted(filter.provider, delivery.last.provider) ||
          (filter.at_provider != nullptr && filter.at_provider->contains(delivery.destination));
 }
 
@@ -87,7 +92,8 @@ bool is_match(const QueueFilter& filter, const Delivery& delivery) {
   if (filter.delivery && filter.delivery->number != delivery.number) return false;
   if (!is_state_wanted(filter, delivery.state)) return false;
   return is_wanted(filter.destination, delivery.destination) &&
-         is_provider_wanted(filter, delivery) && is_wanted(filter.source, delivery.last.source) &&
+         is_provider_wanted(filter, delivery) &&
+         is_some_wanted(filter.source, delivery.last.source) &&
          is_wanted(filter.recipient, delivery.recipient) &&
          is_wanted(filter.site, delivery.last.host) && delivery.attempts >= filter.attempts_min &&
          (is_part_wanted(filter.reason, delivery.last.reply) ||

@@ -25,12 +25,16 @@ constexpr bool is_of_sites(PauseKind kind) {
   return kind == PauseKind::Site || kind == PauseKind::Provider || kind == PauseKind::Source;
 }
 
+// "*" is any, but not none.
+bool is_some(std::string_view pattern, std::string_view name) {
+  return !name.empty() && base::matches_pattern(pattern, name);
+}
+
 // Its kind is_of_sites().
 bool is_about_site(const Pause& pause, std::string_view site, std::string_view account) {
   if (pause.kind == PauseKind::Provider)
-    return base::matches_pattern(pause.pattern, provider_of_account(account));
-  if (pause.kind == PauseKind::Source)
-    return base::matches_pattern(pause.pattern, source_of_account(account));
+    return is_some(pause.pattern, provider_of_account(account));
+  if (pause.kind == PauseKind::Source) return is_some(pause.pattern, source_of_account(account));
   return base::matches_pattern(pause.pattern, site) ||
          base::matches_pattern(pause.pattern, without_mx(site)) ||
          (account != site && base::matches_pattern(pause.pattern, account));

@@ -328,6 +328,11 @@ Result<queue::Pause> parse_pause_request(const std::string& body, base::WallTime
   if (pause.kind == queue::PauseKind::Destination) {
     pause.pattern = base::lower_case(pause.pattern);
   }
+  if (pause.kind == queue::PauseKind::Source) {
+    Result<std::string> source = parse_source_pattern(pause.pattern);
+    if (!source) return source.error().in("name");
+    pause.pattern = *std::move(source);
+  }
   return pause;
 }
 
@@ -368,6 +373,10 @@ void start_pause(const PauseServices& services, const std::shared_ptr<Exchange>&
   const base::WallTime now = services.loop.now().wall;
   Result<queue::Pause> pause = parse_pause_request(exchange->request().body, now, *exchange);
   if (!pause) return exchange->refuse(400, pause.error().text());
+  if (pause->kind == queue::PauseKind::Provider && services.explainer != nullptr) {
+    const Result<void> is_known = check_provider(pause->pattern, *services.explainer);
+    if (!is_known) return exchange->refuse(400, is_known.error().text());
+  }
   {
     base::LogLine line = services.log.line(base::Level::Info, "pause");
     describe_peer(line, *exchange);

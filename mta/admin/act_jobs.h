@@ -40,6 +40,7 @@ struct PauseServices {
   base::Loop& loop;
   PauseControl& pauses;
   base::Log& log;
+  const QueueExplainer* explainer = nullptr;  // knows the names of providers; null: any may be one
 };
 
 void start_pause(const PauseServices& services, const std::shared_ptr<Exchange>& exchange);

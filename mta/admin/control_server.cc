@@ -194,7 +194,7 @@ void ControlServer::list_pauses(const std::shared_ptr<Exchange>& exchange) {
 }
 
 void ControlServer::pause(const std::shared_ptr<Exchange>& exchange) {
-  start_pause({services_.loop, services_.pauses, services_.log}, exchange);
+  start_pause({services_.loop, services_.pauses, services_.log, services_.explainer}, exchange);
 }
 
 void ControlServer::resume(const std::shared_ptr<Exchange>& exchange) {

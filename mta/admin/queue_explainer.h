@@ -83,7 +83,8 @@ struct Whereabouts {
 // What decides about waits, as the configuration has it.
 struct WhySettings {
   queue::QueueSettings queue;
-  std::uint32_t connections_out = 0;  // what limits.connections_out comes to
+  std::uint32_t connections_out = 0;     // what limits.connections_out comes to
+  std::vector<std::string> providers{};  // that the traffic profiles name
 };
 
 // Mail that waits for one destination.

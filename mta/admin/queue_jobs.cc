@@ -10,6 +10,7 @@
 #include "mta/admin/control_server.h"
 #include "mta/admin/forecast_text.h"
 #include "mta/admin/queue_text.h"
+#include "mta/base/spelling.h"
 #include "mta/base/text.h"
 #include "queue/account_name.h"
 
@@ -155,10 +156,24 @@ std::shared_ptr<const std::unordered_set<std::string>> destinations_at(const std
 
 }  // namespace
 
+Result<void> check_provider(const std::string& pattern, const QueueExplainer& explainer) {
+  if (pattern.find('*') != std::string::npos) return {};
+  const std::vector<std::string> known = explainer.why_settings().providers;
+  const bool is_known = std::any_of(known.begin(), known.end(), [&](const std::string& name) {
+    return base::equals_ignoring_case(name, pattern);
+  });
+  if (is_known) return {};
+  const std::string name = base::lower_case(pattern);
+  return base::Error("the traffic profiles have no provider " + base::printable(pattern, 40) +
+                     base::did_you_mean(name, {known.begin(), known.end()}));
+}
+
 void with_provider(base::Loop& loop, queue::Store& store, QueueExplainer* explainer,
                    std::shared_ptr<Exchange> exchange, queue::QueueFilter filter,
                    std::function<void(queue::QueueFilter)> then) {
   if (filter.provider.empty() || explainer == nullptr) return then(std::move(filter));
+  const Result<void> is_known = check_provider(filter.provider, *explainer);
+  if (!is_known) return exchange->refuse(400, is_known.error().text());
   queue::SummaryRequest all;
   all.now = loop.now().wall;
   store.summarise(loop, all,

@@ -15,8 +15,14 @@
 
 namespace rockdove::admin {
 
+// An error that names a similar one, if the profiles have no provider of this name. A pattern with
+// "*" is none: it also finds what was tried at a provider that the profiles no longer have.
+[[nodiscard]] base::Result<void> check_provider(const std::string& pattern,
+                                                const QueueExplainer& explainer);
+
 // Hands the filter on, with the destinations of its provider, if it asks for one and there is an
-// explainer; null: there is none, and only what was tried there is known.
+// explainer; null: there is none, and only what was tried there is known. Refuses the request
+// where check_provider() does.
 void with_provider(base::Loop& loop, queue::Store& store, QueueExplainer* explainer,
                    std::shared_ptr<Exchange> exchange, queue::QueueFilter filter,
                    std::function<void(queue::QueueFilter)> then);

@@ -218,6 +218,13 @@ Result<void> take_client(queue::QueueFilter& filter, const std::string& value, W
   return {};
 }
 
+Result<void> take_source(queue::QueueFilter& filter, const std::string& value, WallTime) {
+  Result<std::string> source = parse_source_pattern(value);
+  if (!source) return source.error();
+  filter.source = *std::move(source);
+  return {};
+}
+
 Result<WallTime> before_now(const std::string& value, WallTime now) {
   const Result<base::Duration> age = base::parse_duration(value);
   if (!age) return age.error();
@@ -251,8 +258,8 @@ constexpr FilterKey kFilterKeys[] = {
       "That it was tried at last, or whose destination the running relay knows to be there, as "
       "\"yahoo\""},
      take_text<&queue::QueueFilter::provider>},
-    {{"source", "Our address that the last attempt left from"},
-     take_text<&queue::QueueFilter::source>},
+    {{"source", "Our address that the last attempt left from; \"*\" is any that is configured"},
+     take_source},
     {{"user", "The account that handed it in"}, take_text<&queue::QueueFilter::user>},
     {{"tenant", "Whose mail it is; \"*\" is any run of characters, as in all texts"},
      take_text<&queue::QueueFilter::tenant>},
@@ -402,6 +409,16 @@ std::vector<FilterName> filter_names() {
   std::vector<FilterName> names;
   for (const FilterKey& key : kFilterKeys) names.push_back(key.name);
   return names;
+}
+
+Result<std::string> parse_source_pattern(const std::string& text) {
+  if (text.find('*') != std::string::npos) return base::lower_case(text);
+  const std::optional<base::IpAddress> address = base::parse_ip_address(text);
+  if (!address) {
+    return Error("an address of ours, as 192.0.2.10, or a pattern, as 192.0.2.*, not " +
+                 base::printable(text, 40));
+  }
+  return base::format_ip_address(*address);
 }
 
 Result<queue::QueueFilter> parse_filter(const Parameters& parameters, WallTime now) {

@@ -36,6 +36,9 @@ struct FilterName {
 };
 
 [[nodiscard]] std::vector<FilterName> filter_names();
+// An address of ours, written as it is kept ("2001:DB8::1" becomes "2001:db8::1"), or a pattern
+// with "*". An error: it is neither.
+[[nodiscard]] base::Result<std::string> parse_source_pattern(const std::string& text);
 // Each of filter_names() at most once, all optional. Domains may have U-labels. An error names what
 // is unknown or unreadable.
 [[nodiscard]] base::Result<queue::QueueFilter> parse_filter(const Parameters& parameters,

@@ -16,8 +16,9 @@ base::Result<QueuePaths> find_queue_paths(const std::string& path) {
                                                : daemon::format_problem(parsed.problems.front()));
   }
   const daemon::Configuration& configuration = *parsed.configuration;
-  return QueuePaths{configuration.runtime_dir, configuration.state_dir,
-                    admin::WhySettings{configuration.queue, configuration.queue.connections_out}};
+  return QueuePaths{
+      configuration.runtime_dir, configuration.state_dir,
+      admin::WhySettings{configuration.queue, configuration.queue.connections_out, {}}};
 }
 
 base::Result<std::unique_ptr<QueueSource>> open_queue_at(const std::string& state_dir,

@@ -402,7 +402,11 @@ void Relay::release_held(const queue::Pause& pause, base::UniqueFunction<void(bo
 
 admin::WhySettings Relay::why_settings() const {
   const RelaySettings& settings = shards_.front()->current->settings;
-  return {settings.queue, settings.connections_out};
+  admin::WhySettings told{settings.queue, settings.connections_out, {}};
+  if (settings.outbound.traffic == nullptr) return told;
+  for (const traffic::Provider& provider : settings.outbound.traffic->providers())
+    told.providers.push_back(provider.name);
+  return told;
 }
 
 void Relay::locate(const queue::Message& message, const queue::Delivery& delivery,

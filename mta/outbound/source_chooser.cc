@@ -78,15 +78,18 @@ std::string_view account_of_all_sources(const Site& site) {
   return site.source == nullptr ? site.account->name : queue::without_source(site.account->name);
 }
 
-bool has_companions(const OutboundSettings& settings, const Source& source) {
-  return std::any_of(settings.pools.begin(), settings.pools.end(),
-                     [&source](const SourcePool& pool) {
-                       const auto is_it = [&source](const SourcePool::Member& member) {
-                         return member.source->address == source.address;
-                       };
-                       return pool.members.size() > 1 &&
-                              std::any_of(pool.members.begin(), pool.members.end(), is_it);
-                     });
+bool has_companions(const OutboundSettings& settings, const Source& source,
+                    std::string_view tenant) {
+  const SourcePool* its = nullptr;
+  for (const SourcePool& pool : settings.pools) {
+    const auto& tenants = pool.tenants;
+    const bool is_its_own = std::find(tenants.begin(), tenants.end(), tenant) != tenants.end();
+    if (is_its_own || (tenants.empty() && its == nullptr)) its = &pool;
+  }
+  return its != nullptr && std::any_of(its->members.begin(), its->members.end(),
+                                       [&source](const SourcePool::Member& member) {
+                                         return member.source->address != source.address;
+                                       });
 }
 
 SourceChooser::SourceChooser(const OutboundSettings& settings) : settings_(settings) {

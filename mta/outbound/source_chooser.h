@@ -35,8 +35,9 @@ using AbsentAddresses = std::unordered_set<base::IpAddress>;
 // The name of its account without the source that it is seen from, if any.
 [[nodiscard]] std::string_view account_of_all_sources(const Site& site);
 
-// Whether another source is in one pool with it.
-[[nodiscard]] bool has_companions(const OutboundSettings& settings, const Source& source);
+// Whether another source is in the pool of the tenant ("": of nobody), where it may be used or not.
+[[nodiscard]] bool has_companions(const OutboundSettings& settings, const Source& source,
+                                  std::string_view tenant);
 
 class SourceChooser {
  public:

@@ -236,7 +236,7 @@ void Teaching::act(Account& account, const traffic::Rule& rule, DeliveryResult& 
     result.status = as_class(result.status, 4);
   }
   if (actions.retry_in) result.retry_in = actions.retry_in;
-  if (actions.next_source) go_elsewhere(result, *site);
+  if (actions.next_source) go_elsewhere(result, *site, report.queue.tenant);
   if (actions.pause) pause(account, rule, result, report, site);
   if (actions.set) {
     set(account, rule, env_.now());
@@ -251,10 +251,12 @@ void Teaching::act(Account& account, const traffic::Rule& rule, DeliveryResult& 
 
 // Another source has its chance at once, but only one: where that one meets such a rule, too, the
 // schedule holds.
-void Teaching::go_elsewhere(DeliveryResult& result, const Site& site) const {
+void Teaching::go_elsewhere(DeliveryResult& result, const Site& site,
+                            std::string_view tenant) const {
   if (site.source == nullptr) return;
   result.wants_other_source = true;
-  if (!result.delivery.last.wants_other_source && has_companions(env_.outbound, *site.source))
+  if (!result.delivery.last.wants_other_source &&
+      has_companions(env_.outbound, *site.source, tenant))
     result.retry_at_most = kElsewhereAfter;
 }
 

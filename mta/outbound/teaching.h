@@ -104,7 +104,7 @@ class Teaching {
   bool count(Account& account, const DeliveryResult& result, base::Now now);
   void act(Account& account, const traffic::Rule& rule, DeliveryResult& result,
            const JobReport& report, const std::shared_ptr<const Site>& site, Answers& answers);
-  void go_elsewhere(DeliveryResult& result, const Site& site) const;
+  void go_elsewhere(DeliveryResult& result, const Site& site, std::string_view tenant) const;
   // The mail of a tenant or from a source is for Dispatcher to keep back.
   void pause(Account& account, const traffic::Rule& rule, const DeliveryResult& result,
              const JobReport& report, const std::shared_ptr<const Site>& site);

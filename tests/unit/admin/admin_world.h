@@ -131,6 +131,7 @@ class ListedStore : public queue::Store {
   void list(base::Loop& loop, queue::ListRequest request,
             queue::Done<queue::ListedPage> done) override {
     ++lists;
+    listed = request.filter;
     loop.post([this, request = std::move(request), done = std::move(done)]() mutable {
       if (fails_after_lists >= 0 && lists > fails_after_lists) {
         done(base::Error("reading the queue: Input/output error"));
@@ -243,6 +244,7 @@ class ListedStore : public queue::Store {
   bool write_fails = false;
   std::vector<queue::HistoryStep> history;
   queue::QueueSummary summary;
+  queue::QueueFilter listed;  // the last that list() was asked for
   int lists = 0;
   int fails_after_lists = -1;  // -1: never
 };

@@ -16,6 +16,20 @@ http::Request post(const std::string& target, const Json& body) {
   return {"POST", target, {}, body.dump()};
 }
 
+// Knows where the mail of two destinations goes.
+class ToldProviders : public admin::QueueExplainer {
+ public:
+  [[nodiscard]] admin::WhySettings why_settings() const override {
+    return {{}, 0, {"google", "yahoo"}};
+  }
+
+  void locate(const queue::Message&, const queue::Delivery&, Done done) override { done({}); }
+
+  void forecast(std::vector<admin::Waiting>, ForecastDone done) override {
+    done({{{"a.example", "provider:yahoo from 192.0.2.10"}, {"b.example", "mx:yahoo"}}, {}});
+  }
+};
+
 std::size_t count_of(const std::string& text, const std::string& part) {
   std::size_t count = 0;
   for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++count;
@@ -207,6 +221,38 @@ TEST_CASE("control: pauses are set, listed and ended, and the log says by whom")
   CHECK(ask(post("/v1/resume", pause)).first == 200);
   CHECK(ask(post("/v1/resume", pause)).first == 404);
   CHECK(count_of(world.logged(), "what=destination:example.net") == 3);
+}
+
+TEST_CASE("control: providers are those that the profiles name") {
+  World world;
+  ToldProviders told;
+  admin::ControlServer server{
+      {world.loop, world.store, world.acts, world.pauses, world.routes, world.log, nullptr, &told}};
+  const auto ask = [&](const http::Request& request) {
+    Client client(world);
+    client.protocol = server.accept({});
+    client.protocol->connected(client, {}, world.loop.now());
+    client.ask(request);
+    return std::pair(client.status(), client.body);
+  };
+  const auto pause = [&ask](const std::string& kind, const std::string& name) {
+    return ask(post("/v1/pause", {{"kind", kind}, {"name", name}}));
+  };
+  CHECK(pause("provider", "yahoo").first == 200);
+  CHECK(pause("provider", "*").first == 200);
+  const auto refused = pause("provider", "yaho");
+  CHECK(refused.first == 400);
+  CHECK(count_of(refused.second,
+                 "the traffic profiles have no provider yaho, did you mean `yahoo`?") == 1);
+  CHECK(ask(post("/v1/queue/hold", {{"filter", {{"provider", "yaho"}}}})).first == 400);
+  CHECK(ask(get("/v1/queue?provider=gogle")).first == 400);
+  CHECK(world.store.lists == 0);
+  CHECK(ask(get("/v1/queue?provider=Yahoo")).first == 200);
+  REQUIRE(world.store.listed.at_provider != nullptr);
+  CHECK(*world.store.listed.at_provider == std::unordered_set<std::string>{"a.example"});
+  CHECK(pause("source", "2001:DB8::1").first == 200);
+  CHECK(world.pauses.all.back().pattern == "2001:db8::1");
+  CHECK(pause("source", "mta1").first == 400);
 }
 
 TEST_CASE("control: a client that goes away ends its request, and the log says how far it came") {

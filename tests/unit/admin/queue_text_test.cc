@@ -97,6 +97,18 @@ TEST_CASE("filter: domains may have letters that are not ASCII") {
   }
 }
 
+TEST_CASE("filter: a source is an address in any writing, or a pattern") {
+  const auto source = [](const std::string& text) {
+    const auto filter = admin::parse_filter({{"source", text}}, kNow);
+    return filter ? filter->source : std::string(filter.error().text());
+  };
+  CHECK(source("192.0.2.10") == "192.0.2.10");
+  CHECK(source("2001:DB8:0::1") == "2001:db8::1");
+  CHECK(source("2001:DB8:*") == "2001:db8:*");
+  CHECK(source("mta1.example") ==
+        "source: an address of ours, as 192.0.2.10, or a pattern, as 192.0.2.*, not mta1.example");
+}
+
 TEST_CASE("filter: each condition is read, and an age becomes a time") {
   const auto filter = admin::parse_filter({{"sender", "a@b"},
                                            {"recipient", "*@c"},

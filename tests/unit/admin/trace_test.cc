@@ -92,6 +92,7 @@ TEST_CASE("trace: addresses are looked up whole, with their domains in ASCII") {
 TEST_CASE("trace: a message is told with its steps, whatever octets they have") {
   queue::TracedMessage message = traced(0);
   message.deliveries[0].steps[0].report = {99ULL << 20};
+  message.deliveries[0].steps[0].source = "192.0.2.10";
   queue::TracedMessage report = traced(1);
   report.kind = queue::MessageKind::Report;
   report.about = message.id;
@@ -108,6 +109,7 @@ TEST_CASE("trace: a message is told with its steps, whatever octets they have") 
   const Json& step = json["recipients"][0]["steps"][0];
   CHECK(step["what"] == "delivered");
   CHECK(step["seconds"] == 1.5);
+  CHECK(step["source"] == "192.0.2.10");
   CHECK(step["report"] == base::format_id(base::MessageId{99ULL << 20}));
   CHECK(json["reports"][0]["about"] == json["queue_id"]);
   CHECK_FALSE(json["reports"][0].contains("client"));

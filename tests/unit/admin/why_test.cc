@@ -90,6 +90,24 @@ bool advises(const Why& why, std::string_view command) {
 
 }  // namespace
 
+TEST_CASE("why: a reply that one of our addresses got is told with it") {
+  Case one;
+  one.delivery.last.source = "192.0.2.10";
+  CHECK(has(one.why("451 4.3.2 try again later").text,
+            "mx.example.net[192.0.2.1]:25, asked from 192.0.2.10, answered \"451 4.3.2 try"));
+}
+
+TEST_CASE("why: pauses of a provider and of a source name it, and how they end") {
+  Case one;
+  one.where.pauses = {{queue::PauseKind::Provider, "yahoo", kStart - 1h, {}, "ann"},
+                      {queue::PauseKind::Source, "192.0.2.10", kStart - 1h, {}, "ann"}};
+  const Why why = one.why();
+  CHECK(why.text.starts_with(
+      "ann has paused provider yahoo. ann has paused what leaves from 192.0.2.10."));
+  CHECK(advises(why, "rockdove resume --provider yahoo"));
+  CHECK(advises(why, "rockdove resume --source 192.0.2.10"));
+}
+
 TEST_CASE("why: a deferral names the reply, the next try and the end") {
   Case one;
   const Why why = one.why("451 4.3.2 try again later");

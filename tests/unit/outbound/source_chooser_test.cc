@@ -108,8 +108,17 @@ TEST_CASE("a source that is avoided is not chosen while another can be used") {
   }
   world.chooser.take_nothing(kA, world.now + 1h);
   CHECK(choose("192.0.2.2") == kB);
-  CHECK(has_companions(world.settings, *world.a));
-  CHECK_FALSE(has_companions(world.settings, *world.six));
+}
+
+TEST_CASE("a source has companions in the pool of whose mail it is") {
+  World world;
+  world.settings.pools = {{"all", {{world.a, 1}, {world.b, 3}}, {}},
+                          {"blue", {{world.a, 1}}, {"blue"}}};
+  CHECK(has_companions(world.settings, *world.a, ""));
+  CHECK(has_companions(world.settings, *world.a, "red"));
+  CHECK_FALSE(has_companions(world.settings, *world.a, "blue"));
+  world.settings.pools.clear();
+  CHECK_FALSE(has_companions(world.settings, *world.a, ""));
 }
 
 TEST_CASE("destinations with one message each have their shares, too") {

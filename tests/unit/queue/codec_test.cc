@@ -315,15 +315,17 @@ TEST_CASE("codec: a reply is kept up to its limit") {
   CHECK(read->last.reply.size() == kReplyOctetsKept);
 }
 
-TEST_CASE("codec: a step keeps the TLS of its attempt; a later end, that of the last one") {
+TEST_CASE("codec: a step keeps TLS and source of its attempt; a later end, those of the last one") {
   Attempt attempt = sample_attempt(kSampleTime);
   attempt.tls = "TLSv1.3 OUT";
+  attempt.source = "192.0.2.11";
   std::string octets;
   encode_attempt(odd_delivery(), attempt, octets);
   const Result<HistoryStep> deferred =
       decode_step({{sample_id(5), 9}, kSampleTime, HistoryKind::Attempt}, octets);
   REQUIRE(deferred);
   CHECK(deferred->tls == "TLSv1.3 OUT");
+  CHECK(deferred->source == "192.0.2.11");
   octets.clear();
   Attempt of_last{kSampleTime, {}, "", ""};
   of_last.is_last = true;
@@ -333,4 +335,5 @@ TEST_CASE("codec: a step keeps the TLS of its attempt; a later end, that of the 
   REQUIRE(closed);
   CHECK(closed->what == "unreported");
   CHECK(closed->tls == "TLSv1.2 X");
+  CHECK(closed->source == "192.0.2.10");
 }

@@ -315,6 +315,8 @@ TEST_CASE("select: each condition, alone and in pages") {
   held.attempts = 4;
   held.last.host = "mx1.d0.example[192.0.2.3]:25";
   held.last.reply = "451 4.7.1 greylisted";
+  held.last.provider = "yahoo";
+  held.last.source = "192.0.2.10";
   queue.apply(moved(other, before, held, std::nullopt));
 
   const auto count = [&](const QueueFilter& filter) {
@@ -347,6 +349,17 @@ TEST_CASE("select: each condition, alone and in pages") {
   CHECK(count(with([](auto& f) { f.user = "car*"; })) == 1);
   CHECK(count(with([](auto& f) { f.client = *base::parse_ip_network("198.51.100.0/24"); })) == 1);
   CHECK(count(with([](auto& f) { f.site = "*.d0.example[*"; })) == 1);
+  CHECK(count(with([](auto& f) { f.source = "192.0.2.10"; })) == 1);
+  CHECK(count(with([](auto& f) { f.source = "192.0.2.1"; })) == 0);
+  CHECK(count(with([](auto& f) { f.provider = "yahoo"; })) == 1);
+  CHECK(count(with([](auto& f) { f.provider = "google"; })) == 0);
+  CHECK(count(with([](auto& f) { f.provider = "*"; })) == 1);  // of the others nobody knows it
+  CHECK(count(with([](auto& f) { f.source = "*"; })) == 1);
+  CHECK(count(with([](auto& f) {
+          f.provider = "yahoo";
+          f.at_provider = std::make_shared<std::unordered_set<std::string>>(
+              std::unordered_set<std::string>{"d1.example"});
+        })) == 6);
   CHECK(count(with([](auto& f) { f.reason = "GREYLIST"; })) == 1);
   CHECK(count(with([](auto& f) { f.reason = "spam"; })) == 1);
   CHECK(count(with([](auto& f) { f.reason = "spam*"; })) == 1);

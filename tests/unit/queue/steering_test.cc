@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "queue/account_name.h"
 #include "queue/codec.h"
 #include "queue/directory.h"
 #include "queue/ledger.h"
@@ -247,6 +248,47 @@ TEST_CASE("pauses: for people all are named that apply, in order") {
   CHECK(kinds("a.org", "", "") == std::vector{PauseKind::Everything});
   CHECK(kinds("a.org", "route:mx.example.org", "ann") == std::vector{PauseKind::Everything});
   CHECK(Pauses().about("a.net", "mx:x", "mx:x", "bob").empty());
+}
+
+TEST_CASE("pauses: of a provider all its accounts, of a source what leaves from there") {
+  const std::string_view site = "mx:mta5.yahoo.example";
+  const std::string_view yahoo = "provider:yahoo";
+  const std::string_view yahoo_from = "provider:yahoo from 192.0.2.10";
+  const Pauses provider({{PauseKind::Provider, "Yahoo"}});
+  CHECK(provider.on_site(site, yahoo) != nullptr);
+  CHECK(provider.on_site(site, yahoo_from) != nullptr);
+  CHECK(provider.on_site(site, "provider:yahoo-japan") == nullptr);
+  CHECK(provider.on_site("mx:yahoo", "mx:yahoo") == nullptr);  // a site of that name is none
+  CHECK(provider.on_destination("yahoo") == nullptr);
+  const Pauses source({{PauseKind::Source, "192.0.2.10"}});
+  CHECK(source.on_site(site, yahoo_from) != nullptr);
+  CHECK(source.on_site(site, "mx:mta5.yahoo.example from 192.0.2.10") != nullptr);
+  CHECK(source.on_site(site, "provider:yahoo from 192.0.2.100") == nullptr);
+  CHECK(source.on_site(site, yahoo) == nullptr);
+  CHECK(source.on_site("mx:192.0.2.10", "mx:192.0.2.10") == nullptr);
+  // What is at no provider and leaves from no source of ours is not paused by "*".
+  const Pauses any({{PauseKind::Provider, "*"}, {PauseKind::Source, "*"}});
+  CHECK(any.on_site(site, site) == nullptr);
+  REQUIRE(any.about("a.example", site, yahoo_from, "").size() == 2);
+  CHECK(any.about("a.example", "", "", "").empty());
+}
+
+TEST_CASE("pauses: the kinds of providers and sources read back by name") {
+  CHECK(parse_pause_kind("provider") == PauseKind::Provider);
+  CHECK(parse_pause_kind("source") == PauseKind::Source);
+  CHECK(pause_name({PauseKind::Provider, "yahoo"}) != pause_name({PauseKind::Source, "yahoo"}));
+}
+
+TEST_CASE("the name of an account says provider and source") {
+  CHECK(provider_of_account("provider:yahoo from 192.0.2.10") == "yahoo");
+  CHECK(provider_of_account("provider:yahoo") == "yahoo");
+  CHECK(provider_of_account("mx:provider:yahoo from 192.0.2.10").empty());
+  CHECK(source_of_account("mx:a.example from 2001:db8::1") == "2001:db8::1");
+  CHECK(source_of_account("mx:a.example").empty());
+  CHECK(without_source("mx:a.example from 2001:db8::1") == "mx:a.example");
+  CHECK(without_source("mx:a.example") == "mx:a.example");
+  CHECK(account_from(account_of_provider("yahoo"), "192.0.2.10") ==
+        "provider:yahoo from 192.0.2.10");
 }
 
 TEST_CASE("pauses: of a tenant its queues, of a campaign its mail") {
