@@ -107,6 +107,11 @@ void Forecaster::take_forecast(Work& work, const std::string& name,
   sum.done = std::max(sum.done, forecast.done);
   if (forecast.not_known > sum.not_known) sum.why_not_known = forecast.why_not_known;
   sum.not_known += forecast.not_known;
+  // Of several the one that has room last.
+  if (forecast.used_up_until > sum.used_up_until) {
+    sum.used_up = forecast.used_up;
+    sum.used_up_until = forecast.used_up_until;
+  }
 }
 
 void Forecaster::ask_owners(std::uint64_t number, Work& work) {
