@@ -1,16 +1,38 @@
 // What all loops share: how many outbound connections are open, and how much mail is held in
-// memory. Counters and nothing else, so that no loop ever waits for another.
+// memory. Counters and nothing else, so that no loop ever waits for another (but for the moment in
+// which ConnectionBudget::from() looks one up).
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "queue/types.h"
 
 namespace rockdove::queue {
+
+// Connections from one of our source addresses to everywhere.
+class SourceConnections {
+ public:
+  // `most` as it is configured at the moment. Those that are open beyond it stay open.
+  [[nodiscard]] bool try_take(std::uint32_t most) {
+    std::uint32_t seen = open_.load(std::memory_order_relaxed);
+    while (seen < most) {
+      if (open_.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+
+  void give_back() { open_.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint32_t> open_{0};
+};
 
 // All outbound connections of the process. Sites without a recent success ("unproven") together get
 // at most half, so that a thousand dead sites leave room for those that answer. Of these, some have
@@ -79,6 +101,14 @@ class ConnectionBudget {
 
   [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
 
+  // Those from this address, whichever loop has them; "" where the system chooses it.
+  [[nodiscard]] std::shared_ptr<SourceConnections> from(const std::string& address) {
+    const std::lock_guard guard(sources_mutex_);
+    std::shared_ptr<SourceConnections>& found = sources_[address];
+    if (found == nullptr) found = std::make_shared<SourceConnections>();
+    return found;
+  }
+
  private:
   [[nodiscard]] std::uint32_t max() const { return max_.load(std::memory_order_relaxed); }
 
@@ -97,6 +127,8 @@ class ConnectionBudget {
   std::atomic<std::uint32_t> unproven_{0};
   std::atomic<std::uint32_t> owing_{0};
   std::atomic<std::uint32_t> waiting_{0};
+  std::mutex sources_mutex_;
+  std::unordered_map<std::string, std::shared_ptr<SourceConnections>> sources_;  // a few
 };
 
 // Octets of messages in memory: those coming in, and those loaded or kept for their first attempt.

@@ -136,8 +136,27 @@ base::Result<RulePause> decode_rule_pause(std::string_view octets) {
                    record.reason()};
 }
 
+std::string encode_warm_up(const traffic::WarmUpState& state) {
+  record::WarmUp record;
+  record.set_steps(state.steps);
+  record.set_day(state.day);
+  record.set_accepted(state.accepted);
+  record.set_pushed_back(state.pushed_back);
+  std::string octets;
+  MTA_ASSERT(record.AppendToString(&octets));
+  return octets;
+}
+
+base::Result<traffic::WarmUpState> decode_warm_up(std::string_view octets) {
+  record::WarmUp record;
+  if (!record.ParseFromArray(octets.data(), static_cast<int>(octets.size())))
+    return base::Error("this is no record of a warm-up");
+  return traffic::WarmUpState{record.steps(), record.day(), record.accepted(),
+                              record.pushed_back()};
+}
+
 std::vector<std::string_view> learned_notes() {
-  std::vector<std::string_view> all = {kBackoffNotes, kUptakeNotes, kRulePauseNotes};
+  std::vector<std::string_view> all = {kBackoffNotes, kUptakeNotes, kRulePauseNotes, kWarmUpNotes};
   for (const LimitKind kind : kLimitKinds) all.push_back(limiter_notes(kind));
   return all;
 }

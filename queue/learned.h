@@ -11,6 +11,7 @@
 #include "mta/traffic/backoff.h"
 #include "mta/traffic/limiter.h"
 #include "mta/traffic/uptake.h"
+#include "mta/traffic/warm_up.h"
 #include "queue/scheduler.h"
 
 namespace rockdove::queue {
@@ -60,6 +61,12 @@ struct RulePause {
 [[nodiscard]] std::string encode_rule_pause(const RulePause& pause);
 // Fails on what is no such record.
 [[nodiscard]] base::Result<RulePause> decode_rule_pause(std::string_view octets);
+
+inline constexpr std::string_view kWarmUpNotes = "warm-up";  // the kind of the rows
+
+[[nodiscard]] std::string encode_warm_up(const traffic::WarmUpState& state);
+// Fails on what is no such record.
+[[nodiscard]] base::Result<traffic::WarmUpState> decode_warm_up(std::string_view octets);
 
 // The kinds of all these rows, as a start reads them.
 [[nodiscard]] std::vector<std::string_view> learned_notes();

@@ -19,7 +19,7 @@ Scheduler::Scheduler(const QueueSettings& settings, ConnectionBudget& budget, ba
     : settings_(settings), budget_(budget), random_(random) {}
 
 Scheduler::~Scheduler() {
-  for (const auto& [id, session] : sessions_) budget_.give_back(session.standing);
+  for (const auto& [id, session] : sessions_) give_back_connection(session);
   for (std::size_t i = 0; i < blocked_[index_of(Connections::Unproven)].size(); ++i)
     budget_.ended_wait();
 }
@@ -56,6 +56,7 @@ Scheduler::Site& Scheduler::site_of(const SitePointer& spec, base::Now now) {
   if (site.spec != spec) {
     site.account = &account;
     site.spec = spec;
+    site.from = spec->source_connections_max > 0 ? budget_.from(spec->source_address) : nullptr;
     site.limits.name = name_of_limits(site);
     for (const LimitKind kind : kLimitKinds)
       site.limits.use(kind, rates_of(*spec, kind), restored_, *began_, now);
@@ -105,6 +106,9 @@ void Scheduler::take_from_place(Site& site) {
     case Site::Place::Blocked:
       blocked_[index_of(site.blocked_as)].erase(site.listed);
       if (site.blocked_as == Connections::Unproven) budget_.ended_wait();
+      break;
+    case Site::Place::SourceFull:
+      source_full_.erase(site.listed);
       break;
     case Site::Place::Opening:
       site.account->wants_open.erase(site.listed);
@@ -299,11 +303,16 @@ std::optional<Scheduler::Command> Scheduler::open_one(Site& site, base::Now now)
   const bool must_wait =
       standing == Connections::Unproven && site.has_waited && budget_.is_unproven_crowded();
   if (must_wait || !budget_.try_take(standing)) return block(site, standing, must_wait, now);
+  if (site.from != nullptr && !site.from->try_take(site.spec->source_connections_max)) {
+    budget_.give_back(standing);
+    return wait_for_source(site, now);
+  }
   site.has_waited = false;
   Open open{SessionId{next_session_++}, site.spec, account.jobs.take(), is_paced(site), {}};
   Session& session = sessions_[open.session.value];
   session.site = &site;
   session.standing = standing;
+  session.from = site.from;
   session.began = now.instant;
   open.valid_until = take_connection_grant(session, now);
   session.connecting = open.is_paced;
@@ -328,6 +337,26 @@ std::optional<Scheduler::Command> Scheduler::block(Site& site, Connections stand
   if (standing == Connections::Unproven) budget_.began_to_wait();
   look_at_ = std::min(look_at_, now.instant + kUnblockEvery);
   return must_wait ? std::nullopt : quit_an_idle_one(standing);
+}
+
+// It looks again as the blocked do; an idle session from the same source makes room.
+std::optional<Scheduler::Command> Scheduler::wait_for_source(Site& site, base::Now now) {
+  site.account->jobs.close(site);
+  site.place = Site::Place::SourceFull;
+  site.listed = source_full_.insert(source_full_.end(), &site);
+  look_at_ = std::min(look_at_, now.instant + kUnblockEvery);
+  for (const std::list<SessionId>& idle : idle_) {
+    const auto same = std::find_if(idle.begin(), idle.end(), [this, &site](SessionId id) {
+      return sessions_.at(id.value).from == site.from;
+    });
+    if (same != idle.end()) return quit(*same);
+  }
+  return std::nullopt;
+}
+
+void Scheduler::give_back_connection(const Session& session) {
+  budget_.give_back(session.standing);
+  if (session.from != nullptr) session.from->give_back();
 }
 
 bool Scheduler::is_full(const Account& account) {
@@ -414,7 +443,7 @@ void Scheduler::end_connecting(Session& session) {
 }
 
 void Scheduler::unblock(Site& site) {
-  MTA_ASSERT(site.place == Site::Place::Blocked);
+  MTA_ASSERT(site.place == Site::Place::Blocked || site.place == Site::Place::SourceFull);
   take_from_place(site);
   if (site.size() == 0) return look_soon(site);
   make_ready(site);
@@ -423,6 +452,7 @@ void Scheduler::unblock(Site& site) {
 // One of each standing asks again: that one kind gets nothing says nothing about the other. They
 // take turns at being first, since there may be only one connection.
 void Scheduler::unblock() {
+  if (!source_full_.empty()) unblock(*source_full_.front());
   const Connections second =
       unblock_first_ == Connections::Proven ? Connections::Unproven : Connections::Proven;
   for (const Connections standing : {unblock_first_, second}) {
@@ -439,7 +469,7 @@ base::Instant Scheduler::wake_at() const {
   base::Instant wake = paused_.empty() ? base::kNever : paused_.begin()->first;
   if (!waiting_.empty()) wake = std::min(wake, waiting_.begin()->first);
   if (!opening_.empty()) wake = std::min(wake, opening_.begin()->first);
-  const bool looks = !blocked_[0].empty() || !blocked_[1].empty() || !trials_.empty();
+  const bool looks = any_blocked() || !trials_.empty();
   return looks ? std::min(wake, look_at_) : wake;
 }
 

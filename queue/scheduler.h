@@ -71,6 +71,8 @@ struct SiteSpec {
   std::vector<traffic::Rate> connection_rates;
   std::vector<traffic::Rate> recipient_rates;
   std::vector<traffic::Rate> octet_rates;
+  std::string source_address;  // that its connections leave from; "": the system's choice
+  std::uint32_t source_connections_max = 0;  // at once from there to everywhere; 0: no limit
 };
 
 // What limits are of: messages (a transaction each), connections begun, and of each transaction its
@@ -197,6 +199,7 @@ class Scheduler {
     Open,     // its turn comes in a moment
     Paused,   // its site failed, or a rule has paused it or its account
     Budget,   // there is no connection left of those that the process may have
+    Source,   // nor of those that may leave from its source address
     Window,   // all connections that its site may have at the moment are at work
     Backoff,  // a further connection failed just now while others work
     Rate,     // the rate of its site or account lets nothing go before Standing::next_grant
@@ -383,6 +386,8 @@ class Scheduler {
   void note_used_up(const Site& site, const Costs& costs, base::Now now);
   std::optional<Command> wait_to_open(Site& site, base::Now now);
   [[nodiscard]] bool is_turn_over(const Site& site) const;
+  std::optional<Command> wait_for_source(Site& site, base::Now now);
+  void give_back_connection(const Session& session);
   std::optional<Command> block(Site& site, ConnectionBudget::Standing standing, bool must_wait,
                                base::Now now);
   std::optional<Command> quit_unneeded(const Account& account, base::Now now);
@@ -402,6 +407,11 @@ class Scheduler {
   void begin_trial(SessionId id, Session& session, base::Now now);
   void end_trial(Session& session);
   void set_next_look(base::Now now);
+
+  [[nodiscard]] bool any_blocked() const {
+    return !blocked_[0].empty() || !blocked_[1].empty() || !source_full_.empty();
+  }
+
   void look_for_patience_spent(base::Now now);
   void forget_session(SessionId id, base::Now now);
   // Nothing may be left to do for it: the next call of next() looks.
@@ -443,6 +453,7 @@ class Scheduler {
   // Has jobs and a window, but the budget had no connection of that standing; by standing, because
   // those that are unproven must not stand in the way of the others.
   std::array<std::list<Site*>, 2> blocked_;
+  std::list<Site*> source_full_;  // wait for a connection from their source
   ConnectionBudget::Standing unblock_first_ = ConnectionBudget::Standing::Proven;
   std::multimap<base::Instant, Site*> paused_;      // also those that wait for a rate
   std::multimap<base::Instant, Account*> waiting_;  // for a rate, the end of a pause, or oblivion

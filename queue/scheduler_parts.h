@@ -82,6 +82,7 @@ struct Scheduler::Site : JobQueue::Line {
     Nowhere,     // open in its account's JobQueue, or closed until a session ends or is idle; all
                  // others are closed
     Blocked,     // in blocked_
+    SourceFull,  // in source_full_
     Opening,     // in its account's wants_open
     Paused,      // in paused_, until the pause ends or the rate allows more
     Remembered,  // in paused_, until what was learned is forgotten
@@ -103,7 +104,8 @@ struct Scheduler::Site : JobQueue::Line {
   std::multimap<base::Instant, Site*>::iterator pause;
   bool has_waited = false;  // for a connection, since it had one
   ConnectionBudget::Standing blocked_as = ConnectionBudget::Standing::Unproven;
-  std::list<Site*>::iterator listed;  // in blocked_ or wants_open
+  std::list<Site*>::iterator listed;        // in blocked_, source_full_ or wants_open
+  std::shared_ptr<SourceConnections> from;  // where SiteSpec limits those from its source
   Limits limits;
 };
 
@@ -144,6 +146,7 @@ struct Scheduler::Session {
   std::optional<std::list<SessionId>::iterator> idle;  // set: waits for work
   std::list<SessionId>::iterator idle_in_account;      // likewise
   std::uint64_t idle_since = 0;                        // counts, for their order
+  std::shared_ptr<SourceConnections> from;             // counted there
   bool quitting = false;
   bool connecting = false;  // counted so in its account
   base::Instant opened{};

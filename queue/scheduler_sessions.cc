@@ -37,8 +37,7 @@ void Scheduler::end_trial(Session& session) {
 }
 
 void Scheduler::set_next_look(base::Now now) {
-  const bool any_blocked = !blocked_[0].empty() || !blocked_[1].empty();
-  if (any_blocked || (!trials_.empty() && budget_.waiting() > 0)) {
+  if (any_blocked() || (!trials_.empty() && budget_.waiting() > 0)) {
     look_at_ = now.instant + kUnblockEvery;
   } else {
     look_at_ = trials_.empty() ? base::kNever : now.instant + kLookEvery;
@@ -205,7 +204,7 @@ void Scheduler::forget_session(SessionId id, base::Now now) {
   end_connecting(session);
   return_grant(session, now);  // closed while its Start was on its way
   if (session.quitting) --site.account->quitting;
-  budget_.give_back(session.standing);
+  give_back_connection(session);
   sessions_.erase(found);
   --site.sessions;
   --site.account->sessions;

@@ -139,6 +139,7 @@ Scheduler::Gate Scheduler::gate_of(const Site& site, const Costs& costs, base::N
     return Gate::Paused;
   }
   if (site.place == Site::Place::Blocked) return Gate::Budget;
+  if (site.place == Site::Place::SourceFull) return Gate::Source;
   if (site.sessions - site.idle.size() >= window(site, now)) return Gate::Window;
   if (is_paced(site) && std::max(account.limits.next_message(costs, now),
                                  site.limits.next_message(costs, now)) > now.instant) {

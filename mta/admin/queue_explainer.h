@@ -30,7 +30,7 @@ struct Whereabouts {
     OnItsWay,  // between two of these: its turn comes, or its result is being written
   };
   // Why it waits in memory, as queue::Scheduler::Gate.
-  enum class Gate : std::uint8_t { Open, Paused, Budget, Window, Backoff, Rate, Account };
+  enum class Gate : std::uint8_t { Open, Paused, Budget, Source, Window, Backoff, Rate, Account };
 
   Place place = Place::NoDaemon;
   bool is_stopping = false;
@@ -60,6 +60,7 @@ struct Whereabouts {
   // `overflow` names one.
   std::string used_up{};
   base::WallTime used_up_until{};
+  bool has_sources = false;  // mail leaves from configured sources, each with a budget of its own
   std::string overflow{};
   Gate gate = Gate::Open;
   std::uint64_t before = 0;  // deliveries of its destination in memory that go first

@@ -42,8 +42,15 @@ void Explanation::site_busy() {
 void Explanation::budget_used_up() {
   const std::string budget =
       where_.used_up.empty() ? "" : " (" + base::printable(where_.used_up) + ")";
-  say("budget", "The budget of " + plain_name(where_.account) + budget + " is used up until " +
-                    base::format_timestamp(where_.used_up_until) + ".");
+  const std::string until = base::format_timestamp(where_.used_up_until) + ".";
+  if (where_.has_sources && where_.place == Whereabouts::Place::OnDisk) {
+    say("budget", "No source address that it could leave from takes mail for " +
+                      plain_name(where_.account) + " before " + until +
+                      " Their budgets there are used up, or traffic rules have paused them.");
+  } else {
+    say("budget",
+        "The budget of " + plain_name(where_.account) + budget + " is used up until " + until);
+  }
   if (!where_.overflow.empty()) {
     add("Mail goes by route " + base::printable(where_.overflow) +
         " meanwhile, unless that is paused or used up, too.");
@@ -123,6 +130,14 @@ void Explanation::in_memory() {
       }
       advise("see how many are open", "rockdove top");
       return advise_more("[limits] connections_out");
+    case Whereabouts::Gate::Source:
+      say("no-connection-left",
+          "All connections that may leave from its source address are at work.");
+      add(before);
+      why_.estimate = "as soon as one of them is free";
+      advise("see what is slow", "rockdove top");
+      return advise("raise connections_source in a traffic profile, then",
+                    "systemctl reload rockdove");
     case Whereabouts::Gate::Window:
       site_busy();
       return add(before);

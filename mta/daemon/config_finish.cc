@@ -13,6 +13,7 @@
 #include "mta/daemon/config_sources.h"
 #include "mta/daemon/config_target.h"
 #include "mta/daemon/config_traffic.h"
+#include "mta/daemon/config_warm_up.h"
 #include "mta/mail/address.h"
 #include "mta/mail/idna.h"
 
@@ -284,6 +285,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_policy(draft, files, problems);
   finish_judging(draft, files, problems);
   finish_traffic(draft, surroundings, problems);
+  finish_warm_ups(draft, problems);
   Configuration& configuration = draft.configuration;
   configuration.path = surroundings.path;
   configuration.inbound.hostname = configuration.hostname;

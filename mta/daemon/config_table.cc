@@ -12,6 +12,7 @@
 #include "mta/daemon/config_sources.h"
 #include "mta/daemon/config_target.h"
 #include "mta/daemon/config_traffic.h"
+#include "mta/daemon/config_warm_up.h"
 #include "mta/mail/address.h"
 #include "mta/mail/idna.h"
 
@@ -559,15 +560,15 @@ constexpr std::array<LaterKey, 3> kLaterKeys = {{
 // The parts of the table: another one is another entry here.
 std::span<const Section> configuration_sections() {
   static const std::vector<Section> kAll =
-      joined<Section>({kSections, sources_sections(), dkim_sections(), policy_sections(),
-                       judging_sections(), traffic_sections()});
+      joined<Section>({kSections, sources_sections(), warm_up_sections(), dkim_sections(),
+                       policy_sections(), judging_sections(), traffic_sections()});
   return kAll;
 }
 
 std::span<const Key> configuration_keys() {
   static const std::vector<Key> kAll =
-      joined<Key>({kKeys, sender_keys(), sources_keys(), dkim_keys(), policy_keys(), judging_keys(),
-                   traffic_keys()});
+      joined<Key>({kKeys, sender_keys(), sources_keys(), warm_up_keys(), dkim_keys(), policy_keys(),
+                   judging_keys(), traffic_keys()});
   return kAll;
 }
 

@@ -123,6 +123,14 @@ struct PoolDraft {
   Position name_at;
 };
 
+struct WarmUpDraft {
+  outbound::WarmUpOrder order;
+  std::vector<std::pair<std::string, Position>> sources;
+  Position at;
+  Position provider_at;
+  Position daily_at;
+};
+
 // The configuration while its keys are being read.
 struct Draft {
   Configuration configuration;
@@ -130,6 +138,7 @@ struct Draft {
   std::vector<RouteDraft> routes;
   std::vector<SourceDraft> sources;
   std::vector<PoolDraft> pools;
+  std::vector<WarmUpDraft> warm_ups;
   std::vector<DkimDraft> dkim;
   JudgingDraft judging;
   PolicyDraft policy;

@@ -9,6 +9,7 @@
 #include "mta/mail/address.h"
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/site_traffic.h"
+#include "mta/outbound/source_chooser.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -285,6 +286,49 @@ void add_learned(RouteExplanation& explanation, const outbound::Learned& learned
   }
 }
 
+// How mail to the site stands at one of our sources, which has a budget of its own there.
+std::string source_text(const outbound::Dispatcher& dispatcher, const outbound::Site& seen) {
+  std::vector<std::string> parts;
+  if (const std::string plan = dispatcher.teaching().warm_ups().describe(seen); !plan.empty())
+    parts.push_back(plan);
+  if (const auto learned = dispatcher.teaching().learned(seen.account->name);
+      learned && learned->pace)
+    parts.push_back("pace now " + traffic::format_pace(*learned->pace));
+  const base::Now now = dispatcher.now();
+  if (const auto standing = dispatcher.scheduler().standing(seen, now)) {
+    parts.push_back(std::to_string(standing->sessions) + " connections, " +
+                    std::to_string(standing->jobs) + " waiting in memory");
+    if (standing->paused_until > now.instant) parts.push_back(standing->pause_reason);
+  }
+  std::string text;
+  for (const std::string& part : parts) text.append(text.empty() ? "" : "; ").append(part);
+  return text.empty() ? "nothing was sent lately" : text;
+}
+
+// Of the pool of mail from nobody in particular, one after the other.
+void add_sources(const std::shared_ptr<Explaining>& explaining,
+                 const std::shared_ptr<const outbound::Site>& site, std::size_t member) {
+  const outbound::Environment& environment = explaining->environment;
+  const auto& pools = environment.outbound.pools;
+  const auto pool =
+      std::find_if(pools.begin(), pools.end(), [](const auto& one) { return one.tenants.empty(); });
+  if (pool == pools.end() || member == pool->members.size()) return add_notes(explaining, site, 0);
+  const std::shared_ptr<const outbound::Site> seen =
+      outbound::seen_from(*site, pool->members[member].source);
+  if (seen == nullptr) return add_sources(explaining, site, member + 1);
+  const unsigned asker = environment.loop.index();
+  environment.on_loop(outbound::owner_loop(seen->account->name, environment.loop_count()),
+                      [explaining, asker, site, seen, member](outbound::Dispatcher& dispatcher) {
+                        dispatcher.environment().on_loop(
+                            asker, [explaining, site, seen, member,
+                                    text = source_text(dispatcher, *seen)](outbound::Dispatcher&) {
+                              explaining->explanation.limits.emplace_back(
+                                  "from " + seen->source_address, text);
+                              add_sources(explaining, site, member + 1);
+                            });
+                      });
+}
+
 void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Resolved& resolved) {
   RouteExplanation& explanation = explaining->explanation;
   const outbound::Environment& environment = explaining->environment;
@@ -308,7 +352,7 @@ void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Res
           add_standing(explaining->explanation, standing, explaining->environment.now());
           if (learned)
             add_learned(explaining->explanation, *learned, explaining->environment.now());
-          add_notes(explaining, site, 0);
+          add_sources(explaining, site, 0);
         });
   });
 }

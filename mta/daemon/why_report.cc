@@ -18,6 +18,8 @@ Whereabouts::Gate gate_of(queue::Scheduler::Gate gate) {
       return Whereabouts::Gate::Paused;
     case queue::Scheduler::Gate::Budget:
       return Whereabouts::Gate::Budget;
+    case queue::Scheduler::Gate::Source:
+      return Whereabouts::Gate::Source;
     case queue::Scheduler::Gate::Window:
       return Whereabouts::Gate::Window;
     case queue::Scheduler::Gate::Backoff:
@@ -110,6 +112,7 @@ void Locator::home_said(std::uint64_t number, Look& look, const outbound::Home::
     where.site = home.site->name;
     where.account = home.site->account->name;
     where.overflow = home.site->overflow;
+    where.has_sources = home.has_sources;
     if (const base::Now now = env_.now(); home.used_up_until > now.instant)
       where.used_up_until = wall_of(home.used_up_until, now);
   }

@@ -142,7 +142,7 @@ class Dispatcher final : public SessionListener {
   // Budgets that were met used up: people hear of it, and where an overflow is, the mail goes
   // there.
   void see_used_up();
-  void tell_used_up(const queue::Scheduler::UsedUp& found, bool goes_on);
+  void tell_used_up(const queue::Scheduler::UsedUp& found, bool is_long);
   // And nothing of its queue is loaded before then.
   void give_home_until(queue::Job job, base::Instant until);
   void keep_tenant_back(const Site& site, const std::string& tenant);

@@ -34,6 +34,7 @@ void Dispatcher::restore_learned(std::string_view kind, std::string_view name,
                                  std::string_view value) {
   if (kind == queue::kBackoffNotes) return teaching_.restore_backoff(name, value);
   if (kind == queue::kUptakeNotes) return teaching_.restore_uptake(name, value);
+  if (kind == queue::kWarmUpNotes) return teaching_.warm_ups().restore(name, value);
   if (kind == queue::kRulePauseNotes) {
     const std::optional<RulePauses::Source> source = teaching_.pauses().restore(name, value);
     if (source) used_up_[source->account] = source->until;

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t kToldRoomMax = 50'000;
 constexpr std::size_t kToldUsedUpMax = 50'000;
+// Mail waits so long for its source before it goes from another one.
+constexpr base::Duration kSourceWaits = std::chrono::minutes(5);
 constexpr base::Duration kTellUsedUpEvery = std::chrono::hours(1);
 
 }  // namespace
@@ -80,6 +82,7 @@ void Dispatcher::keep_source_back(const Site& site, const JobReport& report) {
     if (pause && pause->of == traffic::Pause::Of::Source)
       until = std::max(until, now + pause->time);
   }
+  until = std::max(until, teaching_.warm_ups().stopped_until(site).value_or(now));
   if (until > now) use_up(site, until);
 }
 
@@ -99,16 +102,15 @@ void Dispatcher::use_up(const Site& site, base::Instant until) {
 void Dispatcher::see_used_up() {
   for (const queue::Scheduler::UsedUp& found : scheduler_.take_used_up()) {
     const Site& site = static_cast<const Site&>(*found.site);
-    const bool is_long = found.until > env_.now().instant + site.overflow_after;
-    const bool goes_on = is_long && !site.overflow.empty();
-    tell_used_up(found, goes_on);
-    // Sources have budgets of their own, which may be waited for.
-    if (goes_on || (is_long && site.source == nullptr)) use_up(site, found.until);
+    const base::Duration after = site.source == nullptr ? site.overflow_after : kSourceWaits;
+    const bool is_long = found.until > env_.now().instant + after;
+    tell_used_up(found, is_long);
+    if (is_long) use_up(site, found.until);
   }
 }
 
 // A window that is used up has a little room again and again: that is said once in a while.
-void Dispatcher::tell_used_up(const queue::Scheduler::UsedUp& found, bool goes_on) {
+void Dispatcher::tell_used_up(const queue::Scheduler::UsedUp& found, bool is_long) {
   const base::Now now = env_.now();
   const std::string& account = found.site->account->name;
   if (told_used_up_.size() > kToldUsedUpMax) told_used_up_.clear();
@@ -120,7 +122,13 @@ void Dispatcher::tell_used_up(const queue::Scheduler::UsedUp& found, bool goes_o
       .field("budget", found.budget)
       .field("until", now.wall + std::chrono::ceil<base::Duration>(found.until - now.instant));
   const Site& site = static_cast<const Site&>(*found.site);
-  line.field("mail", goes_on ? "goes by route:" + site.overflow : std::string("waits"));
+  if (is_long && !site.overflow.empty()) {
+    line.field("mail", "goes by route:" + site.overflow);
+  } else if (is_long && site.source != nullptr) {
+    line.field("mail", "goes from other sources of its pool, if there are any");
+  } else {
+    line.field("mail", "waits");
+  }
 }
 
 }  // namespace rockdove::outbound

@@ -142,8 +142,10 @@ Home::Standing Home::standing(const queue::QueueName& queue, base::DeliveryId de
   standing.queue = directory_.standing(queue);
   standing.pauses = pauses_;
   standing.site = site_of(queue.destination);
-  if (standing.site != nullptr)
-    standing.used_up_until = sources_.free_at(standing.site->account->name, env_.now().instant);
+  if (standing.site != nullptr) {
+    standing.used_up_until = sources_.free_at(*standing.site, queue.tenant, env_.now().instant);
+    standing.has_sources = !env_.outbound.pools.empty();
+  }
   const auto found = destinations_.find(queue.destination);
   if (found == destinations_.end()) return standing;
   const Destination& destination = found->second;

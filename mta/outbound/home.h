@@ -94,7 +94,9 @@ class Home {
     queue::Directory::Standing queue;
     std::shared_ptr<const Site> site;             // as resolved last; null: not known at the moment
     std::shared_ptr<const queue::Pauses> pauses;  // null: not known yet
-    base::Instant used_up_until{};                // the account of the site; in the past: it is not
+    // The account of the site, or those of all its sources; in the past: they are not.
+    base::Instant used_up_until{};
+    bool has_sources = false;
   };
 
   // As resolved last; null: not known at the moment.

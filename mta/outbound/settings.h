@@ -13,6 +13,7 @@
 #include "mta/base/ip_address.h"
 #include "mta/net/tls.h"
 #include "mta/traffic/profiles.h"
+#include "mta/traffic/warm_up.h"
 
 namespace rockdove::outbound {
 
@@ -106,6 +107,13 @@ struct SourcePool {
 inline constexpr std::uint32_t kSourceWeightMax = 1'000;
 inline constexpr std::size_t kSourcesMax = 1'000;
 
+// A plan by which sources become known (traffic/warm_up.h).
+struct WarmUpOrder {
+  std::vector<std::shared_ptr<const Source>> sources;  // at least one
+  std::string provider;  // of the traffic profiles; "": at all for which they have no other plan
+  traffic::WarmUpPlan plan;
+};
+
 struct OutboundSettings {
   std::uint64_t generation = 0;  // rises with each reload
   std::string hostname;          // EHLO
@@ -114,6 +122,7 @@ struct OutboundSettings {
   std::shared_ptr<const net::TlsClientContext> tls{};  // null: TLS is never tried
   std::shared_ptr<const traffic::Profiles> traffic{};  // null: there are none
   std::vector<SourcePool> pools{};  // at most one without tenants; none: the system chooses sources
+  std::vector<WarmUpOrder> warm_ups{};
 };
 
 }  // namespace rockdove::outbound

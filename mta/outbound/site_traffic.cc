@@ -60,6 +60,7 @@ void use_manners(Site& site, const traffic::Knobs& knobs) {
   take(knobs.reply_timeout, site.reply_timeout);
   take(knobs.idle_timeout, site.idle_timeout);
   take(knobs.host_tries, site.host_tries);
+  take(knobs.connections_source, site.source_connections_max);
   if (knobs.port.value) {
     for (HostAddress& host : site.hosts) {
       if (host.address.port == kSmtpPort)
@@ -134,6 +135,9 @@ void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
     const traffic::Provider* const provider = profiles->provider_of("", mx_hosts_of(site));
     site.traffic = {profiles, provider, ""};
     if (provider != nullptr) knobs = provider->knobs;
+    // It counts connections to everywhere but to mailboxes.
+    if (site.manner.speaks == ToHosts::Speaks::Smtp)
+      knobs.connections_source = profiles->defaults().knobs.connections_source;
   }
   traffic::lay_over(knobs, limits);
   use_manners(site, knobs);

@@ -71,6 +71,7 @@ std::shared_ptr<const Site> seen_from(const Site& site,
   account->name = queue::account_from(account->name, base::format_ip_address(source->address));
   seen->account = std::move(account);
   seen->source = source;
+  seen->source_address = base::format_ip_address(source->address);
   return seen;
 }
 
@@ -113,6 +114,18 @@ void SourceChooser::take_nothing(const std::string& account, base::Instant until
 const SourcePool* SourceChooser::pool_of(std::string_view tenant) const {
   const auto found = by_tenant_.find(tenant);
   return found == by_tenant_.end() ? default_ : found->second;
+}
+
+base::Instant SourceChooser::free_at(const Site& site, std::string_view tenant,
+                                     base::Instant now) const {
+  const SourcePool* const pool = pool_of(tenant);
+  if (pool == nullptr) return free_at(site.account->name, now);
+  base::Instant first = base::kNever;
+  for (const SourcePool::Member& member : pool->members) {
+    const std::string address = base::format_ip_address(member.source->address);
+    first = std::min(first, free_at(queue::account_from(site.account->name, address), now));
+  }
+  return first;
 }
 
 struct SourceChooser::Candidates {

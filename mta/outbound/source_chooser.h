@@ -73,6 +73,10 @@ class SourceChooser {
 
   // When this account takes mail again; `now` if it does.
   [[nodiscard]] base::Instant free_at(const std::string& account, base::Instant now) const;
+  // When the first source of this tenant's pool takes mail for the site again; of those that can
+  // reach it or not. Where the system chooses the address: when the site's account does.
+  [[nodiscard]] base::Instant free_at(const Site& site, std::string_view tenant,
+                                      base::Instant now) const;
 
   // `pauses` may be null. `avoided` is the address that it is not to leave from, if there is
   // another one; "": any may be used.

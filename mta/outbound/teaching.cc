@@ -31,9 +31,14 @@ constexpr std::size_t kSetSitesKept = 1000;
 // As long as nobody has said which site an account is of.
 constexpr traffic::Backoff::Settings kAnySettings{traffic::Backoff::kNoCeiling, kFloor};
 
+constexpr base::Duration kDay = std::chrono::hours(24);
+
+// What may go in a day says nothing about the speed.
 traffic::Backoff::Settings settings_of(const queue::AccountSpec& account) {
   double ceiling = traffic::Backoff::kNoCeiling;
-  for (const traffic::Rate& rate : account.rates) ceiling = std::min(ceiling, rate.per_second());
+  for (const traffic::Rate& rate : account.rates) {
+    if (rate.per < kDay) ceiling = std::min(ceiling, rate.per_second());
+  }
   return {ceiling, std::min(kFloor, ceiling)};
 }
 
@@ -86,7 +91,10 @@ struct Teaching::Answers {
 };
 
 Teaching::Teaching(const Environment& environment, queue::Scheduler& scheduler)
-    : env_(environment), scheduler_(scheduler), pauses_(environment, scheduler) {}
+    : env_(environment),
+      scheduler_(scheduler),
+      pauses_(environment, scheduler),
+      warm_ups_(environment) {}
 
 Teaching::~Teaching() = default;
 
@@ -116,6 +124,10 @@ Teaching::Account& Teaching::account_of(const Site& site) {
 }
 
 std::shared_ptr<const Site> Teaching::as_set(const std::shared_ptr<const Site>& seen) {
+  return warm_ups_.as_planned(with_sets(seen));
+}
+
+std::shared_ptr<const Site> Teaching::with_sets(const std::shared_ptr<const Site>& seen) {
   const std::shared_ptr<const Site>& site = seen->as_routed != nullptr ? seen->as_routed : seen;
   const auto found = accounts_.find(site->account->name);
   if (found == accounts_.end() || found->second->sets.empty()) return site;
@@ -155,6 +167,7 @@ void Teaching::sent(const Site& site) {
 }
 
 void Teaching::learn(JobReport& report, const std::shared_ptr<const Site>& site) {
+  warm_ups_.learn(report, *site);
   if (site->traffic.profiles == nullptr) return;
   const base::Now now = env_.now();
   Account& account = account_of(*site);
@@ -369,6 +382,7 @@ void Teaching::write_uptake(Account& account, base::Now now) {
 }
 
 void Teaching::store_all() {
+  warm_ups_.store_all();
   for (auto& [name, account] : accounts_) {
     if (account->backoff.state().rate != account->stored_rate) write(*account, env_.now());
     if (account->uptake.mean()) write_uptake(*account, env_.now());

@@ -23,6 +23,7 @@
 #include "mta/outbound/rule_pauses.h"
 #include "mta/outbound/session.h"
 #include "mta/outbound/site.h"
+#include "mta/outbound/warm_ups.h"
 #include "mta/traffic/backoff.h"
 #include "mta/traffic/uptake.h"
 #include "queue/learned.h"
@@ -69,8 +70,9 @@ class Teaching {
   void restore_backoff(std::string_view account, std::string_view value);
   void restore_uptake(std::string_view account, std::string_view value);
 
-  // The site as it is at the moment, with the knobs that rules have set for a time; mostly the site
-  // itself. Tells the scheduler the account's pace, which it forgets when nothing happens there.
+  // The site as it is at the moment, with the knobs that rules have set for a time, and what the
+  // warm-up of its source allows today; mostly the site itself. Tells the scheduler the account's
+  // pace, which it forgets when nothing happens there.
   [[nodiscard]] std::shared_ptr<const Site> as_set(const std::shared_ptr<const Site>& seen);
   // A job was offered, so that the scheduler knows the account.
   void offered(const std::shared_ptr<const Site>& site);
@@ -80,6 +82,10 @@ class Teaching {
                                                                  const std::string& tenant) const;
 
   [[nodiscard]] RulePauses& pauses() { return pauses_; }
+
+  [[nodiscard]] WarmUps& warm_ups() { return warm_ups_; }
+
+  [[nodiscard]] const WarmUps& warm_ups() const { return warm_ups_; }
 
   // A message is sent there now.
   void sent(const Site& site);
@@ -99,6 +105,7 @@ class Teaching {
   struct Answers;
 
   Account& account_of(const Site& site);
+  [[nodiscard]] std::shared_ptr<const Site> with_sets(const std::shared_ptr<const Site>& seen);
   Account& account_named(std::string_view name);
   // Whether the rule acts, or waits for more such replies.
   bool count(Account& account, const DeliveryResult& result, base::Now now);
@@ -120,6 +127,7 @@ class Teaching {
   const Environment& env_;
   queue::Scheduler& scheduler_;
   RulePauses pauses_;
+  WarmUps warm_ups_;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
 };
 

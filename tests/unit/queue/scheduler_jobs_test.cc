@@ -20,6 +20,43 @@ std::vector<Job> take_of(Scheduler& scheduler, MessageId message, const QueueNam
       [message](const Job& job) { return job.message->id == message; });
 }
 
+// Two schedulers, as of two loops, with one budget of connections.
+TEST_CASE("connections from one source are bounded over all loops and sites") {
+  Bench one;
+  Scheduler other{one.settings, one.budget, one.random};
+  const auto site = [&one](const std::string& name, const std::string& source) {
+    auto spec = std::make_shared<SiteSpec>(*one.site(name));
+    spec->source_address = source;
+    spec->source_connections_max = 2;
+    return SitePointer(spec);
+  };
+  for (const char* name : {"x", "y", "z"})
+    one.scheduler.offer(one.job(name), site(name, "192.0.2.1"), one.now);
+  one.run();
+  CHECK(one.started.size() == 2);
+  const auto place = one.scheduler.find({MessageId{3}, 1}, {"z", "", 0}, one.now);
+  REQUIRE(place);
+  CHECK(place->gate == Scheduler::Gate::Source);
+  // Another loop has none either, but for another source.
+  other.offer(one.job("w"), site("w", "192.0.2.1"), one.now);
+  CHECK_FALSE(other.next(Recording::Possible, one.now));
+  other.offer(one.job("v"), site("v", "192.0.2.2"), one.now);
+  CHECK(other.next(Recording::Possible, one.now));
+  // An idle one makes room, and what is blocked elsewhere looks again.
+  one.finish("x", Finish::Success);
+  one.pass(50ms);
+  one.run();
+  REQUIRE(one.quit.size() == 1);
+  one.scheduler.closed(one.quit.front(), one.now);
+  one.run();
+  CHECK(one.started == std::vector<std::string>{"x", "y", "z"});
+  one.finish("y", Finish::Success, SessionAfter::Gone);
+  one.pass(50ms);
+  const std::optional<Command> open = other.next(Recording::Possible, one.now);
+  REQUIRE(open);
+  CHECK(std::get<Scheduler::Open>(*open).job.queue.destination == "w");
+}
+
 TEST_CASE("while results cannot be recorded nothing starts, and nobody spins") {
   Bench bench(1);
   bench.offer("a", "a");
