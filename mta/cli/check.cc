@@ -2,11 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "mta/cli/check_sending.h"
+#include "mta/cli/check_words.h"
 #include "mta/cli/commands.h"
 #include "mta/daemon/certificates.h"
-#include "mta/daemon/config_target.h"
 #include "mta/daemon/configuration.h"
-#include "mta/outbound/site.h"
 
 namespace rockdove::cli {
 namespace {
@@ -21,33 +21,9 @@ struct Options {
   bool reference = false;
 };
 
-std::string joined(const std::vector<std::string>& words, std::string_view none) {
-  if (words.empty()) return std::string(none);
-  std::string text;
-  for (const std::string& word : words) {
-    if (!text.empty()) text += ", ";
-    text += word;
-  }
-  return text;
-}
-
 std::vector<std::string> sorted(const std::unordered_set<std::string>& names) {
   std::vector<std::string> words(names.begin(), names.end());
   std::sort(words.begin(), words.end());
-  return words;
-}
-
-std::vector<std::string> formatted(const std::vector<base::IpNetwork>& networks) {
-  std::vector<std::string> words;
-  for (const base::IpNetwork& network : networks) words.push_back(base::format_ip_network(network));
-  return words;
-}
-
-std::vector<std::string> formatted(const std::vector<base::SocketAddress>& addresses) {
-  std::vector<std::string> words;
-  for (const base::SocketAddress& address : addresses) {
-    words.push_back(base::format_socket_address(address));
-  }
   return words;
 }
 
@@ -139,22 +115,6 @@ std::string describe_auth(const inbound::ListenerSettings& listener) {
   if (listener.auth != inbound::ListenerAuth::Off && !listener.auth_in_clear.empty())
     text.append(", in clear from ").append(joined(formatted(listener.auth_in_clear), ""));
   return text;
-}
-
-bool is_shared(const outbound::Target& target) {
-  const auto* hosts = std::get_if<outbound::ToHosts>(&target);
-  return hosts != nullptr && hosts->order == outbound::ToHosts::Order::Share;
-}
-
-// "*@a.example from *@b.example by listener lan", or "everything".
-std::string conditions(const outbound::Route& route) {
-  std::string text;
-  if (!route.recipient.empty()) text.append(" to ").append(route.recipient);
-  if (!route.sender.empty()) text.append(" from ").append(route.sender);
-  if (!route.client.empty()) text.append(" of ").append(joined(formatted(route.client), ""));
-  if (!route.listener.empty()) text.append(" by listener ").append(route.listener);
-  if (!route.user.empty()) text.append(" by user ").append(route.user);
-  return text.empty() ? "everything" : "mail" + text;
 }
 
 void line(std::string_view name, const std::string& value) {
@@ -299,15 +259,10 @@ void print(const Configuration& configuration) {
   line("aliases", std::to_string(configuration.inbound.local.aliases.size()));
   print(*configuration.inbound.judging, *configuration.inbound.clients);
   print(configuration.inbound.signing.get(), configuration.inbound.arc.get());
-  std::printf("routes, the first that matches\n");
-  for (const outbound::Route& route : configuration.outbound.routes) {
-    line(route.name, conditions(route) + " → " + daemon::format_target(route.target) +
-                         (is_shared(route.target) ? " (shared)" : "") + ", tls " +
-                         std::string(outbound::level_name(route.tls)) +
-                         (route.credentials ? ", as " + route.credentials->user : ""));
+  for (const CheckedPart& part : describe_sending(configuration)) {
+    std::printf("%s\n", part.heading.c_str());
+    for (const auto& [name, text] : part.lines) line(name, text);
   }
-  line("otherwise",
-       "by MX, tls " + std::string(outbound::level_name(configuration.outbound.mx_tls)));
 }
 
 nlohmann::json to_json(const policy::AddressLists& lists) {
@@ -397,21 +352,8 @@ nlohmann::json to_json(const Configuration& configuration) {
                          {"rate", base::format_rate(listener.rate)},
                          {"connections", listener.connections}});
   }
-  nlohmann::json routes = nlohmann::json::array();
-  for (const outbound::Route& route : configuration.outbound.routes) {
-    routes.push_back({{"name", route.name},
-                      {"recipient", route.recipient},
-                      {"sender", route.sender},
-                      {"client", formatted(route.client)},
-                      {"listener", route.listener},
-                      {"user", route.user},
-                      {"to", daemon::format_target(route.target)},
-                      {"tls", outbound::level_name(route.tls)},
-                      {"login", route.credentials ? route.credentials->user : ""},
-                      {"order", is_shared(route.target) ? "share" : "first"}});
-  }
   const inbound::InboundSettings& inbound = configuration.inbound;
-  return {
+  nlohmann::json all = {
       {"hostname", configuration.hostname},
       {"postmaster", configuration.postmaster},
       {"state_dir", configuration.state_dir},
@@ -425,8 +367,9 @@ nlohmann::json to_json(const Configuration& configuration) {
       {"local", {{"domains", sorted(inbound.local.domains)}, {"aliases", inbound.local.aliases}}},
       {"policy", to_json(*inbound.judging, *inbound.clients)},
       {"dkim", to_json(inbound.signing.get())},
-      {"arc", to_json(inbound.arc.get())},
-      {"routes", routes}};
+      {"arc", to_json(inbound.arc.get())}};
+  all.update(sending_as_json(configuration));
+  return all;
 }
 
 void print_json(const daemon::ParsedConfiguration& parsed) {
