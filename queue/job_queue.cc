@@ -28,6 +28,7 @@ JobQueue::Strand& JobQueue::strand_of(Line& line, const QueueName& queue) {
   if (tenant.strands++ == 0) {
     tenant.lane = lane;
     tenant.name = queue.tenant;
+    tenant.is_closed = closed_.contains(queue.tenant);
   }
   strand.line = &line;
   strand.tenant = &tenant;
@@ -52,7 +53,7 @@ void JobQueue::unlink(Strand& strand) {
 }
 
 void JobQueue::list(Tenant& tenant) {
-  if (tenant.is_listed) return;
+  if (tenant.is_listed || tenant.is_closed) return;
   tenant.is_listed = true;
   std::list<Tenant*>& turns = lanes_[static_cast<std::size_t>(tenant.lane)].turns;
   tenant.place = turns.insert(turns.end(), &tenant);
@@ -92,10 +93,28 @@ void JobQueue::close(Line& line) {
   open_size_ -= line.size_;
 }
 
+void JobQueue::close_tenant(const std::string& name) {
+  closed_.insert(name);
+  for (LaneQueue& lane : lanes_) {
+    const auto found = lane.tenants.find(name);
+    if (found != lane.tenants.end()) found->second.is_closed = true;
+  }
+}
+
+void JobQueue::open_tenant(const std::string& name) {
+  closed_.erase(name);
+  for (LaneQueue& lane : lanes_) {
+    const auto found = lane.tenants.find(name);
+    if (found == lane.tenants.end()) continue;
+    found->second.is_closed = false;
+    if (!found->second.turns.empty()) list(found->second);
+  }
+}
+
 JobQueue::Strand* JobQueue::front_of(LaneQueue& lane) {
   while (!lane.turns.empty()) {
     Tenant& tenant = *lane.turns.front();
-    while (!tenant.turns.empty()) {
+    while (!tenant.is_closed && !tenant.turns.empty()) {
       Strand& strand = *tenant.turns.front();
       if (strand.line->is_open_) return &strand;
       tenant.turns.pop_front();
@@ -121,8 +140,14 @@ JobQueue::Line* JobQueue::next() {
   if (open_size_ == 0) return nullptr;
   std::array<Strand*, 3> fronts{};
   const Strand* strand = choose(fronts).first;
+  return strand == nullptr ? nullptr : strand->line;
+}
+
+const Job& JobQueue::front() {
+  std::array<Strand*, 3> fronts{};
+  const Strand* strand = choose(fronts).first;
   MTA_ASSERT(strand != nullptr);
-  return strand->line;
+  return strand->line->jobs_.at(strand->turns.front()).front();
 }
 
 // Lanes that were passed over have had their rows; the one that was taken from counts while
@@ -133,13 +158,6 @@ void JobQueue::note_taken(std::size_t lane, const std::array<Strand*, 3>& fronts
       std::any_of(fronts.begin() + static_cast<std::ptrdiff_t>(lane) + 1, fronts.end(),
                   [](const Strand* front) { return front != nullptr; });
   lanes_[lane].in_a_row = others_wait ? lanes_[lane].in_a_row + 1 : 0;
-}
-
-const Job& JobQueue::front() {
-  std::array<Strand*, 3> fronts{};
-  const Strand* strand = choose(fronts).first;
-  MTA_ASSERT(strand != nullptr);
-  return strand->line->jobs_.at(strand->turns.front()).front();
 }
 
 Job JobQueue::take() {

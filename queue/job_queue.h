@@ -7,7 +7,7 @@
 //   queue    a destination's, first in, first out
 //
 // A step costs no search: a closed site is moved out of the turns when its own one comes, once for
-// each of its lanes and tenants, and back when it opens.
+// each of its lanes and tenants, and back when it opens; so is a closed tenant.
 #pragma once
 
 #include <array>
@@ -16,6 +16,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -103,7 +104,11 @@ class JobQueue {
   void open(Line& line);
   void close(Line& line);
 
-  // The line whose turn it is; null: no open one has a job.
+  // This tenant is passed over, whatever line its jobs stand in, until it opens again.
+  void close_tenant(const std::string& tenant);
+  void open_tenant(const std::string& tenant);
+
+  // The line whose turn it is; null: no open one has a job of an open tenant.
   [[nodiscard]] Line* next();
   // The next job of that line, and the same taken out. Only when next() is not null.
   [[nodiscard]] const Job& front();
@@ -115,7 +120,7 @@ class JobQueue {
   // Everything of this line.
   void take_all(Line& line, std::vector<Job>& taken);
 
-  // Whether next() is not null.
+  // Whether next() is not null, were all tenants open.
   [[nodiscard]] bool has_next() const { return open_size_ > 0; }
 
   // Jobs of all lines, open or not.
@@ -129,6 +134,7 @@ class JobQueue {
     std::uint32_t left = 0;   // jobs of its turn
     std::list<Strand*> turns;
     bool is_listed = false;
+    bool is_closed = false;              // then it is not listed, or about to be passed over
     std::list<Tenant*>::iterator place;  // in the lane's turns
   };
 
@@ -153,6 +159,7 @@ class JobQueue {
 
   const TenantWeight& weight_;
   std::array<LaneQueue, 3> lanes_;
+  std::set<std::string> closed_;  // tenants, with jobs or without
   std::size_t size_ = 0;
   std::size_t open_size_ = 0;  // of open lines
 };

@@ -156,7 +156,8 @@ base::Result<traffic::WarmUpState> decode_warm_up(std::string_view octets) {
 }
 
 std::vector<std::string_view> learned_notes() {
-  std::vector<std::string_view> all = {kBackoffNotes, kUptakeNotes, kRulePauseNotes, kWarmUpNotes};
+  std::vector<std::string_view> all = {kBackoffNotes, kUptakeNotes, kRulePauseNotes, kWarmUpNotes,
+                                       kSenderNotes};
   for (const LimitKind kind : kLimitKinds) all.push_back(limiter_notes(kind));
   return all;
 }

@@ -13,6 +13,7 @@
 #include "mta/traffic/uptake.h"
 #include "mta/traffic/warm_up.h"
 #include "queue/scheduler.h"
+#include "queue/sender_limits.h"
 
 namespace rockdove::queue {
 

@@ -182,6 +182,7 @@ void Scheduler::wake_accounts(base::Now now) {
 std::optional<Scheduler::Command> Scheduler::next(Recording recording, base::Now now) {
   wake_sites(now);
   wake_accounts(now);
+  wake_tenants(now);
   if (now.instant >= look_at_) {
     set_next_look(now);
     if (recording == Recording::Possible) look_for_patience_spent(now);
@@ -228,6 +229,7 @@ std::optional<Scheduler::Command> Scheduler::start_of(Account& account, base::No
     if (wants_open && lets_open(account, now)) let_open(account);
     JobQueue::Line* line = account.jobs.next();
     if (line == nullptr) break;
+    if (keep_sender_back(account, now)) continue;
     Site& site = static_cast<Site&>(*line);
     std::optional<Command> command = start_one(site, now);
     const bool has_its_turn_yet = !command && account.place == Account::Place::Waiting;
@@ -469,6 +471,7 @@ base::Instant Scheduler::wake_at() const {
   base::Instant wake = paused_.empty() ? base::kNever : paused_.begin()->first;
   if (!waiting_.empty()) wake = std::min(wake, waiting_.begin()->first);
   if (!opening_.empty()) wake = std::min(wake, opening_.begin()->first);
+  if (!closed_tenants_.empty()) wake = std::min(wake, closed_tenants_.begin()->first);
   const bool looks = any_blocked() || !trials_.empty();
   return looks ? std::min(wake, look_at_) : wake;
 }

@@ -40,6 +40,7 @@
 #include "queue/budget.h"
 #include "queue/failure.h"
 #include "queue/job_queue.h"
+#include "queue/sender_limits.h"
 #include "queue/settings.h"
 #include "queue/types.h"
 
@@ -338,6 +339,23 @@ class Scheduler {
   // Takes out what waits for a pause to end, because there is no memory to keep it in.
   [[nodiscard]] std::vector<Paused> take_paused(base::Now now);
 
+  // Mail of senders that are at their limit is kept back from now on (queue/sender_limits.h): that
+  // of a tenant for a short while is passed over, all other is for take_over_limit(). `senders`
+  // outlives the scheduler.
+  void use_senders(SenderLimits& senders) { senders_ = &senders; }
+
+  // Those limits have changed: nobody is passed over any more before he is looked at again.
+  void sender_limits_changed();
+
+  struct OverLimit {
+    Job job;
+    SenderLimits::Of of;  // all jobs of a tenant, or this one, which is a campaign's
+    base::Instant until;  // when it is to be offered again
+  };
+
+  // Takes out what the limits of senders keep for longer. After next(), whenever that was called.
+  [[nodiscard]] std::vector<OverLimit> take_over_limit();
+
   // Takes out everything that has not started, because the settings have changed.
   [[nodiscard]] std::vector<Job> take_all_waiting();
 
@@ -380,6 +398,9 @@ class Scheduler {
   std::optional<Command> next_to_keep();
   std::optional<Command> start_of(Account& account, base::Now now);
   std::optional<Command> start_one(Site& site, base::Now now);
+  // The next job's sender is at his limit, and it is out of the way.
+  bool keep_sender_back(Account& account, base::Now now);
+  void wake_tenants(base::Now now);
   std::optional<Command> start_paced(Site& site, base::Now now);
   Command start_idle(Site& site, std::optional<base::Instant> valid_until, base::Now now);
   std::optional<Command> open_one(Site& site, base::Now now);
@@ -441,6 +462,10 @@ class Scheduler {
   ConnectionBudget& budget_;
   base::Random& random_;
   TenantWeight weight_;
+  SenderLimits* senders_ = nullptr;  // null: nobody is limited
+  // Tenants that are passed over, by the end of that: with the account's name.
+  std::multimap<base::Instant, std::pair<std::string, std::string>> closed_tenants_;
+  std::vector<OverLimit> over_limit_;
   // By kinds, not used yet.
   std::array<std::unordered_map<std::string, traffic::LimiterState>, kLimitKinds.size()> restored_;
   std::map<std::string, UsedUp> used_up_;  // to be told, by account

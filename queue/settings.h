@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mta/base/time.h"
+#include "mta/traffic/rate.h"
 
 namespace rockdove::queue {
 
@@ -20,6 +21,17 @@ struct HistorySettings {
 
   bool operator==(const HistorySettings&) const = default;
 };
+
+// What a sender may do: a tenant, or a campaign ([[tenant]], [[campaign]]).
+struct SenderSettings {
+  std::string name;                  // "*" stands for any run of characters; case is ignored
+  std::uint32_t weight = 1;          // of a tenant, 1 to kTenantWeightMax
+  std::vector<traffic::Rate> rates;  // messages to everywhere, as traffic::parse_rates() makes them
+
+  bool operator==(const SenderSettings&) const = default;
+};
+
+inline constexpr std::uint32_t kTenantWeightMax = 1000;
 
 struct QueueSettings {
   // Waits between attempts; the last one repeats. Each gets up to an eighth of itself at random on
@@ -40,6 +52,8 @@ struct QueueSettings {
   HistorySettings history;
   std::string hostname;                      // ours: reports, EHLO
   std::string postmaster;                    // gets reports that cannot be returned; "" : none
+  std::vector<SenderSettings> tenants;       // the first whose name matches counts; none: 1, no limit
+  std::vector<SenderSettings> campaigns;     // likewise
 };
 
 }  // namespace rockdove::queue

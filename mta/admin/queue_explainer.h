@@ -79,6 +79,11 @@ struct Whereabouts {
   };
 
   std::optional<Estimate> goes{};  // none: nobody can say, or something else decides
+
+  // Its tenant or campaign, with its rates, that is at its limit: "tenant shop.example (10/s)"; "":
+  // neither is.
+  std::string sender_limit{};
+  base::WallTime sender_limit_until{};
 };
 
 // What decides about waits, as the configuration has it.

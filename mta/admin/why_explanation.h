@@ -155,6 +155,7 @@ class Explanation {
   void site_busy();
   void rate_holds(const std::string& before);
   void budget_used_up();
+  [[nodiscard]] bool is_sender_at_limit();
   void account_busy(const std::string& before);
   void on_disk();
   void behind_others();

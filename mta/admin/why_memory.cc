@@ -1,7 +1,13 @@
 // What `queue why` says of mail that is in memory, or behind others of its site.
 #include "mta/admin/why_explanation.h"
+#include "queue/types.h"
 
 namespace rockdove::admin {
+namespace {
+
+constexpr std::size_t kSenderOctetsShown = 300;
+
+}  // namespace
 
 void Explanation::site_paused() {
   std::string text = "All mail to " + site() + " waits, because an attempt failed there";
@@ -107,6 +113,24 @@ void Explanation::add_estimate() {
     why_.estimate += "; at the latest when all " + std::to_string(where_.goes->before) +
                      " that wait for " + account + " have gone";
   }
+}
+
+// Only where nothing else keeps it: mail of a campaign comes back from disk a little later, that of
+// a tenant when its queue is asked again.
+bool Explanation::is_sender_at_limit() {
+  if (where_.sender_limit.empty()) return false;
+  const bool is_next =
+      where_.place == Whereabouts::Place::InMemory && where_.gate == Whereabouts::Gate::Open;
+  const bool is_put_off =
+      where_.place == Whereabouts::Place::OnDisk && !queue::is_scheduled(delivery_, now_) &&
+      where_.site_paused_until <= now_ && (delivery_.attempts == 0 || delivery_.due <= now_);
+  if (!is_next && !is_put_off) return false;
+  say("sender-rate", "The rate of " + base::printable(where_.sender_limit, kSenderOctetsShown) +
+                         " lets nothing go before " +
+                         base::format_timestamp(where_.sender_limit_until) + ", wherever it goes.");
+  add("Other mail of the same sender may go before it.");
+  why_.estimate = "as that rate lets it go";
+  return true;
 }
 
 void Explanation::in_memory() {

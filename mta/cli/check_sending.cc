@@ -102,6 +102,29 @@ CheckedPart sources_of(const Configuration& configuration) {
   return part;
 }
 
+void add_senders(CheckedPart& part, const std::string& what,
+                 const std::vector<queue::SenderSettings>& senders) {
+  for (const queue::SenderSettings& one : senders) {
+    std::string text =
+        what == "tenant" ? "weight " + std::to_string(one.weight) + ", rate " : "rate ";
+    part.lines.emplace_back(what + " " + one.name, text + traffic::format_rates(one.rates));
+  }
+}
+
+CheckedPart senders_of(const Configuration& configuration) {
+  CheckedPart part{"senders", {}};
+  add_senders(part, "tenant", configuration.queue.tenants);
+  add_senders(part, "campaign", configuration.queue.campaigns);
+  part.lines.emplace_back("others", "weight 1, no limit");
+  return part;
+}
+
+json to_json(const queue::SenderSettings& sender) {
+  return {{"name", sender.name},
+          {"weight", sender.weight},
+          {"rate", traffic::format_rates(sender.rates)}};
+}
+
 json to_json(const outbound::Route& route) {
   json shown = json::object();
   for (const traffic::ShownKnob& knob : traffic::list_knobs(route.limits))
@@ -151,7 +174,8 @@ json all_to_json(const Items& items) {
 }  // namespace
 
 std::vector<CheckedPart> describe_sending(const Configuration& configuration) {
-  return {routes_of(configuration), traffic_of(configuration), sources_of(configuration)};
+  return {routes_of(configuration), traffic_of(configuration), sources_of(configuration),
+          senders_of(configuration)};
 }
 
 json sending_as_json(const Configuration& configuration) {
@@ -160,7 +184,9 @@ json sending_as_json(const Configuration& configuration) {
   return {{"routes", all_to_json(outbound.routes)},
           {"traffic", {{"providers", has_profiles ? outbound.traffic->providers().size() : 0}}},
           {"pools", all_to_json(outbound.pools)},
-          {"warm_up", all_to_json(outbound.warm_ups)}};
+          {"warm_up", all_to_json(outbound.warm_ups)},
+          {"tenants", all_to_json(configuration.queue.tenants)},
+          {"campaigns", all_to_json(configuration.queue.campaigns)}};
 }
 
 }  // namespace rockdove::cli

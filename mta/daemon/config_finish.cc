@@ -10,6 +10,7 @@
 #include "mta/daemon/config_judging.h"
 #include "mta/daemon/config_policy.h"
 #include "mta/daemon/config_security.h"
+#include "mta/daemon/config_senders.h"
 #include "mta/daemon/config_sources.h"
 #include "mta/daemon/config_target.h"
 #include "mta/daemon/config_traffic.h"
@@ -276,6 +277,7 @@ void finish_configuration(Draft& draft, Surroundings& surroundings, Problems& pr
   finish_certificates(draft, files, problems);
   finish_routes(draft, files, problems);
   finish_sources(draft, problems);
+  finish_senders(draft, problems);
   finish_local(draft, files, problems);
   finish_recipients(draft, files, problems);
   finish_postmaster(draft, problems);

@@ -1,10 +1,12 @@
 #include "mta/daemon/config_senders.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
 #include "mta/base/text.h"
 #include "mta/inbound/wishes.h"
+#include "queue/types.h"
 
 namespace rockdove::daemon {
 namespace {
@@ -21,7 +23,74 @@ void read_tenant(Value& value, inbound::ListenerSettings& listener) {
   listener.tenant = base::lower_case(name);
 }
 
+constexpr std::size_t kSendersMax = 1'000;
+
+std::string in_ticks(std::string_view text) {
+  return "`" + base::printable(text, 80) + "`";
+}
+
+void read_name(Value& value, SenderDraft& sender, bool is_tenant) {
+  sender.name_at = value.at();
+  std::string name;
+  if (!value.text(name)) return;
+  std::string plain = name;  // as a name that the pattern matches
+  std::replace(plain.begin(), plain.end(), '*', 'x');
+  const bool is_campaign =
+      plain.size() <= queue::kCampaignOctetsMax &&
+      std::all_of(plain.begin(), plain.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  if (is_tenant && !inbound::is_tenant_name(plain)) {
+    return value.error("a tenant is " + std::string(inbound::kTenantNameWanted) +
+                       "; `*` stands for any run of them");
+  }
+  if (!is_tenant && !is_campaign) {
+    return value.error(
+        "a campaign is at most 128 printable ASCII characters; `*` stands for any run of them");
+  }
+  sender.settings.name = base::lower_case(name);
+}
+
+void read_rates(Value& value, SenderDraft& sender) {
+  std::vector<std::string_view> texts;
+  std::vector<Value> items = value.texts();
+  for (const Value& item : items) texts.emplace_back(item.node().text);
+  if (texts.empty()) return;
+  base::Result<std::vector<traffic::Rate>> rates = traffic::parse_rates(texts);
+  if (!rates) return value.error(rates.error().text());
+  sender.settings.rates = *std::move(rates);
+}
+
+constexpr std::array kSections = {
+    Section{"tenant", SectionKind::List,
+            "What a tenant may send (senders.md). The first whose name matches counts. Others have "
+            "the weight 1 and no limit.",
+            [](Draft& draft, Position at) {
+              draft.tenants.push_back({{}, at, {}});
+            }},
+    Section{"campaign", SectionKind::List,
+            "What a campaign may send, likewise; those of different tenants are different ones.",
+            [](Draft& draft, Position at) {
+              draft.campaigns.push_back({{}, at, {}});
+            }},
+};
+
 constexpr std::array kKeys = {
+    Key{"tenant", "name", "tenant, or pattern", "",
+        "Needed. With `*` for any run of characters it is about each tenant that it matches.",
+        [](Value& value, Draft& draft) { read_name(value, draft.tenants.back(), true); }},
+    Key{"tenant", "weight", "number", "1",
+        "Its share of what can be sent to a provider, beside that of other tenants that have mail "
+        "there: 1 to 1000.",
+        [](Value& value, Draft& draft) {
+          value.whole_number(draft.tenants.back().settings.weight, {1, queue::kTenantWeightMax});
+        }},
+    Key{"tenant", "rate", "rate, or list of rates", "\"off\"",
+        "How many messages it may send, all providers together: `[\"10/s\", \"20000/day\"]`. A "
+        "message with several recipients at one site counts once for each transaction.",
+        [](Value& value, Draft& draft) { read_rates(value, draft.tenants.back()); }},
+    Key{"campaign", "name", "campaign, or pattern", "", "Needed. As that of a tenant.",
+        [](Value& value, Draft& draft) { read_name(value, draft.campaigns.back(), false); }},
+    Key{"campaign", "rate", "rate, or list of rates", "\"off\"", "As that of a tenant.",
+        [](Value& value, Draft& draft) { read_rates(value, draft.campaigns.back()); }},
     Key{"listener", "tenant", "name", "",
         "Whose mail it is that comes in here: 1 to 64 letters, digits and `._@+-`, in any case. "
         "Default: the account that has logged in; without, nobody's.",
@@ -39,7 +108,42 @@ constexpr std::array kKeys = {
         [](Value& value, Draft& draft) { value.names(submission(draft).tenant_from); }},
 };
 
+void finish(std::vector<SenderDraft>& drafts, std::string_view what,
+            std::vector<queue::SenderSettings>& settings, Problems& problems) {
+  if (drafts.size() > kSendersMax)
+    return problems.error(drafts.back().at, "there are at most 1,000 [[" + std::string(what) +
+                                                "]] sections; one may be about many, by a "
+                                                "pattern as \"*.example\"");
+  for (std::size_t i = 0; i < drafts.size(); ++i) {
+    const SenderDraft& one = drafts[i];
+    if (one.name_at.line == 0) {
+      problems.error(one.at, "the " + std::string(what) + " has no `name`");
+      continue;
+    }
+    if (one.settings.name.empty()) continue;  // what is wrong with it was said
+    for (std::size_t before = 0; before < i; ++before) {
+      if (!base::matches_pattern(drafts[before].settings.name, one.settings.name)) continue;
+      problems.error(one.name_at, in_ticks(one.settings.name) + " is never used: the " +
+                                      std::string(what) + " of line " +
+                                      std::to_string(drafts[before].at.line) +
+                                      " is about it, and the first that matches counts");
+      break;
+    }
+    settings.push_back(one.settings);
+  }
+}
+
 }  // namespace
+
+std::span<const Section> sender_sections() {
+  return kSections;
+}
+
+void finish_senders(Draft& draft, Problems& problems) {
+  queue::QueueSettings& queue = draft.configuration.queue;
+  finish(draft.tenants, "tenant", queue.tenants, problems);
+  finish(draft.campaigns, "campaign", queue.campaigns, problems);
+}
 
 std::span<const Key> sender_keys() {
   return kKeys;

@@ -560,8 +560,8 @@ constexpr std::array<LaterKey, 3> kLaterKeys = {{
 // The parts of the table: another one is another entry here.
 std::span<const Section> configuration_sections() {
   static const std::vector<Section> kAll =
-      joined<Section>({kSections, sources_sections(), warm_up_sections(), dkim_sections(),
-                       policy_sections(), judging_sections(), traffic_sections()});
+      joined<Section>({kSections, sources_sections(), warm_up_sections(), sender_sections(),
+                       dkim_sections(), policy_sections(), judging_sections(), traffic_sections()});
   return kAll;
 }
 

@@ -131,6 +131,13 @@ struct WarmUpDraft {
   Position daily_at;
 };
 
+// Of [[tenant]] or [[campaign]].
+struct SenderDraft {
+  queue::SenderSettings settings;
+  Position at;
+  Position name_at;
+};
+
 // The configuration while its keys are being read.
 struct Draft {
   Configuration configuration;
@@ -139,6 +146,8 @@ struct Draft {
   std::vector<SourceDraft> sources;
   std::vector<PoolDraft> pools;
   std::vector<WarmUpDraft> warm_ups;
+  std::vector<SenderDraft> tenants;
+  std::vector<SenderDraft> campaigns;
   std::vector<DkimDraft> dkim;
   JudgingDraft judging;
   PolicyDraft policy;

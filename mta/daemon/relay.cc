@@ -15,6 +15,7 @@
 #include "mta/outbound/dispatcher.h"
 #include "mta/outbound/target.h"
 #include "mta/outbound/verifier.h"
+#include "queue/change.h"
 #include "queue/learned.h"
 
 namespace rockdove::daemon {
@@ -84,7 +85,8 @@ Relay::Shard::Shard(Relay& relay, const LoopParts& parts,
                     return inbound::expand_address(current->settings.inbound, address);
                   },
                   relay.dispatchers_,
-                  relay.loops_},
+                  relay.loops_,
+                  relay.senders_},
       dispatcher(environment),
       verifier(outbound::make_verifier(environment)),
       reception{parts.loop,
@@ -114,6 +116,7 @@ Relay::Relay(RelaySettings settings, queue::Store& store, std::vector<LoopParts>
              queue::MessageId highest, std::uint64_t seed, base::Now start)
     : store_(store), connection_budget_(settings.connections_out), memory_(settings.queue.memory) {
   MTA_ASSERT(!loops.empty() && loops.size() <= base::kLoopsMax);
+  senders_.use(settings.queue, start);
   const std::shared_ptr<const PreparedSettings> prepared = prepare(std::move(settings));
   for (const LoopParts& parts : loops) {
     MTA_ASSERT(parts.loop.index() == loops_.size());
@@ -193,6 +196,7 @@ void Relay::read_learned(std::size_t kind) {
 }
 
 void Relay::restore_learned(std::string_view kind, std::vector<queue::NotedRow> rows) {
+  if (kind == queue::kSenderNotes) return restore_senders(rows);
   const auto loops = static_cast<unsigned>(loops_.size());
   std::vector<std::vector<queue::NotedRow>> by_loop(loops);
   for (queue::NotedRow& row : rows)
@@ -205,6 +209,25 @@ void Relay::restore_learned(std::string_view kind, std::vector<queue::NotedRow> 
       for (const queue::NotedRow& row : theirs)
         dispatcher->restore_learned(kind, row.name, row.value);
     });
+  }
+}
+
+void Relay::restore_senders(const std::vector<queue::NotedRow>& rows) {
+  const outbound::Environment& env = shards_.front()->environment;
+  for (const queue::NotedRow& row : rows) {
+    base::Result<traffic::LimiterState> state = queue::decode_limiter(row.value);
+    if (state && !queue::is_over(*state, env.now().wall)) {
+      senders_.restore(row.name, *std::move(state));
+      continue;
+    }
+    if (!state)
+      env.log
+          .line(base::Level::Warning,
+                "what a sender has sent before the start cannot be read: his rates over an hour "
+                "and more begin anew")
+          .field("sender", row.name);
+    store_.commit(env.loop, queue::noted(queue::kSenderNotes, row.name, ""),
+                  [](const base::Result<void>&) {});
   }
 }
 
@@ -257,6 +280,7 @@ void Relay::use(unsigned loop, std::shared_ptr<const PreparedSettings> settings)
   shard.reception.client_policy = now.inbound.clients;
   shard.dispatcher.settings_replaced();
   shard.verifier->forget_answers();
+  senders_.use(now.queue, loops_[loop]->now());
   if (loop != 0) return;  // these are everybody's
   connection_budget_.change(now.connections_out);
   memory_.change(now.queue.memory);
@@ -279,6 +303,13 @@ void Relay::use_absent(const std::shared_ptr<const outbound::AbsentAddresses>& a
 
 void Relay::stop(unsigned loop) {
   shards_[loop]->reception.stopping = true;
+  if (loop == 0) {
+    for (const queue::SenderLimits::Keep& last : senders_.stop(loops_.front()->now()))
+      store_.commit(*loops_.front(),
+                    queue::noted(queue::kSenderNotes, last.name,
+                                 last.state ? queue::encode_limiter(*last.state) : ""),
+                    [](const base::Result<void>&) {});
+  }
   shards_[loop]->dispatcher.stop();
 }
 
@@ -412,7 +443,7 @@ admin::WhySettings Relay::why_settings() const {
 void Relay::locate(const queue::Message& message, const queue::Delivery& delivery,
                    admin::QueueExplainer::Done done) {
   locator_->locate(queue::queue_of(delivery), {message.id, delivery.number}, message.client.user,
-                   std::move(done));
+                   message.campaign, std::move(done));
 }
 
 void Relay::forecast(std::vector<admin::Waiting> waiting,

@@ -163,6 +163,7 @@ class Relay final : public admin::QueueActs,
   void read_learned();
   void read_learned(std::size_t kind);  // and those behind it
   void restore_learned(std::string_view kind, std::vector<queue::NotedRow> rows);
+  void restore_senders(const std::vector<queue::NotedRow>& rows);
   void use_pauses(const std::shared_ptr<const queue::Pauses>& pauses);
   // What the pause of a user has put on hold.
   void release_held(const queue::Pause& pause, base::UniqueFunction<void(bool)> done);
@@ -170,6 +171,7 @@ class Relay final : public admin::QueueActs,
   queue::Store& store_;
   queue::ConnectionBudget connection_budget_;
   queue::MemoryBudget memory_;
+  queue::SenderLimits senders_;
   base::ClientTable clients_;
   std::unordered_set<base::IpAddress> held_clients_;
   std::atomic<std::uint32_t> inbound_connections_{0};

@@ -70,13 +70,14 @@ queue::Scheduler::Outlook outlook_of(const queue::Scheduler::Place& place,
 }  // namespace
 
 void Locator::locate(queue::QueueName queue, base::DeliveryId delivery, std::string user,
-                     admin::QueueExplainer::Done done) {
+                     std::string campaign, admin::QueueExplainer::Done done) {
   const std::uint64_t number = next_++;
   const unsigned home = queue::home_loop(queue.destination, env_.loop_count());
   Look& look = looks_[number];
   look.queue = std::move(queue);
   look.delivery = delivery;
   look.user = std::move(user);
+  look.campaign = std::move(campaign);
   look.done = std::move(done);
   look.where.place = Whereabouts::Place::Silent;
   look.where.readiness = env_.store.readiness();
@@ -119,6 +120,11 @@ void Locator::home_said(std::uint64_t number, Look& look, const outbound::Home::
   if (home.pauses != nullptr) {
     where.pauses = home.pauses->about(look.queue.destination, where.site, where.account, look.user,
                                       look.queue.tenant);
+  }
+  const base::Now now = env_.now();
+  if (const auto held = env_.senders.held(look.queue.tenant, look.campaign, now)) {
+    where.sender_limit = held->what;
+    where.sender_limit_until = wall_of(held->until, now);
   }
   if (home.is_resolving) {
     where.place = Whereabouts::Place::Resolving;

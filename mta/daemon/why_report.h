@@ -28,16 +28,17 @@ class Locator {
   Locator(const Locator&) = delete;
   Locator& operator=(const Locator&) = delete;
 
-  // `user`: the account that handed its message in. `done` runs on our loop, never within this
-  // call.
+  // `user`: the account that handed its message in; `campaign` as in queue::Message. `done` runs on
+  // our loop, never within this call.
   void locate(queue::QueueName queue, base::DeliveryId delivery, std::string user,
-              admin::QueueExplainer::Done done);
+              std::string campaign, admin::QueueExplainer::Done done);
 
  private:
   struct Look {
     queue::QueueName queue;
     base::DeliveryId delivery;
     std::string user;
+    std::string campaign;
     admin::QueueExplainer::Done done;
     admin::Whereabouts where;
     unsigned missing = 1;  // loops that have not answered

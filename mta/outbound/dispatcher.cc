@@ -33,7 +33,11 @@ Dispatcher::Dispatcher(const Environment& environment)
       scheduler_(env_.queue, env_.connections, env_.random),
       teaching_(env_, scheduler_),
       next_loop_(env_.loop.index()),
-      timer_(env_.loop.make_timer([this] { pass(); })) {}
+      timer_(env_.loop.make_timer([this] { pass(); })) {
+  context_.senders = &env_.senders;
+  scheduler_.use_senders(env_.senders);
+  scheduler_.set_weights([this](std::string_view tenant) { return weight_of(tenant); });
+}
 
 Dispatcher::~Dispatcher() = default;
 
@@ -158,6 +162,7 @@ void Dispatcher::pass() {
     run(std::move(*command));
   }
   see_used_up();
+  keep_senders_back();
   if (!env_.memory.has_room_to_load()) give_back_paused();
   home_.pump();
   set_wake();
@@ -566,6 +571,7 @@ void Dispatcher::settings_replaced() {
   context_.messages_per_connection = env_.queue.messages_per_connection;
   home_.settings_replaced();
   for (const queue::Job& job : scheduler_.take_all_waiting()) give_home(job);
+  scheduler_.sender_limits_changed();
   quit_idle();
   want_pass();
 }

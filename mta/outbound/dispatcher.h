@@ -146,6 +146,11 @@ class Dispatcher final : public SessionListener {
   // And nothing of its queue is loaded before then.
   void give_home_until(queue::Job job, base::Instant until);
   void keep_tenant_back(const Site& site, const std::string& tenant);
+  // Of the configuration.
+  [[nodiscard]] std::uint32_t weight_of(std::string_view tenant) const;
+  // What the limits of senders keep for longer goes home; what they have granted becomes durable.
+  void keep_senders_back();
+  void put_off(const queue::Job& job, base::Instant until);
   void quit_idle();
   // What a person has paused goes home; true: it did.
   [[nodiscard]] bool give_paused_home(const queue::Job& job, const Site& site);

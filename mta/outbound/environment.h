@@ -18,6 +18,7 @@
 #include "mta/outbound/settings.h"
 #include "queue/budget.h"
 #include "queue/retry.h"
+#include "queue/sender_limits.h"
 #include "queue/settings.h"
 #include "queue/store.h"
 
@@ -48,6 +49,7 @@ struct Environment {
   // The dispatchers of all loops, by index; complete before the first loop runs.
   const std::vector<Dispatcher*>& peers;
   const std::vector<base::Loop*>& loops;
+  queue::SenderLimits& senders;
 
   [[nodiscard]] base::Now now() const { return loop.now(); }
 

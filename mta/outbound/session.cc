@@ -118,7 +118,8 @@ void Session::start(queue::Job job, base::Now now, base::Instant mail_before) {
   last_failure_.reset();
   const base::WorkingOn working(*working_on());
   const bool needs_connection = site_->maildir.empty() && protocol_ == nullptr;
-  if (!needs_connection && now.instant >= mail_before) return hand_back(now);
+  const bool is_late = now.instant >= mail_before;
+  if (!needs_connection && (is_late || !take_of_sender(now))) return hand_back(now);
   if (!site_->maildir.empty()) return write_to_maildir();
   if (needs_connection) return connect(now);
   protocol_->set_idle_until(base::kNever);
@@ -131,6 +132,11 @@ base::Duration Session::idle_timeout() const {
   if (site_->idle_timeout > base::Duration::zero()) return site_->idle_timeout;
   return mail_before_ == base::kNever ? context_.idle_timeout
                                       : std::max(context_.idle_timeout, kIdlePaced);
+}
+
+bool Session::take_of_sender(base::Now now) {
+  return context_.senders == nullptr ||
+         context_.senders->take(job_->queue.tenant, job_->message->campaign, now);
 }
 
 void Session::hand_back(base::Now now) {
@@ -382,7 +388,7 @@ void Session::pump(base::Now now) {
       if (site_->host_tries > 0) context_.set_aside.answered(address_->address);
       // Not if the peer said more than its reply to EHLO at once: how that ended is the next event.
       if (!smtp.is_ready()) continue;
-      if (mail_before_ != base::kNever) return hand_back(now);
+      if (mail_before_ != base::kNever || !take_of_sender(now)) return hand_back(now);
       begin_transaction(now);
     } else if (const auto* ended = std::get_if<smtp::TransactionEnded>(&*event)) {
       return transaction_ended(*ended, now);

@@ -30,6 +30,7 @@
 #include "mta/smtp/client_session.h"
 #include "queue/failure.h"
 #include "queue/scheduler.h"
+#include "queue/sender_limits.h"
 #include "queue/store.h"
 
 namespace rockdove::outbound {
@@ -96,7 +97,8 @@ struct SessionContext {
   SetAside set_aside{};
   // Until then IPv6 addresses are passed over: there was no route (ENETUNREACH).
   base::Instant no_ipv6_until{};
-  std::uint64_t sessions = 0;  // begun so far; spreads the load over equal hosts
+  std::uint64_t sessions = 0;              // begun so far; spreads the load over equal hosts
+  queue::SenderLimits* senders = nullptr;  // asked for each message; null: nobody is limited
 };
 
 class SessionListener {
@@ -130,7 +132,7 @@ class Session {
 
   // The first job, at once; later ones only when it is idle. MAIL goes before `mail_before`, or the
   // job comes back by came_ready(); one that has to connect first hands it back in any case where
-  // that is not kNever.
+  // that is not kNever. It comes back, too, where its sender is at his limit.
   void start(queue::Job job, base::Now now, base::Instant mail_before = base::kNever);
   // Says QUIT and is gone, without a session_gone(). Only when idle.
   void quit(base::Now now);
@@ -187,6 +189,8 @@ class Session {
   [[nodiscard]] bool has_more_hosts(base::Now now) const;
   void begin_transaction(base::Now now);
   void hand_back(base::Now now);
+  // Its sender's limits let the job go, or they say no.
+  [[nodiscard]] bool take_of_sender(base::Now now);
   [[nodiscard]] base::Duration idle_timeout() const;
   void feed_body(base::Now now);
   void read_chunk();

@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import unittest
@@ -206,6 +207,58 @@ class People(Base):
         self.assertIn("campaign summer*", self.relay.command("queue", "why", waits).stdout)
         self.relay.command("resume", "--campaign", "summer*")
         self.sink.wait(2)
+
+
+LIMITS = '[[tenant]]\nname = "blue*"\nweight = 3\nrate = "%d/h"\n[[campaign]]\nname = "spring*"\nrate = "2/h"\n'
+
+
+class Limits(Base):
+    def setUp(self):
+        self.sink = self.start(Sink())
+        self.relay = self.start(Relay(to=self.sink.url, listener=LISTENER, sections=INBOUND + LIMITS % 3))
+
+    def why(self, ident):
+        return " ".join(self.relay.command("queue", "why", ident).stdout.split())
+
+    def waiting_after(self, count):
+        """What still waits, once the sink has had `count`."""
+        self.assertEqual(len(self.sink.wait(count)), count)
+        self.relay.wait_for("delivered", count)
+        return self.ids()
+
+    def test_a_tenant_at_its_limit_waits_also_after_a_restart_and_others_go(self):
+        blue = [self.send(message(Tenant="blue.example")) for _ in range(5)]
+        waiting = self.waiting_after(3)
+        self.assertEqual(len(waiting), 2)
+        self.assertTrue(set(waiting) < set(blue))
+        text = until(lambda: (said := self.why(waiting[0])).count("lets nothing go before") and said, lambda: self.why(waiting[0]))
+        self.assertIn("The rate of tenant blue.example (3/h) lets nothing go before", text)
+        answer, = self.relay.queue("why", waiting[0])
+        self.assertEqual(answer["cause"], "sender-rate")
+        self.send(message(Tenant="red"))
+        self.send(message(Tenant="blue2.example"))  # has the rate for itself
+        self.assertEqual(self.waiting_after(5), waiting)
+        self.relay.stop()
+        self.relay.start()
+        self.relay.command("queue", "retry", "--tenant", "blue.example", "--yes")
+        self.send(message(Tenant="red"))
+        self.assertEqual(self.waiting_after(6), waiting)
+        self.relay._sections = INBOUND + LIMITS % 8
+        self.relay.write_configuration()
+        os.kill(self.relay.process.pid, signal.SIGHUP)
+        self.relay.wait_for("reloaded")
+        self.relay.command("queue", "retry", "--tenant", "blue.example", "--yes")
+        self.assertEqual(self.waiting_after(8), [])
+
+    def test_a_campaign_at_its_limit_waits_and_its_tenants_other_mail_goes(self):
+        spring = [self.send(message(Tenant="red", Campaign="Spring 1")) for _ in range(4)]
+        waiting = self.waiting_after(2)
+        self.assertTrue(set(waiting) < set(spring))
+        self.send(message(Tenant="red", Campaign="autumn"))
+        self.assertEqual(self.waiting_after(3), waiting)
+        self.assertIn("The rate of campaign Spring 1 (2/h) lets nothing go before", self.why(waiting[0]))
+        self.send(message(Tenant="green", Campaign="spring 1"))  # another campaign
+        self.assertEqual(self.waiting_after(4), waiting)
 
 
 if __name__ == "__main__":

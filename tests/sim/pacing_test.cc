@@ -430,5 +430,53 @@ samples = ["451 4.7.1 too many"]
   CHECK(server.sessions() == later + 1);
 }
 
+// The times of all that two providers took, in order.
+std::vector<base::Instant> of_both(const Provider& one, const Provider& two) {
+  std::vector<base::Instant> times = one.taken();
+  times.insert(times.end(), two.taken().begin(), two.taken().end());
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+std::size_t fullest_window(const std::vector<base::Instant>& times, base::Duration per) {
+  std::size_t most = 0;
+  for (std::size_t first = 0, end = 0; first < times.size(); ++first) {
+    while (end < times.size() && times[end] < times[first] + per) ++end;
+    most = std::max(most, end - first);
+  }
+  return most;
+}
+
+TEST_CASE("what a tenant may send to everywhere holds over loops, crashes and reloads") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 4U);
+  settings.relay.inbound.listeners.at(0).tenant = "shop.example";
+  settings.relay.queue.tenants = {
+      {"*.example", 1, *traffic::parse_rates(std::vector<std::string_view>{"6/min", "150/h"})}};
+  Sim sim(GENERATE(1U, 2U), settings);
+  sim.dns.mx("one.example", 10, "mx.one.example");
+  sim.dns.mx("two.example", 10, "mx.two.example");
+  Provider one(sim, sim.remote_server("mx.one.example", {"192.0.2.1"}));
+  Provider two(sim, sim.remote_server("mx.two.example", {"192.0.2.2"}));
+  submit_many(sim, 1000, "one.example");
+  submit_many(sim, 1000, "two.example");
+  const base::Instant start = sim.now().instant;
+  int crashes = 0;
+  for (; sim.now().instant - start < 6h; ++crashes) {
+    sim.run_for(20min + base::Duration(sim.random().below(40 * 60'000)));
+    sim.reload(settings.relay);
+    sim.run_for(base::Duration(sim.random().below(10 * 60'000)));
+    sim.crash_and_restart();
+  }
+  const std::vector<base::Instant> taken = of_both(one, two);
+  CAPTURE(crashes, taken.size(), one.taken().size());
+  CHECK(fullest_window(taken, 1min) <= 6);
+  CHECK(fullest_window(taken, 1h) <= 150);
+  // A crash costs slices, a first interval, and for ten minutes what was read into memory at once.
+  CHECK(taken.size() >= 6 * 150 - static_cast<std::size_t>(crashes) * 15);
+  CHECK(one.taken().size() >= taken.size() / 10);
+  CHECK(two.taken().size() >= taken.size() / 10);
+}
+
 }  // namespace
 }  // namespace rockdove::sim

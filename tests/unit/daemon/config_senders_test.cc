@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "parsed.h"
+#include "queue/sender_limits.h"
 
 using namespace rockdove;
 using namespace rockdove::daemon;
@@ -39,4 +40,46 @@ TEST_CASE("a tenant that is no name is refused with what one is") {
   CHECK(has(problem_of("tenant = \"two words\""), "a tenant is 1 to 64 letters, digits, dots"));
   CHECK(has(problem_of("tenant = \"" + std::string(65, 'a') + "\""), "a tenant is 1 to 64"));
   CHECK(has(problem_of("tenant_from = true"), "listener.tenant_from"));
+}
+
+TEST_CASE("tenants and campaigns have weights and rates") {
+  const Parsed parsed = parse(
+      "postmaster = \"a@b.example\"\n[[listener]]\naddress = \":25\"\n"
+      "[[tenant]]\nname = \"Shop.example\"\nweight = 3\nrate = [\"20000/day\", \"10/s\"]\n"
+      "[[tenant]]\nname = \"*.example\"\nweight = 2\n"
+      "[[campaign]]\nname = \"Spring *\"\nrate = \"5000/h\"\n");
+  REQUIRE(parsed.configuration.has_value());
+  const queue::QueueSettings& settings = parsed.configuration->queue;
+  REQUIRE(settings.tenants.size() == 2);
+  CHECK(settings.tenants[0].name == "shop.example");
+  CHECK(settings.tenants[0].weight == 3);
+  CHECK(traffic::format_rates(settings.tenants[0].rates) == "10/s, 20000/day");
+  CHECK(settings.tenants[1].weight == 2);
+  CHECK(settings.tenants[1].rates.empty());
+  REQUIRE(settings.campaigns.size() == 1);
+  CHECK(queue::settings_of(settings.campaigns, "spring 2027") == settings.campaigns.data());
+  CHECK(queue::settings_of(settings.tenants, "shop.example")->weight == 3);
+  CHECK(queue::settings_of(settings.tenants, "news.example")->weight == 2);
+  CHECK(queue::settings_of(settings.tenants, "news") == nullptr);
+  CHECK(queue::settings_of(settings.tenants, "") == nullptr);
+}
+
+TEST_CASE("what is wrong with tenants and campaigns is said") {
+  const auto problem = [](const std::string& text) {
+    const Parsed parsed =
+        parse("postmaster = \"a@b.example\"\n[[listener]]\naddress = \":25\"\n" + text + "\n");
+    return parsed.problems.empty() ? "" : parsed.problems.front();
+  };
+  CHECK(has(problem("[[tenant]]\nweight = 2"), ":4:1: error: the tenant has no `name`"));
+  CHECK(has(problem("[[campaign]]\nrate = \"1/s\""), "the campaign has no `name`"));
+  CHECK(has(problem("[[tenant]]\nname = \"two words\""), "`*` stands for any run of them"));
+  CHECK(has(problem("[[tenant]]\nname = \"a\"\nweight = 0"), "1 to 1000"));
+  CHECK(has(problem("[[tenant]]\nname = \"a\"\nrate = \"fast\""), ":6:8: error: "));
+  CHECK(
+      has(problem("[[tenant]]\nname = \"*.example\"\n[[tenant]]\nname = \"a.example\""),
+          ":7:8: error: `a.example` is never used: the tenant of line 4 is about it, and the first "
+          "that matches counts"));
+  CHECK(problem("[[campaign]]\nname = \"two words\"").empty());
+  CHECK(has(problem("[[campaign]]\nname = \"caf\u00e9\""), "printable ASCII"));
+  CHECK(has(problem("[[campaign]]\nname = \"a\"\nweight = 2"), "unknown key"));
 }

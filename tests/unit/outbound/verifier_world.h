@@ -70,9 +70,10 @@ struct VerifierWorld {
   queue::ClockWatch clocks{loop.now()};
   std::vector<Dispatcher*> peers;
   std::vector<base::Loop*> loops{&loop};
+  queue::SenderLimits senders;
   Environment env{loop,      network,    resolver,    store,  settings, queue_settings,
                   ourselves, hosts_file, connections, memory, log,      ids,
-                  random,    clocks,     {},          peers,  loops};
+                  random,    clocks,     {},          peers,  loops,    senders};
   std::unique_ptr<smtp::RecipientProbe> probe;
   std::vector<std::string> answers;
 };

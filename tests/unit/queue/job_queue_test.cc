@@ -222,5 +222,29 @@ TEST_CASE("five thousand closed sites cost a step nothing") {
   CHECK(world.queue.next() == nullptr);
 }
 
+TEST_CASE("a closed tenant is passed over on all lines and lanes, and comes back when it opens") {
+  World world;
+  world.put("one", "a", 3);
+  world.put("two", "a", 3, 4);
+  world.put("one", "b", 2);
+  world.queue.close_tenant("a");
+  world.put("three", "a", 1);  // new lines and lanes, too
+  world.put("three", "a", 1, -4);
+  CHECK(world.queue.front().queue.tenant == "b");
+  const std::vector<QueueName> taken = world.take(10);
+  REQUIRE(taken.size() == 2);
+  CHECK(taken[0].tenant == "b");
+  CHECK(taken[1].tenant == "b");
+  CHECK(world.queue.size() == 8);
+  world.queue.close(world.line("one"));
+  world.queue.open(world.line("one"));
+  CHECK(world.take(10).empty());
+  world.queue.open_tenant("a");
+  CHECK(world.take(10).size() == 8);
+  world.queue.close_tenant("a");
+  world.put("one", "a", 1);
+  CHECK(world.take(10).empty());
+}
+
 }  // namespace
 }  // namespace rockdove::queue
