@@ -9,6 +9,8 @@
 namespace rockdove::queue {
 namespace {
 
+// Mail of a campaign that comes back a little early keeps all of its tenant's for so long at most.
+constexpr base::Duration kMoment = std::chrono::milliseconds(100);
 // Who must wait for so long does so on disk.
 constexpr base::Duration kOnDiskFrom = std::chrono::minutes(1);
 
@@ -20,7 +22,7 @@ bool Scheduler::keep_sender_back(Account& account, base::Now now) {
   const std::string tenant = job.queue.tenant;
   const auto wait = senders_->wait(tenant, job.message->campaign, now);
   if (!wait) return false;
-  if (wait->of == SenderLimits::Of::Campaign) {
+  if (wait->of == SenderLimits::Of::Campaign && wait->until - now.instant > kMoment) {
     // The rest of its tenant's mail goes on.
     Site& site = static_cast<Site&>(*account.jobs.next());
     const base::Instant until = senders_->come_back_at(tenant, job.message->campaign, now);

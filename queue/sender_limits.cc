@@ -14,8 +14,9 @@ constexpr base::Duration kStoreWait = std::chrono::milliseconds(20);
 constexpr base::Duration kStoppedWait = std::chrono::seconds(1);
 constexpr base::Duration kComeBackMax = std::chrono::minutes(10);
 constexpr int kComeBackSpread = 1'000;
-// So much more comes back than may go, because not all of it can be sent when it comes.
-constexpr double kComeBackMore = 1.25;
+// So much of what may go comes back in its time: a little less, so that what is a moment late does
+// not find the next one's grant gone.
+constexpr double kComeBackShare = 0.98;
 
 base::Duration longest_window(const std::vector<traffic::Rate>& rates) {
   base::Duration longest(0);
@@ -186,7 +187,7 @@ base::Instant SenderLimits::come_back_at(const std::string& tenant, const std::s
   for (const traffic::Rate& rate : sender->rates)
     per_second = std::min(per_second, rate.per_second());
   const auto step = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(1 / (kComeBackMore * per_second)));
+      std::chrono::duration<double>(1 / (kComeBackShare * per_second)));
   const base::Instant first = std::max(sender->limiter->next_at(now), sender->come_back + step);
   if (first <= now.instant + kComeBackMax / 2) return sender->come_back = first;
   // Not all of a large mailing in the same moment.

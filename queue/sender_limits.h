@@ -59,8 +59,8 @@ class SenderLimits {
                                          base::Now now);
   // MAIL is sent now if this is true; false: it must wait.
   [[nodiscard]] bool take(const std::string& tenant, const std::string& campaign, base::Now now);
-  // For mail of a campaign that must wait: when it is to come back, each a little later than the
-  // one before, so that a little more comes back than may go; within 10 minutes.
+  // For mail of a campaign that must wait: when it is to come back, one after the other at about the
+  // campaign's rate; within 10 minutes.
   [[nodiscard]] base::Instant come_back_at(const std::string& tenant, const std::string& campaign,
                                            base::Now now);
 

@@ -478,5 +478,42 @@ TEST_CASE("what a tenant may send to everywhere holds over loops, crashes and re
   CHECK(two.taken().size() >= taken.size() / 10);
 }
 
+TEST_CASE("a campaign keeps its rate, and its tenant's other mail does not wait with it") {
+  SimSettings settings = default_settings();
+  settings.loops = GENERATE(1U, 4U);
+  settings.relay.inbound.listeners.at(0).tenant = "shop.example";
+  settings.relay.queue.campaigns = {{"spring*", 1, *traffic::parse_rates("30/min")}};
+  Sim sim(GENERATE(1U, 2U), settings);
+  RemoteServer& server = example_net(sim);
+  std::vector<base::Instant> spring;
+  std::vector<base::Instant> others;
+  server.recipients_go_by([&](const std::string& address) -> std::optional<smtp::Reply> {
+    (address.starts_with("spring") ? spring : others).push_back(sim.now().instant);
+    return std::nullopt;
+  });
+  std::deque<Submission*> mails;
+  for (int i = 0; i < 600; ++i) {
+    Submission& mail = sim.truth.submission("a@home.example",
+                                            {"spring" + std::to_string(i) + "@example.net"}, kBody);
+    mail.content.insert(mail.content.find("Date: "), "X-Rockdove-Campaign: spring 1\r\n");
+    mails.push_back(&mail);
+  }
+  sim.submit(std::move(mails));
+  sim.run_for(1min);
+  const base::Instant handed_in = sim.now().instant;
+  submit_many(sim, 50, "example.net");
+  sim.run_for(1min);
+  REQUIRE(others.size() == 50);
+  CHECK(others.back() < handed_in + 30s);
+  sim.run_for(5min);
+  sim.crash_and_restart();
+  while (spring.size() < 600 && sim.now().instant < handed_in + 1h) sim.run_for(10s);
+  CHECK(spring.size() == 600);
+  CHECK(fullest_window(spring, 1min) <= 30);
+  const auto minutes = (sim.now().instant - handed_in) / 1min;
+  CHECK(minutes < 24);  // 20 at best
+  rest(sim);
+}
+
 }  // namespace
 }  // namespace rockdove::sim
