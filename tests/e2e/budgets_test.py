@@ -47,7 +47,9 @@ class Budgets(unittest.TestCase):
         self.send(relay, 2)
         second.wait(12)
         until(lambda: not relay.queue("list"), "the end of the mail")
-        self.assertEqual((self.recipients(first), self.recipients(second)), (5, 12))
+        # What the crash took the end of from our disk goes twice; the first is given nothing twice.
+        each = {content for _, content in second.messages()}
+        self.assertEqual((self.recipients(first), len(each)), (5, 12))
         route = relay.command("route", "bob@any.example").stdout
         self.assertIn("route second, while a budget is used up for over 5m", route)
 
