@@ -13,6 +13,10 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from relay import until  # noqa: E402
+from sinks import SmtpSink  # noqa: E402
+
 ROCKDOVE = sys.argv.pop(1)
 
 
@@ -163,31 +167,16 @@ class SendSink(unittest.TestCase):
             self.assertEqual(json.loads(out)["messages"], 2)
 
     def test_send_speaks_to_smtp_sink(self):
-        smtp_sink = shutil.which("smtp-sink", path=os.environ["PATH"] + ":/usr/sbin")
-        dump = os.path.join(self.directory, "dump")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        process = subprocess.Popen([smtp_sink, "-u", "nobody", "-D", dump, f"127.0.0.1:{port}", "10"]
-                                   if os.getuid() == 0 else [smtp_sink, "-D", dump, f"127.0.0.1:{port}", "10"])
-        os.chmod(self.directory, 0o777)
-        try:
-            for _ in range(1000):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-            text = os.path.join(self.directory, "text")
-            with open(text, "w") as file:
-                file.write(".a line with a dot\n" * 20000)
-            done = send(f"127.0.0.1:{port}", "--subject", "hello", "--body-file", text)
+        path = os.path.join(self.directory, "text")
+        with open(path, "w") as file:
+            file.write(".a line with a dot\n" * 20000)
+        with SmtpSink() as sink:
+            done = send(f"127.0.0.1:{sink.port}", "--subject", "hello", "--body-file", path)
             self.assertIn("250", done.stdout)
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-        with open(dump) as file:
-            text = file.read()
-        self.assertIn("Subject: hello", text)
-        self.assertEqual(text.count("\n.a line with a dot"), 20000)
+            until(lambda: sink.text().count(b"\n.a line with a dot") >= 20000, "what smtp-sink writes")
+            text = sink.text()
+        self.assertIn(b"Subject: hello", text)
+        self.assertEqual(text.count(b"\n.a line with a dot"), 20000)
 
     def test_usage_errors_are_exit_status_2(self):
         for arguments in (["sink"], ["sink", "--discard", "--rule", "nonsense"], ["sink", "--discard", "--rule", "data=250 ok"],
