@@ -84,6 +84,10 @@ struct Whereabouts {
   // neither is.
   std::string sender_limit{};
   base::WallTime sender_limit_until{};
+  // A traffic rule has paused the mail of its tenant to its account; in the past: none has.
+  base::WallTime tenant_paused_until{};
+  std::string tenant_pause_reason{};  // the reply, and which rule it matched
+  std::string source_pause_reason{};  // likewise of one of its sources; "": no rule has
 };
 
 // What decides about waits, as the configuration has it.

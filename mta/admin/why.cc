@@ -101,7 +101,7 @@ void Explanation::waiting() {
   if (where_.place == Place::BeingSent) return being_sent();
   if (is_stopped_as_a_whole()) return;
   why_.since = due_since();
-  if (is_sender_at_limit()) return;
+  if (is_tenant_paused() || is_sender_at_limit()) return;
   switch (where_.place) {
     case Place::NoDaemon:
     case Place::Silent:

@@ -28,8 +28,9 @@ struct WhyAdvice {
 
 struct Why {
   // For scripts: "held", "quarantine", "crash", "deleted", "report", "being-sent", "no-daemon",
-  // "stopping", "store", "paused", "site-paused", "no-connection-left", "site-busy", "memory",
-  // "resolving", "due", "silent", "gone", or what left it waiting, as queue::reason_name().
+  // "stopping", "store", "paused", "site-paused", "tenant-paused", "sender-rate", "budget",
+  // "rate", "no-connection-left", "site-busy", "account-busy", "memory", "resolving", "due",
+  // "silent", "gone", or what left it waiting, as queue::reason_name().
   std::string cause;
   std::string text;                      // one to three sentences, without moments
   std::optional<base::WallTime> since;   // of this cause; none: nobody knows

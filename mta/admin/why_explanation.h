@@ -151,10 +151,13 @@ class Explanation {
   void paused();
   void being_sent();
   void in_memory();
+  [[nodiscard]] bool is_reply_of_last_attempt(std::string_view reason) const;
   void site_paused();
   void site_busy();
   void rate_holds(const std::string& before);
   void budget_used_up();
+  // By a traffic rule.
+  [[nodiscard]] bool is_tenant_paused();
   [[nodiscard]] bool is_sender_at_limit();
   void account_busy(const std::string& before);
   void on_disk();

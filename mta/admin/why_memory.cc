@@ -1,4 +1,6 @@
 // What `queue why` says of mail that is in memory, or behind others of its site.
+#include <algorithm>
+
 #include "mta/admin/why_explanation.h"
 #include "queue/types.h"
 
@@ -9,6 +11,11 @@ constexpr std::size_t kSenderOctetsShown = 300;
 
 }  // namespace
 
+// Behind the reply may stand which rule it matched.
+bool Explanation::is_reply_of_last_attempt(std::string_view reason) const {
+  return !delivery_.last.reply.empty() && reason.starts_with(delivery_.last.reply);
+}
+
 void Explanation::site_paused() {
   std::string text = "All mail to " + site() + " waits, because an attempt failed there";
   if (!where_.site_pause_reason.empty()) {
@@ -18,7 +25,7 @@ void Explanation::site_paused() {
       text + ". After this wait one delivery is tried first; the others follow if it goes.");
   why_.next = next_try();
   if (delivery_.attempts == 0) why_.reply = where_.site_pause_reason;
-  if (delivery_.last.reply == where_.site_pause_reason) tells_last_attempt_ = true;
+  tells_last_attempt_ = is_reply_of_last_attempt(where_.site_pause_reason);
   add_route_setting();
   add_retry();
   advise_queue("end the wait and try now", "retry");
@@ -50,9 +57,16 @@ void Explanation::budget_used_up() {
       where_.used_up.empty() ? "" : " (" + base::printable(where_.used_up) + ")";
   const std::string until = base::format_timestamp(where_.used_up_until) + ".";
   if (where_.has_sources && where_.place == Whereabouts::Place::OnDisk) {
-    say("budget", "No source address that it could leave from takes mail for " +
-                      plain_name(where_.account) + " before " + until +
-                      " Their budgets there are used up, or traffic rules have paused them.");
+    std::string text = "No source address that it could leave from takes mail for " +
+                       plain_name(where_.account) + " before " + until;
+    if (where_.source_pause_reason.empty()) {
+      text += " Their budgets there are used up, or warm-up plans allow no more.";
+    } else {
+      text +=
+          " A traffic rule has paused at least one of them, because a server there answered: \"" +
+          base::printable(where_.source_pause_reason, queue::kReplyOctetsKept) + '"';
+    }
+    say("budget", text);
   } else {
     say("budget",
         "The budget of " + plain_name(where_.account) + budget + " is used up until " + until);
@@ -117,6 +131,24 @@ void Explanation::add_estimate() {
 
 // Only where nothing else keeps it: mail of a campaign comes back from disk a little later, that of
 // a tenant when its queue is asked again.
+bool Explanation::is_tenant_paused() {
+  if (where_.tenant_paused_until <= std::max(now_, delivery_.due)) return false;
+  std::string text = "A traffic rule has paused the mail of tenant " +
+                     base::printable(message_.tenant, kSenderOctetsShown) + " to " +
+                     plain_name(where_.account);
+  if (!where_.tenant_pause_reason.empty()) {
+    text += ", because a server there answered: \"" +
+            base::printable(where_.tenant_pause_reason, queue::kReplyOctetsKept) + '"';
+  }
+  say("tenant-paused", text + ". Mail of others goes there meanwhile.");
+  why_.next = where_.tenant_paused_until;
+  if (delivery_.attempts == 0) why_.reply = where_.tenant_pause_reason;
+  tells_last_attempt_ = is_reply_of_last_attempt(where_.tenant_pause_reason);
+  advise_queue("end the pause and try now", "retry");
+  advise("see what that rule did", "rockdove route " + shell_quoted(delivery_.recipient));
+  return true;
+}
+
 bool Explanation::is_sender_at_limit() {
   if (where_.sender_limit.empty()) return false;
   const bool is_next =

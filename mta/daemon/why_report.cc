@@ -147,7 +147,12 @@ void Locator::ask_all(std::uint64_t number, const Look& look,
           word.session = dispatcher.session_with(delivery);
           word.place = dispatcher.scheduler().find(delivery, queue, word.now);
           if (word.place) word.outlook = outlook_of(*word.place, dispatcher, word.now);
-          if (site != nullptr) word.site = dispatcher.scheduler().standing(*site, word.now);
+          if (site != nullptr) {
+            word.site = dispatcher.scheduler().standing(*site, word.now);
+            const outbound::RulePauses& pauses = dispatcher.teaching().pauses();
+            word.tenant_pause = pauses.of_tenant(site->account->name, queue.tenant);
+            word.source_pause = pauses.of_sources(site->account->name);
+          }
           return [this, number, word = std::move(word)](Look& asked) {
             take(asked, word);
             if (--asked.missing == 0) finish(number, asked);
@@ -172,6 +177,14 @@ void Locator::take(Look& look, const Word& word) {
     if (word.outlook && word.outlook->unknown == queue::Scheduler::Outlook::Unknown::Nothing)
       where.goes = {wall_of(word.outlook->at, word.now), word.place->ahead};
   }
+  if (const auto& pause = word.tenant_pause) {
+    const base::WallTime until = wall_of(pause->until, word.now);
+    if (until > where.tenant_paused_until) {
+      where.tenant_paused_until = until;
+      where.tenant_pause_reason = pause->reason;
+    }
+  }
+  if (word.source_pause) where.source_pause_reason = word.source_pause->reason;
   if (word.place) {
     take_site(where, word.place->standing, word.now);
   } else if (word.site) {

@@ -13,6 +13,7 @@
 #include "mta/admin/queue_explainer.h"
 #include "mta/outbound/environment.h"
 #include "mta/outbound/home.h"
+#include "mta/outbound/rule_pauses.h"
 #include "mta/outbound/session.h"
 #include "queue/scheduler.h"
 
@@ -52,6 +53,8 @@ class Locator {
     std::optional<queue::Scheduler::Place> place;
     std::optional<queue::Scheduler::Outlook> outlook;  // of `place`
     std::optional<queue::Scheduler::Standing> site;    // from the loop that owns the account
+    std::optional<outbound::RulePauses::Told> tenant_pause;
+    std::optional<outbound::RulePauses::Told> source_pause;
     base::Now now{};
   };
 

@@ -1,6 +1,7 @@
 #include "mta/outbound/dispatcher.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "mta/outbound/reporting.h"
@@ -459,16 +460,16 @@ void Dispatcher::steer(std::shared_ptr<const queue::Order> order,
 
 void Dispatcher::surrender(const Wanted& wanted, bool ends_pauses, unsigned asker,
                            std::function<void(Surrendered)> done) {
-  std::vector<queue::SitePointer> sites;
+  std::set<std::pair<queue::SitePointer, std::string>> paused;  // with the tenant
   Surrendered found;
   found.jobs = scheduler_.take_waiting(
       [&](const queue::SitePointer& site, const queue::QueueName& queue) {
         if (!wanted.queues.contains(queue)) return false;
-        if (ends_pauses) sites.push_back(site);
+        if (ends_pauses) paused.emplace(site, queue.tenant);
         return true;
       },
       [&wanted](const queue::Job& job) { return wanted.is_in(job); });
-  for (const queue::SitePointer& site : sites) end_pause_of(*site);
+  for (const auto& [site, tenant] : paused) end_pause_of(*site, tenant);
   for (const auto& [key, session] : sessions_) {
     const queue::Job* const job = session->job();
     if (job == nullptr || !wanted.queues.contains(job->queue)) continue;
@@ -482,9 +483,9 @@ void Dispatcher::surrender(const Wanted& wanted, bool ends_pauses, unsigned aske
   });
 }
 
-void Dispatcher::end_pause_of(const queue::SiteSpec& site) {
+void Dispatcher::end_pause_of(const queue::SiteSpec& site, std::string_view tenant) {
   scheduler_.end_pause(site, env_.now());
-  teaching_.pauses().end(site);
+  teaching_.pauses().end(site, tenant);
   want_pass();
 }
 

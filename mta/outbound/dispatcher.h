@@ -105,8 +105,8 @@ class Dispatcher final : public SessionListener {
 
   [[nodiscard]] base::Now now() const { return env_.now(); }
 
-  // A person wants its mail tried now.
-  void end_pause_of(const queue::SiteSpec& site);
+  // A person wants the mail of this tenant there tried now.
+  void end_pause_of(const queue::SiteSpec& site, std::string_view tenant);
   // A person acts on deliveries: what there is of them here goes to `done`, which runs on the loop
   // `asker`. `ends_pauses`: where it waits for a failed site, that is tried again now.
   void surrender(const Wanted& wanted, bool ends_pauses, unsigned asker,

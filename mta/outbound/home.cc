@@ -531,9 +531,11 @@ void Home::try_now(const queue::QueueName& queue) {
   if (found == destinations_.end()) return;
   found->second.failures = 0;
   if (found->second.state != Destination::State::Known) return;
-  const auto end_pause_of = [this](const std::shared_ptr<const Site>& site) {
+  const auto end_pause_of = [this, &queue](const std::shared_ptr<const Site>& site) {
     env_.on_loop(owner_loop(site->account->name, env_.loop_count()),
-                 [site](Dispatcher& dispatcher) { dispatcher.end_pause_of(*site); });
+                 [site, tenant = queue.tenant](Dispatcher& dispatcher) {
+                   dispatcher.end_pause_of(*site, tenant);
+                 });
   };
   end_pause_of(found->second.site);
   for (const auto& [source, seen] : found->second.turns.sites) {

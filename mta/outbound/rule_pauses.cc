@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "queue/account_name.h"
 #include "queue/change.h"
 #include "queue/learned.h"
 
@@ -111,9 +112,32 @@ std::optional<base::Instant> RulePauses::tenant_until(std::string_view account,
   return found->second.until;
 }
 
-void RulePauses::end(const queue::SiteSpec& site) {
-  for (const Of of : {Of::Provider, Of::Site}) {
-    const auto found = pauses_.find(name_of(of, site.account->name, site.name, ""));
+std::optional<RulePauses::Told> RulePauses::of_tenant(std::string_view account,
+                                                      std::string_view tenant) const {
+  return longest(account, name_of(Of::Tenant, "", "", tenant));
+}
+
+std::optional<RulePauses::Told> RulePauses::of_sources(std::string_view account) const {
+  return longest(account, kSourceFollows);
+}
+
+std::optional<RulePauses::Told> RulePauses::longest(std::string_view account,
+                                                    std::string_view follows) const {
+  std::optional<Told> last;
+  const auto begin = pauses_.lower_bound(account);
+  for (auto found = begin; found != pauses_.end() && found->first.starts_with(account); ++found) {
+    const auto& [name, pause] = *found;
+    const std::string_view whole = queue::account_of_limits(name);
+    if (queue::without_source(whole) != account || name.substr(whole.size()) != follows) continue;
+    if (pause.until > env_.now().instant && (!last || pause.until > last->until))
+      last = {pause.until, pause.reason};
+  }
+  return last;
+}
+
+void RulePauses::end(const queue::SiteSpec& site, std::string_view tenant) {
+  for (const Of of : {Of::Provider, Of::Site, Of::Tenant}) {
+    const auto found = pauses_.find(name_of(of, site.account->name, site.name, tenant));
     if (found != pauses_.end()) forget(found);
   }
 }

@@ -51,8 +51,21 @@ class RulePauses {
   [[nodiscard]] std::optional<base::Instant> tenant_until(std::string_view account,
                                                           std::string_view tenant) const;
 
-  // A person has ended what the scheduler keeps back for this site: its pause and its account's.
-  void end(const queue::SiteSpec& site);
+  // A pause, for people.
+  struct Told {
+    base::Instant until;
+    std::string reason;  // the reply, and which rule it matched
+  };
+
+  // Of this tenant's mail to the account (queue::without_source()), and of sources there; of
+  // several the one that lasts longest.
+  [[nodiscard]] std::optional<Told> of_tenant(std::string_view account,
+                                              std::string_view tenant) const;
+  [[nodiscard]] std::optional<Told> of_sources(std::string_view account) const;
+
+  // A person has ended what is kept back of this tenant's mail for this site: the pauses of the
+  // site, of its account, and of the tenant there.
+  void end(const queue::SiteSpec& site, std::string_view tenant);
 
  private:
   struct One {
@@ -63,6 +76,9 @@ class RulePauses {
 
   using Pauses = std::map<std::string, One, std::less<>>;  // by the names of their rows
 
+  // Of those at the account, from whichever source, whose names end so.
+  [[nodiscard]] std::optional<Told> longest(std::string_view account,
+                                            std::string_view follows) const;
   void keep(const std::string& name, One pause);
   void forget(Pauses::iterator pause);
   void forget_over();

@@ -83,6 +83,8 @@ class Teaching {
 
   [[nodiscard]] RulePauses& pauses() { return pauses_; }
 
+  [[nodiscard]] const RulePauses& pauses() const { return pauses_; }
+
   [[nodiscard]] WarmUps& warm_ups() { return warm_ups_; }
 
   [[nodiscard]] const WarmUps& warm_ups() const { return warm_ups_; }

@@ -31,6 +31,14 @@ pause_of = "source"
 defer = true
 samples = ["550 5.7.1 a.example.org is listed"]
 """
+TENANT = """[provider.picky]
+mx = ["localhost"]
+[[provider.picky.on]]
+reply = '^450 4\\.7\\.1 too many complaints'
+pause = "1h"
+pause_of = "tenant"
+samples = ["450 4.7.1 too many complaints about this customer"]
+"""
 ELSEWHERE = """[provider.picky]
 mx = ["localhost"]
 [[provider.picky.on]]
@@ -115,6 +123,39 @@ class SourceRules(unittest.TestCase):
         until(lambda: len(relay.queue("list")) == 7, relay.said)
         self.assertEqual(relay.log("bounced"), [])
         self.assertEqual(relay.log("delivered"), [])
+        fresh = next(entry["queue_id"] for entry in relay.queue("list") if entry["recipients"][0]["attempts"] == 0)
+        why = " ".join(relay.command("queue", "why", fresh).stdout.split())
+        self.assertRegex(why, r'A traffic rule has paused at least one of them, because a server there answered: '
+                              r'"550 5\.7\.1 your address is listed \(rule /\S+/own\.toml:3\)"')
+
+    def test_a_rule_pauses_the_mail_of_one_tenant_and_a_person_may_end_it(self):
+        sink = self.start(Sink("mail:*red*=450 4.7.1 too many complaints about this customer, first 1"))
+        relay = self.relay("smtp://localhost:%d" % sink.port, TENANT, sections="", retry=("1s",),
+                           listener={"tenant_from": ["127.0.0.1"]})
+
+        def send(tenant):
+            with relay.client() as client:
+                client.sendmail("a@%s.example" % tenant, ["b@x.example"], "X-Rockdove-Tenant: %s\r\nSubject: x\r\n\r\nx\r\n" % tenant)
+
+        send("red")
+        relay.wait_for("a traffic rule pauses mail")
+        send("red")
+        send("blue")
+        sink.wait(1)
+        waiting = [entry["queue_id"] for entry in relay.queue("list")]
+        self.assertEqual(len(waiting), 2)
+
+        def explained(ident):
+            why = relay.queue("why", ident)[0]
+            return why if why["cause"] == "tenant-paused" else None
+
+        for ident in waiting:
+            why = until(lambda: explained(ident), lambda: relay.command("queue", "why", ident).stdout)
+            self.assertRegex(why["text"], r'^A traffic rule has paused the mail of tenant red to picky, because a server there '
+                                          r'answered: "450 4\.7\.1 too many complaints about this customer '
+                                          r'\(rule /\S+/own\.toml:3\)"\. Mail of others goes there meanwhile\.$')
+        relay.command("queue", "retry", waiting[-1])
+        sink.wait(2)
 
     def test_a_section_of_a_source_holds_for_it_alone(self):
         sink = self.start(Sink())

@@ -282,6 +282,27 @@ TEST_CASE("why: mail of a paused user is on hold only until the pause ends") {
   CHECK(advises(held, "rockdove resume --user bulk"));
 }
 
+TEST_CASE("why: a rule has paused a tenant's mail") {
+  Case one;
+  one.message.tenant = "shop";
+  one.delivery.due = kStart - 1s;
+  one.where.account = "provider:picky";
+  one.delivery.last.reply = "451 4.7.1 Your customer sends too much";
+  one.where.tenant_paused_until = kStart + 1h;
+  one.where.tenant_pause_reason = "451 4.7.1 Your customer sends too much (rule picky.toml:3)";
+  const Why paused = one.why();
+  CHECK(paused.cause == "tenant-paused");
+  CHECK(paused.text ==
+        "A traffic rule has paused the mail of tenant shop to picky, because a server there "
+        "answered: \"451 4.7.1 Your customer sends too much (rule picky.toml:3)\". Mail of others "
+        "goes there meanwhile.");
+  CHECK(paused.next == kStart + 1h);
+  CHECK(has(paused.advice.front().command, "rockdove queue retry "));
+  // Its own next attempt is later than that.
+  one.delivery.due = kStart + 2h;
+  CHECK(one.why().cause != "tenant-paused");
+}
+
 TEST_CASE("why: of what is in memory the gate is named, and who stands before it") {
   Case one;
   one.where.site_paused_until = kStart + 10min;
