@@ -136,6 +136,11 @@ std::pair<JobQueue::Strand*, std::size_t> JobQueue::choose(std::array<Strand*, 3
   return chosen;
 }
 
+bool JobQueue::has_turn(const Line& line) {
+  return std::any_of(line.strands_.begin(), line.strands_.end(),
+                     [](const auto& strand) { return !strand.second.tenant->is_closed; });
+}
+
 JobQueue::Line* JobQueue::next() {
   if (open_size_ == 0) return nullptr;
   std::array<Strand*, 3> fronts{};

@@ -108,6 +108,9 @@ class JobQueue {
   void close_tenant(const std::string& tenant);
   void open_tenant(const std::string& tenant);
 
+  // Whether it has a job of an open tenant.
+  [[nodiscard]] static bool has_turn(const Line& line);
+
   // The line whose turn it is; null: no open one has a job of an open tenant.
   [[nodiscard]] Line* next();
   // The next job of that line, and the same taken out. Only when next() is not null.

@@ -222,14 +222,14 @@ std::optional<Scheduler::Command> Scheduler::start_of(Account& account, base::No
   }
   account.hold_reason.clear();
   while (true) {
-    // Its jobs may have been taken out since.
-    if (account.let != nullptr && (!account.let->is_open() || account.let->size() == 0))
+    // Its jobs may have been taken out since, or be of tenants that are at their limits.
+    if (account.let != nullptr && (!account.let->is_open() || !JobQueue::has_turn(*account.let)))
       account.let = nullptr;
-    const bool wants_open = account.let == nullptr && !account.wants_open.empty();
-    if (wants_open && lets_open(account, now)) let_open(account);
+    while (account.let == nullptr && !account.wants_open.empty() && lets_open(account, now))
+      let_open(account);
     JobQueue::Line* line = account.jobs.next();
     if (line == nullptr) break;
-    if (keep_sender_back(account, now)) continue;
+    if (keep_sender_back(account, Wants::Mail, now)) continue;
     Site& site = static_cast<Site&>(*line);
     std::optional<Command> command = start_one(site, now);
     const bool has_its_turn_yet = !command && account.place == Account::Place::Waiting;
@@ -247,7 +247,7 @@ std::optional<Scheduler::Command> Scheduler::start_of(Account& account, base::No
   return std::nullopt;
 }
 
-// Without a command the site is closed, or its account waits.
+// Without a command the site is closed, or its account waits, or the tenant does.
 std::optional<Scheduler::Command> Scheduler::start_one(Site& site, base::Now now) {
   const base::Instant paused_until = std::max(site.paused_until, site.held_until);
   if (paused_until > now.instant) {
@@ -301,6 +301,7 @@ std::optional<Scheduler::Command> Scheduler::open_one(Site& site, base::Now now)
     return std::nullopt;
   }
   if (waits_for_keep(site, LimitKind::Connections, 1, now)) return std::nullopt;
+  if (keep_sender_back(account, Wants::Connection, now)) return std::nullopt;
   const Connections standing = is_proven(site, now) ? Connections::Proven : Connections::Unproven;
   const bool must_wait =
       standing == Connections::Unproven && site.has_waited && budget_.is_unproven_crowded();
@@ -311,6 +312,8 @@ std::optional<Scheduler::Command> Scheduler::open_one(Site& site, base::Now now)
   }
   site.has_waited = false;
   Open open{SessionId{next_session_++}, site.spec, account.jobs.take(), is_paced(site), {}};
+  if (senders_ != nullptr)
+    senders_->connects(open.job.queue.tenant, open.job.message->campaign, now);
   Session& session = sessions_[open.session.value];
   session.site = &site;
   session.standing = standing;
@@ -394,8 +397,9 @@ void Scheduler::let_open(Account& account) {
   Site& site = *account.wants_open.front();
   take_from_place(site);
   if (site.size() == 0) return look_soon(site);
-  account.let = &site;
   account.jobs.open(site);
+  // One whose tenants are at their limits asks again when it has its turn.
+  if (JobQueue::has_turn(site)) account.let = &site;
 }
 
 // An idle session is given up only where that helps: while the unproven have their half, one more

@@ -398,8 +398,10 @@ class Scheduler {
   std::optional<Command> next_to_keep();
   std::optional<Command> start_of(Account& account, base::Now now);
   std::optional<Command> start_one(Site& site, base::Now now);
+  enum class Wants : std::uint8_t { Mail, Connection };
+
   // The next job's sender is at his limit, and it is out of the way.
-  bool keep_sender_back(Account& account, base::Now now);
+  bool keep_sender_back(Account& account, Wants wants, base::Now now);
   void wake_tenants(base::Now now);
   std::optional<Command> start_paced(Site& site, base::Now now);
   Command start_idle(Site& site, std::optional<base::Instant> valid_until, base::Now now);

@@ -17,10 +17,25 @@ constexpr int kComeBackSpread = 1'000;
 // So much of what may go comes back in its time: a little less, so that what is a moment late does
 // not find the next one's grant gone.
 constexpr double kComeBackShare = 0.98;
+constexpr base::Duration kForgetEvery = std::chrono::minutes(1);
+// Connections that are begun for one grant: some sites do not answer.
+constexpr int kConnectionsPerGrant = 2;
+constexpr int kConnectionsAtOnce = 50;
+constexpr base::Duration kAskAgainMax = std::chrono::seconds(30);
 
 base::Duration longest_window(const std::vector<traffic::Rate>& rates) {
   base::Duration longest(0);
   for (const traffic::Rate& rate : rates) longest = std::max(longest, rate.per);
+  return longest;
+}
+
+// From one grant to the next, by the rates that are spaced; 0: none is.
+std::chrono::nanoseconds spacing_of(const std::vector<traffic::Rate>& rates) {
+  std::chrono::nanoseconds longest(0);
+  for (const traffic::Rate& rate : rates) {
+    if (!rate.is_counted())
+      longest = std::max(longest, std::chrono::nanoseconds(rate.per) / rate.count);
+  }
   return longest;
 }
 
@@ -80,24 +95,38 @@ SenderLimits::Sender* SenderLimits::find(Of of, const std::string& tenant,
   if (rule == nullptr || rule->rates.empty()) return nullptr;
   std::string name = name_of(of, tenant, campaign);
   auto found = senders_.find(name);
-  if (found != senders_.end()) return &found->second;
-  if (senders_.size() >= kNamesMax) forget_some(now);
-  Sender sender{of, tenant, is_tenant ? "" : campaign, rule->rates, nullptr, now.instant, {}, 0, 0};
-  if (senders_.size() >= kNamesMax) {
-    sender.tenant = is_tenant ? rule->name : "";
-    sender.campaign = is_tenant ? "" : rule->name;
-    name = name_of(of, sender.tenant, sender.campaign);
+  const std::string shared_name = shared_name_of(of, *rule);
+  if (found == senders_.end()) {
+    if (senders_.size() >= kNamesMax) forget_some(now);
+    if (senders_.size() >= kNamesMax) found = senders_.find(name = shared_name);
   }
-  const auto [there, is_new] = senders_.try_emplace(name, std::move(sender));
-  if (!is_new) return &there->second;
+  if (found != senders_.end()) {
+    found->second.last_use = now.instant;
+    return &found->second;
+  }
+  Sender& sender = senders_[name];
+  sender.of = of;
+  const bool is_shared = name == shared_name;
+  sender.tenant = is_tenant ? (is_shared ? rule->name : tenant) : (is_shared ? "" : tenant);
+  sender.campaign = is_tenant ? "" : (is_shared ? rule->name : campaign);
+  sender.rates = rule->rates;
+  sender.last_use = now.instant;
   const auto before = restored_.find(name);
+  const auto shared = senders_.find(shared_name);
   if (before != restored_.end()) {
-    there->second.limiter = std::make_unique<Limiter>(rule->rates, before->second, now);
+    sender.limiter = std::make_unique<Limiter>(rule->rates, before->second, now);
     restored_.erase(before);
+  } else if (shared != senders_.end() && !is_shared) {
+    sender.limiter =
+        std::make_unique<Limiter>(rule->rates, shared->second.limiter->last_state(now), now);
   } else {
-    there->second.limiter = std::make_unique<Limiter>(rule->rates, now);
+    sender.limiter = std::make_unique<Limiter>(rule->rates, now);
   }
-  return &there->second;
+  return &sender;
+}
+
+std::string SenderLimits::shared_name_of(Of of, const SenderSettings& rule) {
+  return of == Of::Tenant ? name_of(of, rule.name, "") : name_of(of, "", rule.name);
 }
 
 std::pair<SenderLimits::Sender*, SenderLimits::Sender*> SenderLimits::find(
@@ -107,6 +136,8 @@ std::pair<SenderLimits::Sender*, SenderLimits::Sender*> SenderLimits::find(
 }
 
 void SenderLimits::forget_some(base::Now now) {
+  if (now.instant < forget_at_) return;
+  forget_at_ = now.instant + kForgetEvery;
   for (auto sender = senders_.begin(); sender != senders_.end();) {
     const bool is_over =
         sender->second.last_use + longest_window(sender->second.rates) < now.instant;
@@ -150,6 +181,37 @@ std::optional<SenderLimits::Wait> SenderLimits::wait(const std::string& tenant,
   return std::nullopt;
 }
 
+std::optional<SenderLimits::Wait> SenderLimits::wait_to_connect(const std::string& tenant,
+                                                                const std::string& campaign,
+                                                                base::Now now) {
+  if (!is_limited()) return std::nullopt;
+  const std::scoped_lock lock(mutex_);
+  now = latest(latest_, now);
+  const auto [of_tenant, of_campaign] = find(tenant, campaign, now);
+  for (Sender* sender : {of_tenant, of_campaign}) {
+    if (sender == nullptr || sender->next_connection <= now.instant) continue;
+    // Each at another moment, so that not all ask whenever one may.
+    const auto step = spacing_of(sender->rates) / kConnectionsPerGrant;
+    sender->ask_again = std::min<base::Instant>(
+        std::max(sender->ask_again + step, sender->next_connection), now.instant + kAskAgainMax);
+    return Wait{sender->of, sender->ask_again};
+  }
+  return std::nullopt;
+}
+
+void SenderLimits::connects(const std::string& tenant, const std::string& campaign, base::Now now) {
+  if (!is_limited()) return;
+  const std::scoped_lock lock(mutex_);
+  now = latest(latest_, now);
+  const auto [of_tenant, of_campaign] = find(tenant, campaign, now);
+  for (Sender* sender : {of_tenant, of_campaign}) {
+    if (sender == nullptr) continue;
+    const auto step = spacing_of(sender->rates) / kConnectionsPerGrant;
+    sender->next_connection =
+        std::max(sender->next_connection, now.instant - (kConnectionsAtOnce - 1) * step) + step;
+  }
+}
+
 bool SenderLimits::take(const std::string& tenant, const std::string& campaign, base::Now now) {
   if (!is_limited()) return true;
   const std::scoped_lock lock(mutex_);
@@ -159,7 +221,6 @@ bool SenderLimits::take(const std::string& tenant, const std::string& campaign, 
   Sender* taken = nullptr;
   for (Sender* sender : {of_tenant, of_campaign}) {
     if (sender == nullptr) continue;
-    sender->last_use = now.instant;
     const Limiter::Answer::Kind answer = sender->limiter->take(now).kind;
     if (answer == Limiter::Answer::Kind::Go) {
       taken = sender;

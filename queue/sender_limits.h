@@ -38,7 +38,8 @@ inline constexpr std::string_view kSenderNotes = "sender-limiter";
 
 class SenderLimits {
  public:
-  // Limiters of names; beyond that, further names of a pattern share one.
+  // Limiters of names; beyond that, further names of a pattern share one. Who gets one of his own
+  // later begins with what the shared one has granted.
   static constexpr std::size_t kNamesMax = 10'000;
 
   enum class Of : std::uint8_t { Tenant, Campaign };
@@ -57,10 +58,16 @@ class SenderLimits {
   // Whether such mail must wait now; nullopt: it may be tried. `campaign`: "" for none.
   [[nodiscard]] std::optional<Wait> wait(const std::string& tenant, const std::string& campaign,
                                          base::Now now);
+  // Likewise, where it has no connection yet: of all that wait for the same grant only about twice
+  // as many as may go begin one, of 50 at once.
+  [[nodiscard]] std::optional<Wait> wait_to_connect(const std::string& tenant,
+                                                    const std::string& campaign, base::Now now);
+  // A connection was begun for such mail.
+  void connects(const std::string& tenant, const std::string& campaign, base::Now now);
   // MAIL is sent now if this is true; false: it must wait.
   [[nodiscard]] bool take(const std::string& tenant, const std::string& campaign, base::Now now);
-  // For mail of a campaign that must wait: when it is to come back, one after the other at about the
-  // campaign's rate; within 10 minutes.
+  // For mail of a campaign that must wait: when it is to come back, one after the other at about
+  // the campaign's rate; within 10 minutes.
   [[nodiscard]] base::Instant come_back_at(const std::string& tenant, const std::string& campaign,
                                            base::Now now);
 
@@ -95,10 +102,12 @@ class SenderLimits {
     std::string campaign;  // "" of a tenant
     std::vector<traffic::Rate> rates;
     std::unique_ptr<traffic::Limiter> limiter;
-    base::Instant last_use{};
+    base::Instant last_use{};   // or question
     base::Instant come_back{};  // of the last that was given a time of its own
     int spread = 0;             // of those for whom that would be too far away
     std::uint64_t keeping = 0;
+    base::Instant next_connection{};  // that may be begun
+    base::Instant ask_again{};        // of the last that was told to ask again for one
   };
 
   // The limiters that such mail has; null: none.
@@ -109,7 +118,10 @@ class SenderLimits {
   base::Instant next_at(const std::string& name, Sender& sender, base::Now now);
   void keep(const std::string& name, Sender& sender, base::Now now);
   void store(Keep keep);
+  // Not more often than once a minute.
   void forget_some(base::Now now);
+  // Of the one in the map that further names of this rule share; it may not exist.
+  [[nodiscard]] static std::string shared_name_of(Of of, const SenderSettings& rule);
   [[nodiscard]] static base::Now latest(base::Now& latest, base::Now now);
   [[nodiscard]] static std::string name_of(Of of, const std::string& tenant,
                                            const std::string& campaign);
@@ -123,6 +135,7 @@ class SenderLimits {
   std::unordered_map<std::string, traffic::LimiterState> restored_;  // not used yet
   std::vector<Keep> to_store_;
   std::uint64_t keeps_ = 0;
+  base::Instant forget_at_{};
   base::Now latest_{};  // loops read their clocks at different times
   bool is_stopped_ = false;
 };

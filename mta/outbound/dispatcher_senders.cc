@@ -9,13 +9,6 @@
 #include "queue/learned.h"
 
 namespace rockdove::outbound {
-namespace {
-
-// A reload may have raised what a tenant may send.
-constexpr base::Duration kLookAgain = std::chrono::minutes(10);
-
-}  // namespace
-
 std::uint32_t Dispatcher::weight_of(std::string_view tenant) const {
   const queue::SenderSettings* found = queue::settings_of(env_.queue.tenants, tenant);
   return found == nullptr ? 1 : found->weight;
@@ -24,8 +17,7 @@ std::uint32_t Dispatcher::weight_of(std::string_view tenant) const {
 void Dispatcher::keep_senders_back() {
   for (queue::Scheduler::OverLimit& one : scheduler_.take_over_limit()) {
     if (one.of == queue::SenderLimits::Of::Tenant) {
-      const base::Instant at_most = env_.now().instant + kLookAgain;
-      give_home_until(std::move(one.job), std::min<base::Instant>(one.until, at_most));
+      give_home_until(std::move(one.job), one.until);
     } else {
       put_off(one.job, one.until);
     }

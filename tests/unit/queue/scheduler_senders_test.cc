@@ -18,6 +18,12 @@ struct World {
     bench.scheduler.use_senders(limits);
   }
 
+  // A limit begins with a full interval when it is first asked about.
+  void let_begin(const std::string& tenant) {
+    REQUIRE_FALSE(limits.take(tenant, "", bench.now));
+    bench.pass(1min);
+  }
+
   void offer(const SitePointer& site, const std::string& tenant, int count,
              const std::string& campaign = "") {
     for (int i = 0; i < count; ++i) {
@@ -128,8 +134,106 @@ TEST_CASE("who must wait for long does so on disk") {
   REQUIRE(world.over.size() == 30);
   for (const Scheduler::OverLimit& one : world.over) {
     CHECK(one.of == SenderLimits::Of::Tenant);
-    CHECK(one.until >= world.bench.now.instant + 58min);
+    CHECK(one.until >= world.bench.now.instant + 8min);
+    CHECK(one.until <= world.bench.now.instant + 10min);  // a reload may allow more
   }
+}
+
+TEST_CASE("what comes while its tenant is at a limit for hours does not stay in memory") {
+  World world("20/day", "off");
+  const SitePointer site = world.bench.site("a");
+  world.offer(site, "limited", 50);
+  world.run_for(1s);
+  for (int round = 0; round < 5; ++round) {
+    world.over.clear();
+    world.offer(site, "limited", 30);
+    world.offer(site, "other", 1);
+    world.run_for(10min);
+    CHECK(world.over.size() == 30);
+  }
+  CHECK(world.sent["a/limited/"] == 20);
+  CHECK(world.sent["a/other/"] == 5);
+}
+
+TEST_CASE("a campaign with a high rate leaves the rest of its tenant's mail alone, too") {
+  World world("off", "20/s");
+  const SitePointer site = world.bench.site("a");
+  world.offer(site, "shop", 2000, "spring");
+  world.offer(site, "shop", 100, "autumn");
+  world.run_for(1s);
+  CHECK(world.sent["a/shop/autumn"] == 100);
+  CHECK(static_cast<std::size_t>(world.sent["a/shop/spring"]) + world.over.size() == 2000);
+}
+
+TEST_CASE("of all sites that wait for a tenant's grant few are connected to") {
+  World world("10/s", "off");
+  for (int i = 0; i < 500; ++i)
+    world.offer(world.bench.site("site" + std::to_string(i)), "limited", 1);
+  world.let_begin("limited");
+  int opened = 0;
+  const auto look = [&] {
+    while (std::optional<Command> command =
+               world.bench.scheduler.next(Recording::Possible, world.bench.now))
+      opened += std::holds_alternative<Scheduler::Open>(*command) ? 1 : 0;
+  };
+  look();
+  CHECK(opened == 50);
+  for (int i = 0; i < 100; ++i) {
+    world.bench.pass(10ms);
+    look();
+  }
+  CHECK(opened >= 65);
+  CHECK(opened <= 72);
+}
+
+// An account that may have one connection, which X has; A and then B want the next one.
+struct OneConnection : World {
+  OneConnection() : World("6/min", "off") {
+    auto spec = std::make_shared<AccountSpec>();
+    spec->name = "one";
+    spec->connections_max = 1;
+    for (const char* name : {"x", "a", "b"}) {
+      auto site = std::make_shared<SiteSpec>();
+      site->name = name;
+      site->account = spec;
+      site->connections_max = 10;
+      sites[name] = std::move(site);
+    }
+    let_begin("limited");
+    offer(sites["x"], "other", 1);
+    const std::vector<Command> begun = bench.run();
+    REQUIRE(begun.size() == 1);
+    offer(sites["a"], "limited", 2);
+    offer(sites["b"], "other", 1);
+    REQUIRE(bench.run().empty());
+  }
+
+  // Whose connection is begun when X's has ended.
+  std::string next_opened() {
+    bench.finish("x", Finish::Success, SessionAfter::Gone);
+    const std::vector<Command> begun = bench.run();
+    return begun.empty() ? "" : std::get<Scheduler::Open>(begun.front()).site->name;
+  }
+
+  std::map<std::string, SitePointer> sites;
+};
+
+TEST_CASE("the next connection is the first one's that wants it") {
+  OneConnection world;
+  CHECK(world.next_opened() == "a");
+}
+
+TEST_CASE("the next connection is not kept for who is at a limit meanwhile") {
+  OneConnection world;
+  REQUIRE(world.limits.take("limited", "", world.bench.now));
+  CHECK(world.next_opened() == "b");
+}
+
+TEST_CASE("the next connection is not kept for who has nothing left") {
+  OneConnection world;
+  const auto is_a = [](const SitePointer& site, const QueueName&) { return site->name == "a"; };
+  REQUIRE(world.bench.scheduler.take_waiting(is_a, [](const Job&) { return true; }).size() == 2);
+  CHECK(world.next_opened() == "b");
 }
 
 TEST_CASE("a campaign at its limit leaves the rest of its tenant's mail alone") {

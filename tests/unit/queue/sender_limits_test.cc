@@ -220,5 +220,33 @@ TEST_CASE("however many names there are, those beyond the bound share one limite
   CHECK(all_send(SenderLimits::kNamesMax, 1000) == 1000);
 }
 
+TEST_CASE("who has shared a limiter does not begin anew with one of his own") {
+  World world(settings({"5/h"}, "off"));
+  const auto sends = [&](const std::string& tenant) {
+    const bool goes = world.limits->take(tenant, "", world.now);
+    world.store();
+    return goes || world.limits->take(tenant, "", world.now);  // its slice was not durable yet
+  };
+  for (std::size_t i = 0; i < SenderLimits::kNamesMax; ++i) sends("t" + std::to_string(i));
+  world.pass(40min);
+  for (int i = 0; i < 5; ++i) REQUIRE(sends("late"));
+  CHECK_FALSE(sends("late"));
+  world.pass(21min);  // the others' windows are over, that of the shared one is not
+  CHECK_FALSE(sends("late"));
+  world.pass(45min);
+  CHECK(sends("late"));
+}
+
+TEST_CASE("a tenant whose mail goes on is not forgotten for the names of its campaigns") {
+  World world(settings({"1/s"}, "1/s"));
+  for (std::size_t i = 0; i < 2 * SenderLimits::kNamesMax; ++i) {
+    world.pass(10ms);
+    static_cast<void>(world.limits->wait("shop", "spring-" + std::to_string(i), world.now));
+  }
+  world.pass(10s);
+  CHECK(world.limits->take("shop", "", world.now));
+  CHECK_FALSE(world.limits->take("shop", "", world.now));
+}
+
 }  // namespace
 }  // namespace rockdove::queue
