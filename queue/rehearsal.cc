@@ -238,7 +238,7 @@ class Rehearsal {
   void came_ready(SessionId id) {
     Session& session = sessions_.at(id.value);
     Hop& hop = hops_[session.hop];
-    scheduler_.came_ready(id, Scheduler::SessionAfter::Idle, now());
+    scheduler_.came_ready(id, Scheduler::SessionAfter::Idle, Scheduler::Grant::Unused, now());
     ++hop.waiting;
     scheduler_.give_back(std::move(session.job), hop.spec.site, now());
     begin_idle(session, id);

@@ -237,9 +237,12 @@ class Scheduler {
   // longer counts among the unproven, however long it takes to answer; where a quarter of all
   // connections stand so already, it goes on counting, and is asked again later.
   void took_content(SessionId session, base::Now now);
-  // The session is ready for MAIL, but has no grant that is still good: it has said nothing for its
-  // job, which comes back by give_back(), and is idle or gone. Its grant, if any, was not used.
-  void came_ready(SessionId session, SessionAfter after, base::Now now);
+  // Used: MAIL was said for its job, over a connection that broke off then.
+  enum class Grant : std::uint8_t { Unused, Used };
+
+  // The session is ready for MAIL, but has no grant that is still good: its job comes back by
+  // give_back(), and it is idle or gone.
+  void came_ready(SessionId session, SessionAfter after, Grant grant, base::Now now);
   // A session without a job closed.
   void closed(SessionId session, base::Now now);
   // Open came too late: nothing was begun, and the job comes back by give_back().

@@ -85,10 +85,11 @@ void Scheduler::finished(SessionId id, Finish finish, SessionAfter after, std::s
   ended(id, found->second, after, now);
 }
 
-void Scheduler::came_ready(SessionId id, SessionAfter after, base::Now now) {
+void Scheduler::came_ready(SessionId id, SessionAfter after, Grant grant, base::Now now) {
   const auto found = sessions_.find(id.value);
   MTA_ASSERT(found != sessions_.end() && !found->second.idle);
   end_trial(found->second);
+  if (grant == Grant::Used) found->second.granted.reset();
   return_grant(found->second, now);
   if (found->second.connecting) learn_setup(found->second, now);
   ended(id, found->second, after, now);

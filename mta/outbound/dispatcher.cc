@@ -294,8 +294,8 @@ void Dispatcher::job_done(Session& session, JobReport report,
                           queue::Scheduler::SessionAfter after) {
   const SessionKey key = session.key();
   const std::shared_ptr<const Site> site = session.site();
-  if (after == queue::Scheduler::SessionAfter::Idle && is_stale(*site)) {
-    session.quit(env_.now());  // its next job would be another configuration's
+  if (after == queue::Scheduler::SessionAfter::Idle && (stopping_ || is_stale(*site))) {
+    session.quit(env_.now());  // its next job would be another configuration's, or another run's
     after = queue::Scheduler::SessionAfter::Gone;
   }
   if (after == queue::Scheduler::SessionAfter::Gone) forget(key);
@@ -311,7 +311,7 @@ void Dispatcher::session_gone(Session& session) {
   env_.on_loop(key.owner, [key](Dispatcher& dispatcher) { dispatcher.owner_session_gone(key); });
 }
 
-void Dispatcher::came_ready(Session& session, queue::Job job) {
+void Dispatcher::came_ready(Session& session, queue::Job job, queue::Scheduler::Grant grant) {
   const SessionKey key = session.key();
   const std::shared_ptr<const Site> site = session.site();
   auto after = queue::Scheduler::SessionAfter::Idle;
@@ -320,9 +320,10 @@ void Dispatcher::came_ready(Session& session, queue::Job job) {
     forget(key);
     after = queue::Scheduler::SessionAfter::Gone;
   }
-  env_.on_loop(key.owner, [key, site, job = std::move(job), after](Dispatcher& dispatcher) mutable {
-    dispatcher.owner_came_ready(key, site, std::move(job), after);
-  });
+  env_.on_loop(key.owner,
+               [key, site, job = std::move(job), after, grant](Dispatcher& dispatcher) mutable {
+                 dispatcher.owner_came_ready(key, site, std::move(job), after, grant);
+               });
 }
 
 void Dispatcher::forget(SessionKey key) {
@@ -437,8 +438,9 @@ void Dispatcher::owner_session_gone(SessionKey key) {
 }
 
 void Dispatcher::owner_came_ready(SessionKey key, const std::shared_ptr<const Site>& site,
-                                  queue::Job job, queue::Scheduler::SessionAfter after) {
-  scheduler_.came_ready(key.id, after, env_.now());
+                                  queue::Job job, queue::Scheduler::SessionAfter after,
+                                  queue::Scheduler::Grant grant) {
+  scheduler_.came_ready(key.id, after, grant, env_.now());
   if (after == queue::Scheduler::SessionAfter::Gone) placed_.erase(key.id.value);
   give_back(std::move(job), site);
   want_pass();

@@ -62,7 +62,7 @@ class Dispatcher final : public SessionListener {
                       queue::Scheduler::SessionAfter after);
   void owner_session_gone(SessionKey key);
   void owner_came_ready(SessionKey key, const std::shared_ptr<const Site>& site, queue::Job job,
-                        queue::Scheduler::SessionAfter after);
+                        queue::Scheduler::SessionAfter after, queue::Scheduler::Grant grant);
   void owner_not_opened(SessionKey key, const std::shared_ptr<const Site>& site, queue::Job job);
   void released(const queue::QueueName& queue, const std::vector<Release>& releases);
   void found_row(const queue::QueueName& queue, base::WallTime due);
@@ -118,7 +118,7 @@ class Dispatcher final : public SessionListener {
   // SessionListener.
   void job_done(Session& session, JobReport report, queue::Scheduler::SessionAfter after) override;
   void session_gone(Session& session) override;
-  void came_ready(Session& session, queue::Job job) override;
+  void came_ready(Session& session, queue::Job job, queue::Scheduler::Grant grant) override;
 
  private:
   void note_quarantined(const queue::Message& message, std::span<const queue::Delivery> held);

@@ -115,6 +115,7 @@ void Session::start(queue::Job job, base::Now now, base::Instant mail_before) {
   connects_ = 0;
   tried_ = 0;
   no_route_ = false;
+  has_said_mail_ = false;
   last_failure_.reset();
   const base::WorkingOn working(*working_on());
   const bool needs_connection = site_->maildir.empty() && protocol_ == nullptr;
@@ -145,7 +146,8 @@ void Session::hand_back(base::Now now) {
     protocol_->set_limit(base::kNever);
     protocol_->set_idle_until(now.instant + idle_timeout());
   }
-  listener_.came_ready(*this, std::move(job));
+  listener_.came_ready(*this, std::move(job),
+                       has_said_mail_ ? Scheduler::Grant::Used : Scheduler::Grant::Unused);
 }
 
 void Session::quit(base::Now now) {
@@ -370,6 +372,7 @@ void Session::begin_transaction(base::Now now) {
   reused_ = messages_ > 0;
   ++messages_;
   in_transaction_ = true;
+  has_said_mail_ = true;
   setup_ = std::chrono::duration_cast<base::Duration>(now.instant - job_started_);
   takes_dsn_ = protocol_->smtp().peer().dsn;
   protocol_->set_limit(now.instant + kTransactionTimeMax +

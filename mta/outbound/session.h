@@ -108,8 +108,9 @@ class SessionListener {
   virtual void job_done(Session& session, JobReport report,
                         queue::Scheduler::SessionAfter after) = 0;
   virtual void session_gone(Session& session) = 0;
-  // It is ready for MAIL and may not send it now: nothing was said for the job, and it is idle.
-  virtual void came_ready(Session& session, queue::Job job) = 0;
+  // It is ready for MAIL and may not send it now: the job waits, and it is idle. The grant is used
+  // where MAIL was said for this job before, over a connection whose TLS broke.
+  virtual void came_ready(Session& session, queue::Job job, queue::Scheduler::Grant grant) = 0;
 };
 
 class Session {
@@ -237,9 +238,10 @@ class Session {
   std::string last_failed_host_;
   std::uint32_t messages_ = 0;
   bool in_transaction_ = false;
-  bool reused_ = false;    // this transaction is not the first on its connection
-  bool overdue_ = false;   // this transaction took too long
-  bool no_route_ = false;  // no host of this job was tried, because there is no way to any
+  bool has_said_mail_ = false;  // for this job
+  bool reused_ = false;         // this transaction is not the first on its connection
+  bool overdue_ = false;        // this transaction took too long
+  bool no_route_ = false;       // no host of this job was tried, because there is no way to any
 
   // The content on its way out.
   bool header_sent_ = false;

@@ -367,7 +367,7 @@ void Crowd::failed(queue::SessionId id, const Work& work) {
 
 void Crowd::not_ready(queue::SessionId id, Session& session) {
   Work work = *std::exchange(session.work, std::nullopt);
-  scheduler_.came_ready(id, Scheduler::SessionAfter::Idle, now_);
+  scheduler_.came_ready(id, Scheduler::SessionAfter::Idle, Scheduler::Grant::Unused, now_);
   go_idle(id, session);
   give_back(std::move(work));
 }

@@ -154,6 +154,24 @@ TEST_CASE("with may, broken TLS is tried again in clear at once, and remembered 
   CHECK(world.greet("STARTTLS").take_said() == "STARTTLS\r\n");
 }
 
+TEST_CASE("a grant is used by MAIL, though TLS breaks then and it is tried again in clear") {
+  World world(TlsLevel::May);
+  world.session = std::make_unique<Session>(SessionKey{0, {1}}, world.site, world.context, world);
+  world.session->start(world.job(), world.loop.now(), base::Instant{});
+  tests::HandConnection& server = world.to_handshake();
+  server.begin_tls(kGood);
+  server.say("250 mx\r\n");
+  REQUIRE(world.handed_back.size() == 1);
+  CHECK_FALSE(world.has_used_grant);
+  world.session->start(world.job(), world.loop.now(), world.loop.now().instant + 20ms);
+  server.settle();
+  server.say("250 ok\r\n");
+  server.lose(tls_loss("bad record MAC"));
+  world.greet("STARTTLS");
+  REQUIRE(world.handed_back.size() == 2);
+  CHECK(world.has_used_grant);
+}
+
 TEST_CASE("with may, a reply that refuses STARTTLS leaves the session in clear") {
   World world(TlsLevel::May);
   world.start();

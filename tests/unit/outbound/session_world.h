@@ -46,7 +46,8 @@ struct World : SessionListener {
 
   void session_gone(Session& /*session*/) override { is_gone = true; }
 
-  void came_ready(Session& /*session*/, queue::Job job) override {
+  void came_ready(Session& /*session*/, queue::Job job, queue::Scheduler::Grant grant) override {
+    has_used_grant = grant == queue::Scheduler::Grant::Used;
     handed_back.push_back(std::move(job));
     is_idle = true;
   }
@@ -123,6 +124,7 @@ struct World : SessionListener {
   std::unique_ptr<Session> session;
   std::vector<JobReport> reports;
   std::vector<queue::Job> handed_back;
+  bool has_used_grant = false;  // the last of them
   bool is_idle = false;
   bool is_gone = false;
 };

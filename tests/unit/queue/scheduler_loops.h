@@ -76,7 +76,7 @@ struct World {
 
   void back(SessionId id, Job job, const SitePointer& where) {
     busy.erase(id);
-    scheduler().came_ready(id, SessionAfter::Idle, bench.now);
+    scheduler().came_ready(id, SessionAfter::Idle, Scheduler::Grant::Unused, bench.now);
     scheduler().give_back(std::move(job), where, bench.now);
     go_idle(id);
   }

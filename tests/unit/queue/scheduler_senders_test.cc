@@ -40,7 +40,7 @@ struct World {
   void send(SessionId id, const SitePointer& site, Job job) {
     if (!limits.take(job.queue.tenant, job.message->campaign, bench.now)) {
       ++handed_back;
-      bench.scheduler.came_ready(id, SessionAfter::Idle, bench.now);
+      bench.scheduler.came_ready(id, SessionAfter::Idle, Scheduler::Grant::Unused, bench.now);
       return bench.scheduler.give_back(std::move(job), site, bench.now);
     }
     ++sent[site->name + "/" + job.queue.tenant + "/" + job.message->campaign];
