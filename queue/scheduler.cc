@@ -135,7 +135,11 @@ void Scheduler::wait_until(Account& account, base::Instant until) {
 }
 
 void Scheduler::renew(const SitePointer& site, base::Now now) {
-  if (find_site(*site) != nullptr) site_of(site, now);
+  if (find_site(*site) == nullptr) return;
+  Site& known = site_of(site, now);
+  if (known.place == Site::Place::Paused) take_from_place(known);  // its time may come sooner
+  make_ready(known);
+  forget_if_idle(known, now);
 }
 
 void Scheduler::offer(Job job, SitePointer site, base::Now now) {

@@ -259,7 +259,8 @@ class Scheduler {
   // second; nullopt: none. Remembered for a day after the account's last use.
   void set_pace(std::string_view account, std::optional<double> per_second, base::Now now);
   // What a rule says: nothing starts there before `until`, whatever succeeds meanwhile; a later
-  // end replaces an earlier one. `reason` is what people are told.
+  // end replaces an earlier one. `reason` is what people are told. A site that is known keeps its
+  // limits, whatever `site` says of them.
   void pause_account(std::string_view account, base::Instant until, std::string_view reason,
                      base::Now now);
   void pause_site(const SitePointer& site, base::Instant until, std::string_view reason,
@@ -277,6 +278,8 @@ class Scheduler {
   // When next() may have more to say though nothing happened; kNever: only when something happens.
   [[nodiscard]] base::Instant wake_at() const;
 
+  // The sites of this account that are known, as the newest answers have them.
+  [[nodiscard]] std::vector<SitePointer> sites_of(std::string_view account) const;
   // Jobs that wait here for any site of this account.
   [[nodiscard]] std::size_t waiting(const std::string& account) const;
   // nullopt: no such site at the moment.

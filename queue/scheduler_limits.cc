@@ -308,7 +308,9 @@ void Scheduler::pause_account(std::string_view name, base::Instant until, std::s
 
 void Scheduler::pause_site(const SitePointer& spec, base::Instant until, std::string_view reason,
                            base::Now now) {
-  Site& site = site_of(spec, now);
+  // This says nothing of limits: those that are known stay.
+  Site* const known = find_site(*spec);
+  Site& site = known != nullptr ? *known : site_of(spec, now);
   if (until > site.held_until) {
     site.held_until = until;
     site.hold_reason = reason;

@@ -87,6 +87,14 @@ void Scheduler::Limits::tell_used_up(Standing& standing, const Costs& costs, bas
   }
 }
 
+std::vector<SitePointer> Scheduler::sites_of(std::string_view name) const {
+  std::vector<SitePointer> sites;
+  const auto account = accounts_.find(std::string(name));
+  if (account == accounts_.end()) return sites;
+  for (const auto& [site_name, site] : account->second->sites) sites.push_back(site.spec);
+  return sites;
+}
+
 std::size_t Scheduler::waiting(const std::string& name) const {
   const auto account = accounts_.find(name);
   return account == accounts_.end() ? 0 : account->second->jobs.size();

@@ -159,6 +159,7 @@ void Dispatcher::pass() {
   const auto recording = stopping_ || env_.store.readiness() == queue::Readiness::Failed
                              ? queue::Scheduler::Recording::No
                              : queue::Scheduler::Recording::Possible;
+  teaching_.end_sets();
   while (std::optional<queue::Scheduler::Command> command = scheduler_.next(recording, now)) {
     run(std::move(*command));
   }
@@ -199,7 +200,8 @@ void Dispatcher::keep_tenant_back(const Site& site, const std::string& tenant) {
 
 void Dispatcher::set_wake() {
   const base::Now now = env_.now();
-  base::Instant wake = stopping_ ? base::kNever : scheduler_.wake_at();
+  base::Instant wake =
+      stopping_ ? base::kNever : std::min(scheduler_.wake_at(), teaching_.next_end());
   const base::WallTime load = home_.wake_at();
   if (load != base::kNeverWall && !stopping_) {
     // Looked at again at least each minute: the wall clock may be set while we wait.

@@ -113,6 +113,7 @@ void Home::set_room(const queue::QueueName& queue, const std::string& source,
 
 void Home::use_absent(std::shared_ptr<const AbsentAddresses> absent) {
   sources_.use_absent(std::move(absent));
+  directory_.pauses_changed();  // what waits because all others are paused may go from these
 }
 
 void Home::take_back_used_up(const queue::Job& job, const std::string& account,

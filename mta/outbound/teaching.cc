@@ -70,6 +70,7 @@ struct Teaching::Account {
   std::optional<double> told;  // the pace that the scheduler knows
   std::deque<Counted> rules;   // the last to act first
   std::vector<SetFor> sets;
+  base::Instant first_end = base::kNever;  // of them; in ends_
   std::unordered_map<const Site*,
                      std::pair<std::shared_ptr<const Site>, std::shared_ptr<const Site>>>
       set_sites;  // of each, kept alive by the first, as `sets` have it
@@ -132,10 +133,6 @@ std::shared_ptr<const Site> Teaching::with_sets(const std::shared_ptr<const Site
   const auto found = accounts_.find(site->account->name);
   if (found == accounts_.end() || found->second->sets.empty()) return site;
   Account& account = *found->second;
-  const base::Instant now = env_.now().instant;
-  const auto is_over = [now](const Account::SetFor& set) { return set.until <= now; };
-  if (std::erase_if(account.sets, is_over) > 0) account.set_sites.clear();
-  if (account.sets.empty()) return site;
   if (account.set_sites.size() > kSetSitesKept) account.set_sites.clear();
   auto& [original, changed] = account.set_sites[site.get()];
   if (changed == nullptr) {
@@ -251,10 +248,7 @@ void Teaching::act(Account& account, const traffic::Rule& rule, DeliveryResult& 
   if (actions.retry_in) result.retry_in = actions.retry_in;
   if (actions.next_source) go_elsewhere(result, *site, report.queue.tenant);
   if (actions.pause) pause(account, rule, result, report, site);
-  if (actions.set) {
-    set(account, rule, env_.now());
-    scheduler_.renew(as_set(site), env_.now());
-  }
+  if (actions.set) set(account, rule, env_.now());
   if (actions.backoff && (!answers.cut || actions.backoff->factor < answers.cut->factor)) {
     answers.cut = actions.backoff;
   } else if (!actions.backoff) {
@@ -297,13 +291,13 @@ void Teaching::set(Account& account, const traffic::Rule& rule, base::Now now) {
       std::find_if(account.sets.begin(), account.sets.end(),
                    [&rule](const Account::SetFor& set) { return set.rule->origin == rule.origin; });
   const base::Instant until = now.instant + rule.actions.set->time;
-  account.set_sites.clear();
   if (same != account.sets.end()) {
     same->until = until;
-    return;
+    return plan_end(account);
   }
   if (account.sets.size() == kSetsMax) account.sets.erase(account.sets.begin());
   account.sets.push_back({account.rules.front().rule, until});
+  sets_changed(account);
   base::LogLine line = env_.log.line(base::Level::Info, "a traffic rule sets something");
   line.field("account", account.name);
   for (const traffic::ShownKnob& knob : traffic::list_knobs(rule.actions.set->knobs))
@@ -311,6 +305,40 @@ void Teaching::set(Account& account, const traffic::Rule& rule, base::Now now) {
   line.field("for", base::format_duration(rule.actions.set->time))
       .field("rule", traffic::format_origin(rule.origin))
       .field("reply", account.rules.front().taught.reply);
+}
+
+// A site that was routed by settings that have been replaced says what held before: the next offer
+// brings what holds now.
+void Teaching::sets_changed(Account& account) {
+  account.set_sites.clear();
+  plan_end(account);
+  for (const queue::SitePointer& known : scheduler_.sites_of(account.name)) {
+    const auto site = std::static_pointer_cast<const Site>(known);
+    if (site->manner.generation == env_.outbound.generation)
+      scheduler_.renew(as_set(site), env_.now());
+  }
+}
+
+void Teaching::plan_end(Account& account) {
+  base::Instant first = base::kNever;
+  for (const Account::SetFor& set : account.sets) first = std::min(first, set.until);
+  if (first == account.first_end) return;
+  ends_.erase({account.first_end, account.name});
+  if (first != base::kNever) ends_.emplace(first, account.name);
+  account.first_end = first;
+}
+
+void Teaching::end_sets() {
+  const base::Instant now = env_.now().instant;
+  while (!ends_.empty() && ends_.begin()->first <= now) {
+    Account& account = *accounts_.at(ends_.begin()->second);
+    std::erase_if(account.sets, [now](const Account::SetFor& set) { return set.until <= now; });
+    sets_changed(account);
+  }
+}
+
+base::Instant Teaching::next_end() const {
+  return ends_.empty() ? base::kNever : ends_.begin()->first;
 }
 
 void Teaching::tell_backoff(Account& account, const Answers& answers, base::Instant sent,

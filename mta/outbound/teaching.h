@@ -14,9 +14,11 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "mta/outbound/environment.h"
@@ -74,6 +76,10 @@ class Teaching {
   // warm-up of its source allows today; mostly the site itself. Tells the scheduler the account's
   // pace, which it forgets when nothing happens there.
   [[nodiscard]] std::shared_ptr<const Site> as_set(const std::shared_ptr<const Site>& seen);
+  // What rules have set for a time that is over now ends, and the scheduler hears of it.
+  void end_sets();
+  // When the next of them does; kNever: none is set.
+  [[nodiscard]] base::Instant next_end() const;
   // A job was offered, so that the scheduler knows the account.
   void offered(const std::shared_ptr<const Site>& site);
 
@@ -118,6 +124,9 @@ class Teaching {
   void pause(Account& account, const traffic::Rule& rule, const DeliveryResult& result,
              const JobReport& report, const std::shared_ptr<const Site>& site);
   void set(Account& account, const traffic::Rule& rule, base::Now now);
+  // What is set there has changed.
+  void sets_changed(Account& account);
+  void plan_end(Account& account);
   void tell_backoff(Account& account, const Answers& answers, base::Instant sent, base::Now now);
   // When it has moved far enough, and not too often.
   void store(Account& account, base::Now now);
@@ -131,6 +140,7 @@ class Teaching {
   RulePauses pauses_;
   WarmUps warm_ups_;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
+  std::set<std::pair<base::Instant, std::string>> ends_;  // the first of each account's sets
 };
 
 }  // namespace rockdove::outbound

@@ -375,6 +375,33 @@ TEST_CASE("the outlook knows pauses, and nothing of sites that fail") {
   CHECK(dead.held_until > bench.now.instant);
 }
 
+TEST_CASE("a pause leaves the windows of a site, which it may know less of, as they are") {
+  World world;
+  const auto planned = world.site("s", world.account("provider:x", "50/d"));
+  planned->rates = *traffic::parse_rates("40/d");
+  const SitePointer as_routed = world.site("s", world.account("provider:x"));
+  const bool is_restored = GENERATE(false, true);
+  world.offer(planned, 30);
+  world.run_for(5min);
+  REQUIRE(world.sent.size() == 30);
+  World later;
+  World& next = is_restored ? later : world;
+  if (is_restored) {
+    for (const auto& [of, state] : world.notes)
+      later.scheduler().restore(of.first, of.second, state);
+    later.notes = world.notes;
+    later.bench.now = world.bench.now;
+    later.sent = world.sent;
+  }
+  next.offer(planned, 1);
+  next.scheduler().pause_site(as_routed, next.bench.now.instant + 10min, "too many",
+                              next.bench.now);
+  next.offer(planned, 100);
+  next.run_for(12h);
+  CHECK(next.sent.size() > 30);
+  CHECK(next.sent.size() <= 40);
+}
+
 TEST_CASE("an account that waits for its rate is left alone by a site that says the same of it") {
   World world;
   const SitePointer one = world.site("one", world.account("provider:x", "1/min"));
