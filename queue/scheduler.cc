@@ -54,6 +54,7 @@ Scheduler::Site& Scheduler::site_of(const SitePointer& spec, base::Now now) {
   }
   Site& site = account.sites[spec->name];
   if (site.spec != spec) {
+    if (site.place == Site::Place::SourceFull) unblock(site);
     site.account = &account;
     site.spec = spec;
     site.from = spec->source_connections_max > 0 ? budget_.from(spec->source_address) : nullptr;
@@ -108,7 +109,11 @@ void Scheduler::take_from_place(Site& site) {
       if (site.blocked_as == Connections::Unproven) budget_.ended_wait();
       break;
     case Site::Place::SourceFull:
-      source_full_.erase(site.listed);
+      if (const auto full = source_full_.find(site.from.get()); full->second.size() == 1) {
+        source_full_.erase(full);
+      } else {
+        full->second.erase(site.listed);
+      }
       break;
     case Site::Place::Opening:
       site.account->wants_open.erase(site.listed);
@@ -352,7 +357,8 @@ std::optional<Scheduler::Command> Scheduler::block(Site& site, Connections stand
 std::optional<Scheduler::Command> Scheduler::wait_for_source(Site& site, base::Now now) {
   site.account->jobs.close(site);
   site.place = Site::Place::SourceFull;
-  site.listed = source_full_.insert(source_full_.end(), &site);
+  std::list<Site*>& full = source_full_[site.from.get()];
+  site.listed = full.insert(full.end(), &site);
   look_at_ = std::min(look_at_, now.instant + kUnblockEvery);
   for (const std::list<SessionId>& idle : idle_) {
     const auto same = std::find_if(idle.begin(), idle.end(), [this, &site](SessionId id) {
@@ -459,10 +465,11 @@ void Scheduler::unblock(Site& site) {
   make_ready(site);
 }
 
-// One of each standing asks again: that one kind gets nothing says nothing about the other. They
-// take turns at being first, since there may be only one connection.
+// One of each standing, and of each source, asks again: that one kind gets nothing says nothing
+// about the others. Standings take turns at being first, since there may be only one connection.
 void Scheduler::unblock() {
-  if (!source_full_.empty()) unblock(*source_full_.front());
+  for (auto full = source_full_.begin(); full != source_full_.end();)
+    unblock(*(full++)->second.front());
   const Connections second =
       unblock_first_ == Connections::Proven ? Connections::Unproven : Connections::Proven;
   for (const Connections standing : {unblock_first_, second}) {

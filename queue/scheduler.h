@@ -445,6 +445,8 @@ class Scheduler {
   void forget_session(SessionId id, base::Now now);
   // Nothing may be left to do for it: the next call of next() looks.
   void look_soon(Site& site);
+  // Jobs of it were taken out.
+  void look_past(Site& site);
   void forget_if_idle(Site& site, base::Now now);
   void forget_if_idle(Account& account, base::Now now);
   [[nodiscard]] static bool is_proven(const Site& site, base::Now now);
@@ -486,7 +488,8 @@ class Scheduler {
   // Has jobs and a window, but the budget had no connection of that standing; by standing, because
   // those that are unproven must not stand in the way of the others.
   std::array<std::list<Site*>, 2> blocked_;
-  std::list<Site*> source_full_;  // wait for a connection from their source
+  // Those that wait for a connection from their source, by that; no list is empty.
+  std::map<const SourceConnections*, std::list<Site*>> source_full_;
   ConnectionBudget::Standing unblock_first_ = ConnectionBudget::Standing::Proven;
   std::multimap<base::Instant, Site*> paused_;      // also those that wait for a rate
   std::multimap<base::Instant, Account*> waiting_;  // for a rate, the end of a pause, or oblivion

@@ -222,6 +222,17 @@ void Scheduler::look_soon(Site& site) {
   site.pause = paused_.emplace(base::Instant{}, &site);
 }
 
+// Where messages cost more than one, what is next may fit into what is left of a limit.
+void Scheduler::look_past(Site& site) {
+  Account& account = *site.account;
+  if (account.limits.has_costs() || site.limits.has_costs()) {
+    if (site.place == Site::Place::Paused) take_from_place(site);
+    make_ready(site);
+    look_again(account);
+  }
+  look_soon(site);
+}
+
 void Scheduler::forget_if_idle(Site& site, base::Now now) {
   if (site.size() > 0 || site.sessions > 0 || site.place != Site::Place::Nowhere) return;
   const base::Instant paused_until = std::max(site.paused_until, site.held_until);

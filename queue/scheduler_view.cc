@@ -289,7 +289,7 @@ std::vector<Job> Scheduler::take_waiting(
         if (where(site.spec, queue)) queues.push_back(queue);
       }
       for (const QueueName& queue : queues) account->jobs.take_out(site, queue, condition, taken);
-      if (!queues.empty()) look_soon(site);
+      if (!queues.empty()) look_past(site);
     }
   }
   return taken;
@@ -301,7 +301,7 @@ std::vector<Job> Scheduler::take_waiting(const SiteSpec& spec, const QueueName& 
   Site* site = find_site(spec);
   if (site == nullptr) return taken;
   site->account->jobs.take_out(*site, queue, condition, taken);
-  look_soon(*site);
+  look_past(*site);
   return taken;
 }
 

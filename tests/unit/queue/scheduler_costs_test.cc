@@ -128,6 +128,26 @@ TEST_CASE("a small urgent message need not wait until a large one fits in") {
   CHECK(all_recipients(world) == 130);
 }
 
+TEST_CASE("what fits goes on when the large one before it is taken out") {
+  World world;
+  const SitePointer site = world.site("s", account("100/h"));
+  offer(world, site, {60});
+  offer(world, site, {60});
+  offer(world, site, {10});
+  world.run_for(1min);
+  REQUIRE(all_recipients(world) == 60);
+  const auto is_large = [](const Job& job) { return job.deliveries.size() == 60; };
+  SECTION("from its queue") {
+    REQUIRE(world.scheduler().take_waiting(*site, {site->name, "", 0}, is_large).size() == 1);
+  }
+  SECTION("from wherever it is") {
+    const auto anywhere = [](const SitePointer&, const QueueName&) { return true; };
+    REQUIRE(world.scheduler().take_waiting(anywhere, is_large).size() == 1);
+  }
+  world.run_for(2s);
+  CHECK(all_recipients(world) == 70);
+}
+
 TEST_CASE("a budget of recipients holds over crashes, and people hear that it is used up") {
   std::map<std::pair<LimitKind, std::string>, traffic::LimiterState> notes;
   std::vector<World::Sent> sent;

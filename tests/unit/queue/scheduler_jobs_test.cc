@@ -57,6 +57,33 @@ TEST_CASE("connections from one source are bounded over all loops and sites") {
   CHECK(std::get<Scheduler::Open>(*open).job.queue.destination == "w");
 }
 
+TEST_CASE("sites that wait for one source are not in the way of those of another") {
+  Bench one;
+  Scheduler other{one.settings, one.budget, one.random};
+  const auto site = [&one](const std::string& name, const std::string& source) {
+    auto spec = std::make_shared<SiteSpec>(*one.site(name));
+    spec->source_address = source;
+    spec->source_connections_max = 1;
+    return SitePointer(spec);
+  };
+  const auto offer = [&](Scheduler& to, const std::string& name, const std::string& source) {
+    to.offer(one.job(name), site(name, source), one.now);
+  };
+  offer(one.scheduler, "a", "192.0.2.1");
+  offer(one.scheduler, "b", "192.0.2.2");
+  one.run();
+  REQUIRE(one.started.size() == 2);
+  for (int i = 0; i < 100; ++i) offer(other, "a" + std::to_string(i), "192.0.2.1");
+  offer(other, "late", "192.0.2.2");
+  CHECK_FALSE(other.next(Recording::Possible, one.now));
+  one.finish("b", Finish::Success, SessionAfter::Gone);
+  one.pass(50ms);
+  const std::optional<Command> open = other.next(Recording::Possible, one.now);
+  REQUIRE(open);
+  CHECK(std::get<Scheduler::Open>(*open).job.queue.destination == "late");
+  CHECK_FALSE(other.next(Recording::Possible, one.now));
+}
+
 TEST_CASE("while results cannot be recorded nothing starts, and nobody spins") {
   Bench bench(1);
   bench.offer("a", "a");
