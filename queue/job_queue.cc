@@ -13,6 +13,19 @@ bool has(const Job& job, DeliveryId delivery) {
                      [delivery](const Delivery& one) { return one.number == delivery.number; });
 }
 
+std::vector<Job> in_parts(Job job, std::size_t deliveries_max) {
+  std::vector<Job> parts;
+  if (deliveries_max == 0 || job.deliveries.size() <= deliveries_max) {
+    parts.push_back(std::move(job));
+    return parts;
+  }
+  for (std::size_t i = 0; i < job.deliveries.size(); ++i) {
+    if (i % deliveries_max == 0) parts.push_back({job.message, {}, job.queue});
+    parts.back().deliveries.push_back(std::move(job.deliveries[i]));
+  }
+  return parts;
+}
+
 Lane lane_of(std::uint8_t priority) {
   const int value = priority_of(priority);
   if (value == 0) return Lane::Normal;

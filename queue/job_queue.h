@@ -36,6 +36,9 @@ struct Job {
 
 [[nodiscard]] bool has(const Job& job, DeliveryId delivery);
 
+// The same in jobs of at most so many deliveries each, in their order; 0: no bound.
+[[nodiscard]] std::vector<Job> in_parts(Job job, std::size_t deliveries_max);
+
 enum class Lane : std::uint8_t { Urgent, Normal, Bulk };
 
 // `priority` as in Delivery. An MT-PRIORITY (RFC 6710) above 0 is urgent, below it bulk.

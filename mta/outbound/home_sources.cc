@@ -1,7 +1,6 @@
 // The part of a home that hands jobs on to the owners of their accounts, each from one of our
 // source addresses where such are configured.
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "mta/outbound/dispatcher.h"
@@ -27,14 +26,6 @@ std::string route_destination(const std::string& route) {
 }  // namespace
 
 void Home::to_owner(queue::Job job, Destination& destination) {
-  const std::size_t most = destination.site->recipients_per_transaction;
-  while (most > 0 && job.deliveries.size() > most) {
-    queue::Job part{job.message, {}, job.queue};
-    const auto rest = job.deliveries.begin() + static_cast<std::ptrdiff_t>(most);
-    std::move(job.deliveries.begin(), rest, std::back_inserter(part.deliveries));
-    job.deliveries.erase(job.deliveries.begin(), rest);
-    to_owner(std::move(part), destination);
-  }
   const SourceChooser::Choice choice =
       sources_.choose(destination.site, job.queue.tenant, destination.turns, pauses_.get(),
                       env_.now().instant, avoided_source(job));

@@ -39,6 +39,14 @@ pause = "1h"
 pause_of = "tenant"
 samples = ["450 4.7.1 too many complaints about this customer"]
 """
+ONE_RECIPIENT = """[provider.picky]
+mx = ["localhost"]
+[[provider.picky.on]]
+reply = '^452 4\\.5\\.3 one recipient'
+set = { recipients_per_transaction = 1 }
+set_for = "1h"
+samples = ["452 4.5.3 one recipient is enough"]
+"""
 ELSEWHERE = """[provider.picky]
 mx = ["localhost"]
 [[provider.picky.on]]
@@ -166,6 +174,26 @@ class SourceRules(unittest.TestCase):
         until(lambda: len(relay.log("delivered")) >= 13, relay.said)
         counts = [line["source"] for line in relay.log("delivered")]
         self.assertLessEqual(counts.count("127.0.0.2"), 2)
+
+    def recipients_of(self, sink, count):
+        return [len(envelope["recipients"]) for envelope, _ in sink.wait(count)]
+
+    def test_a_transaction_has_no_more_recipients_than_its_source_may_send_to(self):
+        sink = self.start(Sink())
+        relay = self.relay("smtp://localhost:%d" % sink.port, '[source."127.0.0.2"]\nrecipient_rate = "2/h"\n',
+                           sections=SOURCES.partition("[[source]]\nname = \"b\"")[0])
+        relay.submit("a@sender.example", ["r%d@x.example" % number for number in range(5)])
+        self.assertEqual(self.recipients_of(sink, 1), [2])
+        relay.wait_for("a budget is used up")
+        self.assertEqual(self.recipients_of(sink, 1), [2])
+
+    def test_a_rule_sets_how_many_recipients_a_transaction_has(self):
+        sink = self.start(Sink("rcpt=452 4.5.3 one recipient is enough, first 1"))
+        relay = self.relay("smtp://localhost:%d" % sink.port, ONE_RECIPIENT, sections="", retry=("1s",))
+        relay.submit("a@sender.example", ["r0@x.example"])
+        self.assertEqual(self.recipients_of(sink, 1), [1])
+        relay.submit("a@sender.example", ["r%d@x.example" % number for number in range(3)])
+        self.assertEqual(self.recipients_of(sink, 4), [1] * 4)
 
     @unittest.skipUnless(has_ipv6(), "this machine has no IPv6 loopback")
     def test_a_server_of_ipv6_is_reached_from_the_source_of_ipv6(self):

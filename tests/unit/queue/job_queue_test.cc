@@ -62,6 +62,29 @@ std::ptrdiff_t count_of(const std::vector<QueueName>& taken, Condition condition
   return std::count_if(taken.begin(), taken.end(), condition);
 }
 
+TEST_CASE("a job in parts has all its deliveries in their order") {
+  const auto sizes = [](std::size_t deliveries, std::size_t most) {
+    Job job{std::make_shared<Message>(), std::vector<Delivery>(deliveries), {"q", "", 0}};
+    for (std::size_t i = 0; i < deliveries; ++i)
+      job.deliveries[i].number = static_cast<std::uint32_t>(i + 1);
+    std::vector<std::size_t> found;
+    std::uint32_t next = 1;
+    for (const Job& part : in_parts(std::move(job), most)) {
+      CHECK(part.queue.destination == "q");
+      CHECK(part.message != nullptr);
+      for (const Delivery& delivery : part.deliveries) CHECK(delivery.number == next++);
+      found.push_back(part.deliveries.size());
+    }
+    return found;
+  };
+  using Sizes = std::vector<std::size_t>;
+  CHECK(sizes(7, 3) == Sizes{3, 3, 1});
+  CHECK(sizes(6, 3) == Sizes{3, 3});
+  CHECK(sizes(3, 3) == Sizes{3});
+  CHECK(sizes(3, 0) == Sizes{3});
+  CHECK(sizes(3, 1) == Sizes{1, 1, 1});
+}
+
 TEST_CASE("lanes are told by MT-PRIORITY") {
   CHECK(lane_of(stored_priority(9)) == Lane::Urgent);
   CHECK(lane_of(stored_priority(1)) == Lane::Urgent);
