@@ -157,10 +157,13 @@ void Scheduler::give_back(Job job, SitePointer site, base::Now now) {
 
 void Scheduler::put(Job job, const SitePointer& spec, JobQueue::End end, base::Now now) {
   Site& site = site_of(spec, now);
-  site.account->jobs.put(site, std::move(job), end);
-  // It may be the next one, and cost less than what is waited with.
-  if (site.account->limits.has_costs()) look_again(*site.account);
-  if (site.limits.has_costs() && site.place == Site::Place::Paused) take_from_place(site);
+  Account& account = *site.account;
+  // What is waited with may have been taken out; or this is the next one, and costs less.
+  const bool looks_at_account = account.jobs.size() == 0 || account.limits.has_costs();
+  const bool looks_at_site = site.size() == 0 || site.limits.has_costs();
+  account.jobs.put(site, std::move(job), end);
+  if (looks_at_account) look_again(account);
+  if (looks_at_site && site.place == Site::Place::Paused) take_from_place(site);
   make_ready(site);
 }
 

@@ -91,8 +91,7 @@ std::vector<queue::RehearsedSite> PlannedSites::all() const {
   sites.reserve(sites_.size());
   const outbound::SourceChooser chooser(outbound_);
   for (const auto& [name, planned] : sites_) {
-    outbound::SourceChooser::Turns turns;
-    const auto shares = chooser.shares(planned.site, turns, /*pauses=*/nullptr, base::Instant{});
+    const auto shares = chooser.shares(planned.site, /*pauses=*/nullptr, base::Instant{});
     // Sites with few messages have them at one source or another.
     double until = static_cast<double>(std::hash<std::string>()(name) % 1024) / 1024;
     for (const outbound::SourceChooser::Share& share : shares) {

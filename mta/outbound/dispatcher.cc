@@ -518,6 +518,7 @@ void Dispatcher::settings_replaced() {
   context_.options = client_options(env_.outbound);
   context_.messages_per_connection = env_.queue.messages_per_connection;
   home_.settings_replaced();
+  forget_budgets();
   for (const queue::Job& job : scheduler_.take_all_waiting()) give_home(job);
   scheduler_.sender_limits_changed();
   quit_idle();

@@ -7,6 +7,7 @@
 // Passes of the scheduler and of the loader happen once a turn, however much arrived in it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mta/base/seldom.h"
 #include "mta/outbound/environment.h"
 #include "mta/outbound/graveyard.h"
 #include "mta/outbound/home.h"
@@ -136,9 +138,28 @@ class Dispatcher final : public SessionListener {
   void keep_source_back(const Site& site, const JobReport& report);
   // Of an account of a source, or with an overflow; nullopt: it takes jobs.
   [[nodiscard]] std::optional<base::Instant> used_up_until(const Site& site);
+
+  // Why an account takes nothing, and until when; in the past: it does.
+  struct UsedUp {
+    base::Instant budget_until{};
+    base::Instant paused_until{};  // by a rule, or because its warm-up is stopped
+
+    [[nodiscard]] base::Instant until() const { return std::max(budget_until, paused_until); }
+
+    // Of a budget the newest answer counts, of pauses the one that lasts longest.
+    UsedUp& add(const UsedUp& found) {
+      if (found.budget_until != base::Instant()) budget_until = found.budget_until;
+      paused_until = std::max(paused_until, found.paused_until);
+      return *this;
+    }
+  };
+
   // Takes nothing of this site's account before then; what waits there and has another way to go
   // goes home.
-  void use_up(const Site& site, base::Instant until);
+  void use_up(const Site& site, const UsedUp& found);
+  // The settings have changed, and with them perhaps the budgets: they are used up when they are
+  // met so again.
+  void forget_budgets();
   // Budgets that were met used up: people hear of it, and where an overflow is, the mail goes
   // there.
   void see_used_up();
@@ -187,8 +208,8 @@ class Dispatcher final : public SessionListener {
   unsigned next_loop_;
   bool pass_wanted_ = false;
   bool stopping_ = false;
-  // Accounts of sources, or with an overflow, that take nothing, and until when.
-  std::unordered_map<std::string, base::Instant> used_up_;
+  std::unordered_map<std::string, UsedUp> used_up_;  // accounts of sources, or with an overflow
+  base::Seldom used_up_swept_;
   std::unordered_map<std::string, base::Instant> told_used_up_;  // when, by account
   std::unique_ptr<base::Timer> timer_;
 };

@@ -37,7 +37,7 @@ void Dispatcher::restore_learned(std::string_view kind, std::string_view name,
   if (kind == queue::kWarmUpNotes) return teaching_.warm_ups().restore(name, value);
   if (kind == queue::kRulePauseNotes) {
     const std::optional<RulePauses::Source> source = teaching_.pauses().restore(name, value);
-    if (source) used_up_[source->account] = source->until;
+    if (source) used_up_[source->account].add({.paused_until = source->until});
     return;
   }
   base::Result<traffic::LimiterState> state = queue::decode_limiter(value);

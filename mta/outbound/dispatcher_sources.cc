@@ -59,9 +59,8 @@ std::optional<base::Instant> Dispatcher::used_up_until(const Site& site) {
   if (site.source == nullptr && site.overflow.empty()) return std::nullopt;
   const auto found = used_up_.find(site.account->name);
   if (found == used_up_.end()) return std::nullopt;
-  if (found->second > env_.now().instant) return found->second;
-  used_up_.erase(found);
-  return std::nullopt;
+  const base::Instant until = found->second.until();
+  return until > env_.now().instant ? std::optional(until) : std::nullopt;
 }
 
 void Dispatcher::give_home_used_up(const queue::Job& job, const Site& site, base::Instant until) {
@@ -83,12 +82,15 @@ void Dispatcher::keep_source_back(const Site& site, const JobReport& report) {
       until = std::max(until, now + pause->time);
   }
   until = std::max(until, teaching_.warm_ups().stopped_until(site).value_or(now));
-  if (until > now) use_up(site, until);
+  if (until > now) use_up(site, {.paused_until = until});
 }
 
-void Dispatcher::use_up(const Site& site, base::Instant until) {
+void Dispatcher::use_up(const Site& site, const UsedUp& found) {
+  const base::Instant now = env_.now().instant;
+  if (used_up_swept_.is_due(now))
+    std::erase_if(used_up_, [now](const auto& entry) { return entry.second.until() <= now; });
   const bool has_ways = site.source != nullptr || !site.overflow.empty();
-  if (has_ways) used_up_[site.account->name] = until;
+  const base::Instant until = (has_ways ? used_up_[site.account->name].add(found) : found).until();
   // What came from another route may go by that one again, sooner.
   const auto is_there = [&](const queue::SitePointer& other, const queue::QueueName& queue) {
     return other->account->name == site.account->name && (has_ways || is_overflow(queue, site));
@@ -105,8 +107,12 @@ void Dispatcher::see_used_up() {
     const base::Duration after = site.source == nullptr ? site.overflow_after : kSourceWaits;
     const bool is_long = found.until > env_.now().instant + after;
     tell_used_up(found, is_long);
-    if (is_long) use_up(site, found.until);
+    if (is_long) use_up(site, {.budget_until = found.until});
   }
+}
+
+void Dispatcher::forget_budgets() {
+  for (auto& [account, used_up] : used_up_) used_up.budget_until = {};
 }
 
 // A window that is used up has a little room again and again: that is said once in a while.

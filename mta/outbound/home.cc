@@ -308,8 +308,9 @@ void Home::resolved(const std::string& name, Resolution resolution) {
 }
 
 void Home::forget_destinations() {
-  if (destinations_.size() <= kDestinationsKept) return;
-  std::erase_if(destinations_, [now = env_.now().instant](const auto& entry) {
+  const base::Instant now = env_.now().instant;
+  if (destinations_.size() <= kDestinationsKept || !destinations_swept_.is_due(now)) return;
+  std::erase_if(destinations_, [now](const auto& entry) {
     const Destination& destination = entry.second;
     return destination.state == Destination::State::Unknown ||
            (destination.state == Destination::State::Known && destination.expires <= now);
@@ -531,15 +532,11 @@ void Home::try_now(const queue::QueueName& queue) {
   if (found == destinations_.end()) return;
   found->second.failures = 0;
   if (found->second.state != Destination::State::Known) return;
-  const auto end_pause_of = [this, &queue](const std::shared_ptr<const Site>& site) {
-    env_.on_loop(owner_loop(site->account->name, env_.loop_count()),
-                 [site, tenant = queue.tenant](Dispatcher& dispatcher) {
-                   dispatcher.end_pause_of(*site, tenant);
+  for (const auto& way : sources_.ways(found->second.site, queue.tenant)) {
+    env_.on_loop(owner_loop(way->account->name, env_.loop_count()),
+                 [way, tenant = queue.tenant](Dispatcher& dispatcher) {
+                   dispatcher.end_pause_of(*way, tenant);
                  });
-  };
-  end_pause_of(found->second.site);
-  for (const auto& [source, seen] : found->second.turns.sites) {
-    if (seen != nullptr) end_pause_of(seen);
   }
 }
 

@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "mta/base/seldom.h"
 #include "mta/outbound/environment.h"
 #include "mta/outbound/settler.h"
 #include "mta/outbound/source_chooser.h"
@@ -179,6 +180,7 @@ class Home {
   base::Duration look_again_in_;
   std::unique_ptr<base::Timer> look_again_timer_;
   std::unordered_map<std::string, Destination> destinations_;
+  base::Seldom destinations_swept_;
   // By the names of sources, where such are configured.
   std::unordered_map<queue::QueueName, std::unordered_map<std::string, std::uint32_t>> rooms_;
   std::unordered_set<queue::QueueName> sweeping_;  // queues that sweep_over_age() is reading

@@ -10,6 +10,8 @@ namespace rockdove::outbound {
 namespace {
 
 constexpr std::size_t kRoomsMax = 50'000;  // queues
+// Mail that waits for a budget is looked at again so soon: a reload may have brought another way.
+constexpr base::Duration kUsedUpLookEach = std::chrono::minutes(10);
 
 // The address that a rule does not want it to leave from again; "": any may be used.
 std::string_view avoided_source(const queue::Job& job) {
@@ -43,8 +45,7 @@ void Home::to_owner(queue::Job job, Destination& destination) {
 std::vector<SourceChooser::Share> Home::shares_of(const std::string& destination) {
   const auto found = destinations_.find(destination);
   if (found == destinations_.end() || found->second.state != Destination::State::Known) return {};
-  return sources_.shares(found->second.site, found->second.turns, pauses_.get(),
-                         env_.now().instant);
+  return sources_.shares(found->second.site, pauses_.get(), env_.now().instant);
 }
 
 bool Home::went_on(queue::Job& job, const Site& used_up) {
@@ -73,7 +74,8 @@ void Home::no_source(queue::Job job, const SourceChooser::Choice& choice) {
   if (choice.none == SourceChooser::None::Paused) return take_back_paused(job, pauses_);
   if (choice.none == SourceChooser::None::UsedUp) {
     const base::Instant free = free_at(job, choice.free_at);
-    return take_back_for(job, std::chrono::ceil<base::Duration>(free - now.instant));
+    const auto wait = std::chrono::ceil<base::Duration>(free - now.instant);
+    return take_back_for(job, std::min(wait, kUsedUpLookEach));
   }
   const smtp::Reply reply = smtp::make_reply(451, "4.4.1", choice.problem);
   JobReport report{

@@ -15,10 +15,7 @@ constexpr std::size_t kUsedUpMax = 50'000;
 // of it as full as any other at all times, so that even few turns are shared out by weight.
 constexpr std::uint64_t kGoldenStep = 0x9E37'79B9'7F4A'7C15;
 
-struct Candidate {
-  std::shared_ptr<const Site> site;
-  std::uint32_t weight = 1;
-};
+using Candidate = SourcePool::Member;
 
 // The one in whose stretch of the circle this turn falls.
 const Candidate& in_turn(const std::vector<Candidate>& candidates, std::uint64_t point) {
@@ -35,9 +32,19 @@ const Candidate& in_turn(const std::vector<Candidate>& candidates, std::uint64_t
 
 std::vector<Candidate> without(std::vector<Candidate> candidates, std::string_view address) {
   std::erase_if(candidates, [address](const Candidate& one) {
-    return base::format_ip_address(one.site->source->address) == address;
+    return base::format_ip_address(one.source->address) == address;
   });
   return candidates;
+}
+
+bool reaches(const Source& source, const Site& site) {
+  return std::any_of(site.hosts.begin(), site.hosts.end(), [&source](const HostAddress& host) {
+    return host.address.ip.is_v4() == source.address.is_v4();
+  });
+}
+
+std::string account_from(const Site& site, const Source& source) {
+  return queue::account_from(site.account->name, base::format_ip_address(source.address));
 }
 
 // Null: no profile has a section for it.
@@ -54,6 +61,7 @@ const traffic::Knobs* knobs_of(const Site& site, const base::IpAddress& source) 
 
 std::shared_ptr<const Site> seen_from(const Site& site,
                                       const std::shared_ptr<const Source>& source) {
+  if (!reaches(*source, site)) return nullptr;
   const traffic::Knobs* const knobs = knobs_of(site, source->address);
   auto seen = std::make_shared<Site>(site);
   if (knobs != nullptr) use_knobs(*seen, *knobs);
@@ -65,10 +73,9 @@ std::shared_ptr<const Site> seen_from(const Site& site,
     seen->hosts.push_back(site.hosts[i]);
     if (i < site.equals) ++equals;
   }
-  if (seen->hosts.empty()) return nullptr;
   seen->equals = std::max<std::size_t>(1, equals);
   auto account = std::make_shared<queue::AccountSpec>(*seen->account);
-  account->name = queue::account_from(account->name, base::format_ip_address(source->address));
+  account->name = account_from(site, *source);
   seen->account = std::move(account);
   seen->source = source;
   seen->source_address = base::format_ip_address(source->address);
@@ -98,6 +105,7 @@ SourceChooser::SourceChooser(const OutboundSettings& settings) : settings_(setti
 }
 
 void SourceChooser::settings_replaced() {
+  used_up_.clear();  // whoever owns an account that is says so again
   by_tenant_.clear();
   default_ = nullptr;
   for (const SourcePool& pool : settings_.pools) {
@@ -121,10 +129,8 @@ base::Instant SourceChooser::free_at(const Site& site, std::string_view tenant,
   const SourcePool* const pool = pool_of(tenant);
   if (pool == nullptr) return free_at(site.account->name, now);
   base::Instant first = base::kNever;
-  for (const SourcePool::Member& member : pool->members) {
-    const std::string address = base::format_ip_address(member.source->address);
-    first = std::min(first, free_at(queue::account_from(site.account->name, address), now));
-  }
+  for (const SourcePool::Member& member : pool->members)
+    first = std::min(first, free_at(account_from(site, *member.source), now));
   return first;
 }
 
@@ -141,15 +147,27 @@ const SourcePool* SourceChooser::pool_for(const Site& site, std::string_view ten
 }
 
 std::vector<SourceChooser::Share> SourceChooser::shares(const std::shared_ptr<const Site>& site,
-                                                        Turns& turns, const queue::Pauses* pauses,
+                                                        const queue::Pauses* pauses,
                                                         base::Instant now) const {
   const SourcePool* const pool = pool_for(*site, "");
   if (pool == nullptr) return {{site, 1}};
-  const Candidates found = candidates_of(*pool, *site, turns, pauses, now);
+  const Candidates found = candidates_of(*pool, *site, pauses, now);
   double total = 0;
   for (const Candidate& one : found.all) total += one.weight;
   std::vector<Share> all;
-  for (const Candidate& one : found.all) all.push_back({one.site, one.weight / total});
+  for (const Candidate& one : found.all)
+    all.push_back({seen_from(*site, one.source), one.weight / total});
+  return all;
+}
+
+std::vector<std::shared_ptr<const Site>> SourceChooser::ways(
+    const std::shared_ptr<const Site>& site, std::string_view tenant) const {
+  const SourcePool* const pool = pool_for(*site, tenant);
+  if (pool == nullptr) return {site};
+  std::vector<std::shared_ptr<const Site>> all;
+  for (const SourcePool::Member& member : pool->members) {
+    if (auto seen = seen_from(*site, member.source)) all.push_back(std::move(seen));
+  }
   return all;
 }
 
@@ -159,27 +177,25 @@ base::Instant SourceChooser::free_at(const std::string& account, base::Instant n
 }
 
 SourceChooser::Candidates SourceChooser::candidates_of(const SourcePool& pool, const Site& site,
-                                                       Turns& turns, const queue::Pauses* pauses,
+                                                       const queue::Pauses* pauses,
                                                        base::Instant now) const {
   Candidates found;
   for (const SourcePool::Member& member : pool.members) {
-    const auto [known, is_new] = turns.sites.try_emplace(member.source->name);
-    if (is_new) known->second = seen_from(site, member.source);
-    const std::shared_ptr<const Site>& seen = known->second;
-    if (seen == nullptr) continue;
+    if (!reaches(*member.source, site)) continue;
     if (absent_ != nullptr && absent_->contains(member.source->address)) {
       if (found.none == None::OtherFamily) found.none = None::Absent;
       continue;
     }
-    if (pauses != nullptr && pauses->on_site(seen->name, seen->account->name) != nullptr) {
+    const std::string account = account_from(site, *member.source);
+    if (pauses != nullptr && pauses->on_site(site.name, account) != nullptr) {
       found.none = None::Paused;
       continue;
     }
-    const base::Instant free = free_at(seen->account->name, now);
+    const base::Instant free = free_at(account, now);
     if (free > found.free_at) continue;
     if (free < found.free_at) found.all.clear();
     found.free_at = free;
-    found.all.push_back({seen, member.weight});
+    found.all.push_back(member);
   }
   return found;
 }
@@ -194,7 +210,7 @@ SourceChooser::Choice SourceChooser::choose(const std::shared_ptr<const Site>& s
     if (free > now) return {nullptr, None::UsedUp, "", free};
     return {site};
   }
-  const Candidates found = candidates_of(*pool, *site, turns, pauses, now);
+  const Candidates found = candidates_of(*pool, *site, pauses, now);
   const std::string none = "no source address of the pool " + pool->name + " can be used: ";
   if (!found.all.empty() && found.free_at > now) {
     return {nullptr, None::UsedUp, "", found.free_at};
@@ -202,7 +218,10 @@ SourceChooser::Choice SourceChooser::choose(const std::shared_ptr<const Site>& s
   if (!found.all.empty()) {
     turns.point += kGoldenStep;
     const std::vector<Candidate> others = without(found.all, avoided);
-    return {in_turn(others.empty() ? found.all : others, turns.point).site};
+    const Candidate& chosen = in_turn(others.empty() ? found.all : others, turns.point);
+    const auto [known, is_new] = turns.sites.try_emplace(chosen.source->name);
+    if (is_new) known->second = seen_from(*site, chosen.source);
+    return {known->second};
   }
   if (found.none == None::Paused) return {nullptr, None::Paused, none + "they are paused"};
   if (found.none == None::Absent) {

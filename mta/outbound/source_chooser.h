@@ -44,7 +44,7 @@ class SourceChooser {
   // Of one destination, as long as its site is known.
   struct Turns {
     std::uint64_t point = 0;  // where the next turn falls, of 2^64; begin anywhere
-    // The site from each source that was chosen or looked at, by its name; null: cannot reach it.
+    // The site from each source that was chosen, by its name.
     std::unordered_map<std::string, std::shared_ptr<const Site>> sites{};
   };
 
@@ -63,7 +63,8 @@ class SourceChooser {
   // The settings outlive it.
   explicit SourceChooser(const OutboundSettings& settings);
 
-  // Also when the settings it refers to were replaced; Turns are begun anew then, too.
+  // Also when the settings it refers to were replaced; Turns are begun anew then, too, and nothing
+  // is used up.
   void settings_replaced();
 
   void use_absent(std::shared_ptr<const AbsentAddresses> absent) { absent_ = std::move(absent); }
@@ -92,8 +93,13 @@ class SourceChooser {
 
   // For estimates: how the mail of nobody in particular is shared out as things stand, by weight.
   // As given, and alone, where the system chooses the address; empty: no source can be used.
-  [[nodiscard]] std::vector<Share> shares(const std::shared_ptr<const Site>& site, Turns& turns,
+  [[nodiscard]] std::vector<Share> shares(const std::shared_ptr<const Site>& site,
                                           const queue::Pauses* pauses, base::Instant now) const;
+
+  // The site as seen from each source of this tenant's pool that can reach it, whether it may be
+  // used or not; as given, and alone, where the system chooses the address.
+  [[nodiscard]] std::vector<std::shared_ptr<const Site>> ways(
+      const std::shared_ptr<const Site>& site, std::string_view tenant) const;
 
  private:
   struct Candidates;
@@ -101,7 +107,7 @@ class SourceChooser {
   // Null: the system chooses the address.
   [[nodiscard]] const SourcePool* pool_for(const Site& site, std::string_view tenant) const;
   [[nodiscard]] const SourcePool* pool_of(std::string_view tenant) const;
-  [[nodiscard]] Candidates candidates_of(const SourcePool& pool, const Site& site, Turns& turns,
+  [[nodiscard]] Candidates candidates_of(const SourcePool& pool, const Site& site,
                                          const queue::Pauses* pauses, base::Instant now) const;
 
   const OutboundSettings& settings_;

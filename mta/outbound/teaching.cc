@@ -99,16 +99,28 @@ Teaching::Teaching(const Environment& environment, queue::Scheduler& scheduler)
 
 Teaching::~Teaching() = default;
 
+// Of what is over, or cannot be read, nothing was learned.
 void Teaching::restore_backoff(std::string_view name, std::string_view value) {
   const base::Result<traffic::BackoffState> state = queue::decode_backoff(value);
-  if (!state) return;  // nothing was learned, then
-  account_named(name).backoff = traffic::Backoff(kAnySettings, *state, env_.now().wall);
+  const traffic::Backoff backoff(kAnySettings, state ? *state : traffic::BackoffState(),
+                                 env_.now().wall);
+  if (!backoff.mark()) return drop_row(queue::kBackoffNotes, name);
+  Account& account = account_named(name);
+  account.backoff = backoff;
+  account.stored_rate = backoff.state().rate;
 }
 
 void Teaching::restore_uptake(std::string_view name, std::string_view value) {
   const base::Result<traffic::UptakeState> state = queue::decode_uptake(value);
-  if (!state) return;  // likewise
-  account_named(name).uptake = traffic::Uptake(*state, env_.now());
+  const traffic::Uptake uptake(state ? *state : traffic::UptakeState(), env_.now());
+  if (!uptake.mean()) return drop_row(queue::kUptakeNotes, name);
+  Account& account = account_named(name);
+  account.uptake = uptake;
+  account.uptake_stored = uptake.state(env_.now()).busy;
+}
+
+void Teaching::drop_row(std::string_view kind, std::string_view account) {
+  env_.store.commit(env_.loop, queue::noted(kind, account, ""), [](const base::Result<void>&) {});
 }
 
 Teaching::Account& Teaching::account_named(std::string_view name) {
@@ -200,7 +212,7 @@ void Teaching::learn(JobReport& report, const std::shared_ptr<const Site>& site)
   account.uptake.answered(answers.accepted, scheduler_.waiting(account.name) > 0, now.instant);
   store(account, now);
   store_uptake(account, now);
-  if (accounts_.size() > kAccountsKept) forget_some(now);
+  if (accounts_.size() > kAccountsKept && swept_.is_due(now.instant)) forget_some(now);
 }
 
 bool Teaching::count(Account& account, const DeliveryResult& result, base::Now now) {
@@ -427,10 +439,16 @@ std::vector<queue::LearnedPace> Teaching::paces() const {
 }
 
 void Teaching::forget_some(base::Now now) {
-  std::erase_if(accounts_, [now](const auto& entry) {
+  std::erase_if(accounts_, [this, now](const auto& entry) {
     const Account& account = *entry.second;
-    return !account.backoff.mark() && account.sets.empty() &&
-           now.instant - account.last_heard > kForgetAfter;
+    const bool is_learned =
+        account.backoff.mark() &&
+        now.wall - account.backoff.state().pushed_back <= traffic::Backoff::kForgetAfter;
+    if (is_learned || !account.sets.empty() || now.instant - account.last_heard <= kForgetAfter)
+      return false;
+    if (account.stored_rate > 0) drop_row(queue::kBackoffNotes, account.name);
+    if (account.uptake_stored > base::Duration(0)) drop_row(queue::kUptakeNotes, account.name);
+    return true;
   });
 }
 

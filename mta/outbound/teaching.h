@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "mta/base/seldom.h"
 #include "mta/outbound/environment.h"
 #include "mta/outbound/rule_pauses.h"
 #include "mta/outbound/session.h"
@@ -134,12 +135,14 @@ class Teaching {
   void store_uptake(Account& account, base::Now now);
   void write_uptake(Account& account, base::Now now);
   void forget_some(base::Now now);
+  void drop_row(std::string_view kind, std::string_view account);
 
   const Environment& env_;
   queue::Scheduler& scheduler_;
   RulePauses pauses_;
   WarmUps warm_ups_;
   std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
+  base::Seldom swept_;
   std::set<std::pair<base::Instant, std::string>> ends_;  // the first of each account's sets
 };
 

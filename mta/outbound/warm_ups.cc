@@ -73,18 +73,30 @@ void WarmUps::restore(std::string_view name, std::string_view value) {
         .field("account", name);
     return;
   }
-  // Its plan comes with the first site (account_of()).
-  accounts_.insert_or_assign(std::string(name), Account{traffic::WarmUp({}, *state), *state});
+  traffic::WarmUp warm_up({}, *state);  // its plan comes with the first site (account_of())
+  if (warm_up.is_cold(env_.now().wall)) return drop_row(name);
+  accounts_.insert_or_assign(std::string(name), Account{std::move(warm_up), *state});
+}
+
+void WarmUps::drop_row(std::string_view name) {
+  env_.store.commit(env_.loop, queue::noted(queue::kWarmUpNotes, name, ""),
+                    [](const base::Result<void>&) {});
+}
+
+void WarmUps::forget_some() {
+  std::erase_if(accounts_, [this, now = env_.now().wall](const auto& entry) {
+    const auto& [name, account] = entry;
+    if (!is_empty(account.warm_up.last_state()) && !account.warm_up.is_cold(now)) return false;
+    if (!is_empty(account.stored)) drop_row(name);
+    return true;
+  });
 }
 
 WarmUps::Account* WarmUps::account_of(const Site& site) {
   if (site.source == nullptr || env_.outbound.warm_ups.empty()) return nullptr;
   const WarmUpOrder* const order = find_warm_up(env_.outbound, *site.source, site.account->name);
   if (order == nullptr) return nullptr;
-  if (accounts_.size() > kAccountsKept) {
-    std::erase_if(accounts_,
-                  [](const auto& entry) { return is_empty(entry.second.warm_up.last_state()); });
-  }
+  if (accounts_.size() > kAccountsKept && swept_.is_due(env_.now().instant)) forget_some();
   const auto [found, is_new] =
       accounts_.try_emplace(site.account->name, Account{traffic::WarmUp({}, {})});
   found->second.warm_up.set(order->plan);

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "mta/base/seldom.h"
 #include "mta/outbound/environment.h"
 #include "mta/outbound/session.h"
 #include "mta/outbound/site.h"
@@ -56,9 +57,13 @@ class WarmUps {
   // Null: no plan.
   [[nodiscard]] Account* account_of(const Site& site);
   void store(const std::string& name, Account& account);
+  void drop_row(std::string_view name);
+  // Of which nothing would be missed.
+  void forget_some();
 
   const Environment& env_;
   std::map<std::string, Account, std::less<>> accounts_;
+  base::Seldom swept_;
 };
 
 }  // namespace rockdove::outbound

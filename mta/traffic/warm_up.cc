@@ -30,6 +30,10 @@ void WarmUp::turn(base::WallTime now) {
   state_.pushed_back = 0;
 }
 
+bool WarmUp::is_cold(base::WallTime now) const {
+  return day_of(now) > state_.day + kColdAfter;
+}
+
 std::optional<std::uint32_t> WarmUp::allowance(base::WallTime now) {
   turn(now);
   if (state_.steps >= plan_.daily.size()) return std::nullopt;

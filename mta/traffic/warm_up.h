@@ -53,6 +53,9 @@ class WarmUp {
   // As it was when something was asked or answered last.
   [[nodiscard]] const WarmUpState& last_state() const { return state_; }
 
+  // There was no mail for so long that nothing of it counts any more.
+  [[nodiscard]] bool is_cold(base::WallTime now) const;
+
   // Of today's attempts; 0 without any.
   [[nodiscard]] double pushed_back_share() const;
 

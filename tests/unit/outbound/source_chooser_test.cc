@@ -69,7 +69,9 @@ TEST_CASE("sources have their shares by weight, in any stretch of turns") {
     CHECK(of_b >= 28);
     CHECK(of_b <= 32);
   }
+  world.turns.sites.clear();
   const SourceChooser::Choice choice = world.choose();
+  CHECK(world.turns.sites.size() == 1);  // what was not chosen takes no memory
   CHECK(choice.site->source != nullptr);
   CHECK(choice.site->hosts.size() == 1);
 }
@@ -79,7 +81,7 @@ TEST_CASE("shares for estimates are by weight, among the sources that can be use
   const auto shares = [&world] {
     std::map<std::string, double> parts;
     for (const SourceChooser::Share& share :
-         world.chooser.shares(world.site, world.turns, &world.pauses, world.now))
+         world.chooser.shares(world.site, &world.pauses, world.now))
       parts[share.site->account->name] = share.part;
     return parts;
   };
@@ -108,6 +110,27 @@ TEST_CASE("a source that is avoided is not chosen while another can be used") {
   }
   world.chooser.take_nothing(kA, world.now + 1h);
   CHECK(choose("192.0.2.2") == kB);
+}
+
+TEST_CASE("all ways to a site are those that reach it, used up, paused or not") {
+  World world;
+  world.settings.pools = {{"all", {{world.a, 1}, {world.six, 1}, {world.b, 1}}, {}}};
+  world.chooser.settings_replaced();
+  world.chooser.take_nothing(kA, world.now + 1h);
+  const auto ways = world.chooser.ways(world.site, "");
+  REQUIRE(ways.size() == 2);
+  CHECK(ways[0]->account->name == kA);
+  CHECK(ways[1]->account->name == kB);
+  world.settings.pools.clear();
+  world.chooser.settings_replaced();
+  CHECK(world.chooser.ways(world.site, "") == std::vector<std::shared_ptr<const Site>>{world.site});
+}
+
+TEST_CASE("what was used up under other settings is asked for again") {
+  World world;
+  world.chooser.take_nothing(kA, world.now + 20h);
+  world.chooser.settings_replaced();
+  CHECK(world.chooser.free_at(kA, world.now) == world.now);
 }
 
 TEST_CASE("a source has companions in the pool of whose mail it is") {
