@@ -333,6 +333,10 @@ class Scheduler {
       const std::function<bool(const SitePointer& site, const QueueName&)>& where,
       const std::function<bool(const Job&)>& condition);
 
+  // Likewise of one account all jobs of those queues.
+  [[nodiscard]] std::vector<Job> take_waiting(
+      std::string_view account, const std::function<bool(const QueueName&)>& condition);
+
   // Likewise of one queue of this site, those jobs that fulfil the condition.
   [[nodiscard]] std::vector<Job> take_waiting(const SiteSpec& site, const QueueName& queue,
                                               const std::function<bool(const Job&)>& condition);
@@ -447,6 +451,8 @@ class Scheduler {
   void look_soon(Site& site);
   // Jobs of it were taken out.
   void look_past(Site& site);
+  void take_out(Site& site, const std::function<bool(const QueueName&)>& where,
+                const std::function<bool(const Job&)>& condition, std::vector<Job>& taken);
   void forget_if_idle(Site& site, base::Now now);
   void forget_if_idle(Account& account, base::Now now);
   [[nodiscard]] static bool is_proven(const Site& site, base::Now now);

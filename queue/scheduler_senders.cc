@@ -47,19 +47,9 @@ bool Scheduler::keep_sender_back(Account& account, Wants wants, base::Now now) {
   const base::Instant until = std::min<base::Instant>(wait->until, now.instant + kLookAgain);
   closed_tenants_.emplace(until, std::pair(account.name, tenant));
   if (wait->until - now.instant < kOnDiskFrom) return true;
-  std::vector<Job> taken;
-  std::vector<QueueName> queues;
-  for (auto& [name, site] : account.sites) {
-    queues.clear();
-    for (const auto& [queue, jobs] : site.jobs()) {
-      if (queue.tenant == tenant) queues.push_back(queue);
-    }
-    for (const QueueName& queue : queues)
-      account.jobs.take_out(
-          site, queue, [](const Job&) { return true; }, taken);
-    if (!queues.empty()) look_soon(site);
-  }
-  for (Job& one : taken) over_limit_.push_back({std::move(one), wait->of, until});
+  const auto is_theirs = [&tenant](const QueueName& queue) { return queue.tenant == tenant; };
+  for (Job& one : take_waiting(account.name, is_theirs))
+    over_limit_.push_back({std::move(one), wait->of, until});
   return true;
 }
 

@@ -281,18 +281,37 @@ std::vector<Job> Scheduler::take_waiting(
     const std::function<bool(const SitePointer&, const QueueName&)>& where,
     const std::function<bool(const Job&)>& condition) {
   std::vector<Job> taken;
-  std::vector<QueueName> queues;
   for (auto& [account_name, account] : accounts_) {
     for (auto& [name, site] : account->sites) {
-      queues.clear();
-      for (const auto& [queue, jobs] : site.jobs()) {
-        if (where(site.spec, queue)) queues.push_back(queue);
-      }
-      for (const QueueName& queue : queues) account->jobs.take_out(site, queue, condition, taken);
-      if (!queues.empty()) look_past(site);
+      const auto is_there = [&where, spec = site.spec](const QueueName& queue) {
+        return where(spec, queue);
+      };
+      take_out(site, is_there, condition, taken);
     }
   }
   return taken;
+}
+
+std::vector<Job> Scheduler::take_waiting(std::string_view name,
+                                         const std::function<bool(const QueueName&)>& condition) {
+  std::vector<Job> taken;
+  const auto account = accounts_.find(std::string(name));
+  if (account == accounts_.end()) return taken;
+  for (auto& [site_name, site] : account->second->sites)
+    take_out(
+        site, condition, [](const Job&) { return true; }, taken);
+  return taken;
+}
+
+void Scheduler::take_out(Site& site, const std::function<bool(const QueueName&)>& where,
+                         const std::function<bool(const Job&)>& condition,
+                         std::vector<Job>& taken) {
+  std::vector<QueueName> queues;
+  for (const auto& [queue, jobs] : site.jobs()) {
+    if (where(queue)) queues.push_back(queue);
+  }
+  for (const QueueName& queue : queues) site.account->jobs.take_out(site, queue, condition, taken);
+  if (!queues.empty()) look_past(site);
 }
 
 std::vector<Job> Scheduler::take_waiting(const SiteSpec& spec, const QueueName& queue,

@@ -61,13 +61,11 @@ void Dispatcher::give_back_paused() {
 void Dispatcher::keep_tenant_back(const Site& site, const std::string& tenant) {
   const std::optional<base::Instant> until = teaching_.tenant_paused_until(site, tenant);
   if (!until) return;
-  const auto is_theirs = [&](const queue::SitePointer& other, const queue::QueueName& queue) {
-    return queue.tenant == tenant && other->account->name == site.account->name;
+  const auto is_theirs = [&tenant](const queue::QueueName& queue) {
+    return queue.tenant == tenant;
   };
-  for (queue::Job& job :
-       scheduler_.take_waiting(is_theirs, [](const queue::Job&) { return true; })) {
+  for (queue::Job& job : scheduler_.take_waiting(site.account->name, is_theirs))
     give_home_until(std::move(job), *until);
-  }
 }
 
 }  // namespace rockdove::outbound

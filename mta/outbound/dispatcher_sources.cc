@@ -92,13 +92,11 @@ void Dispatcher::use_up(const Site& site, const UsedUp& found) {
   const bool has_ways = site.source != nullptr || !site.overflow.empty();
   const base::Instant until = (has_ways ? used_up_[site.account->name].add(found) : found).until();
   // What came from another route may go by that one again, sooner.
-  const auto is_there = [&](const queue::SitePointer& other, const queue::QueueName& queue) {
-    return other->account->name == site.account->name && (has_ways || is_overflow(queue, site));
+  const auto has_another = [&](const queue::QueueName& queue) {
+    return has_ways || is_overflow(queue, site);
   };
-  for (const queue::Job& job :
-       scheduler_.take_waiting(is_there, [](const queue::Job&) { return true; })) {
+  for (const queue::Job& job : scheduler_.take_waiting(site.account->name, has_another))
     give_home_used_up(job, site, until);
-  }
 }
 
 void Dispatcher::see_used_up() {
