@@ -3,6 +3,7 @@ recipients. Times are in seconds and rates in messages a second of the run's own
 fast as the world's: what takes a minute there takes 60 / factor s here.
 """
 import dataclasses
+import math
 import random
 import re
 
@@ -72,9 +73,11 @@ class Provider:
         raise AssertionError("the last step has no end")
 
     def falls(self):
-        """[(time, limit)] where the limit becomes smaller."""
+        """[(time, limit, until)] where the limit becomes smaller, and until when it is so."""
         steps = self.steps()
-        return [(at, limit) for (_, before), (at, limit) in zip(steps, steps[1:]) if limit < before]
+        ends = [at for at, _ in steps[2:]] + [math.inf]
+        return [(at, limit, until) for (_, before), (at, limit), until in zip(steps, steps[1:], ends)
+                if limit < before]
 
 
 def window_s(rate):

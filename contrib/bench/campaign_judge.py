@@ -10,7 +10,7 @@ class Fall:
     at: float
     limit: float
     deferrals: int
-    seconds: float  # until the rate was below 1.1 times the new limit, or to the end
+    seconds: float  # until the rate was below 1.1 times the new limit, or the limit changed again, or to the end
 
 
 @dataclasses.dataclass
@@ -68,23 +68,27 @@ class Judge:
             setattr(outcome, verdict, getattr(outcome, verdict) + 1)
             if verdict == "accepted":
                 outcome.end = when
-        outcome.falls = [fall for at, limit in provider.falls() if (fall := follow(answers, at, limit, provider.ceiling))]
+        outcome.falls = [fall for at, limit, until in provider.falls()
+                         if (fall := follow(answers, at, limit, until, provider.ceiling))]
         return outcome
 
 
-def follow(answers, at, limit, ceiling):
-    """The Fall to `limit` at `at`; None where there is nothing to follow: the mail was through before, or was not
-    sent faster than the new limit anyway."""
+def follow(answers, at, limit, until, ceiling):
+    """The Fall to `limit` from `at` to `until`; None where there is nothing to follow: the mail was through before, or was
+    not sent faster than the new limit anyway, or that changed again before a sample could be sent at it."""
     times = [when for when, _ in answers]
     span = SAMPLE / limit
     before = sum(1 for when in times if at - span <= when < at)
     after = [(when, verdict) for when, verdict in answers if when >= at]
-    if limit >= ceiling or before < 1.1 * SAMPLE or len(after) < SAMPLE:
+    if limit >= ceiling or before < 1.1 * SAMPLE or len(after) < SAMPLE or until < at + span:
         return None
     deferrals = 0
     for number, (when, verdict) in enumerate(after):
         # The rate is below 1.1 times the limit from here on when the next 1.1 × SAMPLE attempts take longer than `span`.
         ahead = number + round(1.1 * SAMPLE)
+        if when >= until:
+            when = until
+            break
         if ahead >= len(after) or after[ahead][0] - when > span:
             break
         deferrals += verdict == "deferred"

@@ -162,7 +162,10 @@ void finish_routes(Draft& draft, NamedFiles& files, Problems& problems) {
     }
     finish_route_security(route, draft, files, problems);
     check_route(route, draft, problems);
-    if (catch_all != 0)
+    const bool takes_over = std::any_of(
+        draft.routes.begin(), draft.routes.end(),
+        [&route](const RouteDraft& other) { return other.route.overflow == route.route.name; });
+    if (catch_all != 0 && !takes_over)
       problems.warning(route.at, "this route is never used: the one of line " +
                                      std::to_string(catch_all) + " takes everything");
     if (catch_all == 0 && matches_everything(route.route)) catch_all = route.at.line;

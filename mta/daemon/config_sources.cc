@@ -28,6 +28,7 @@ PoolDraft& last_pool(Draft& draft) {
 
 void read_address(Value& value, Draft& draft) {
   std::string text;
+  last_source(draft).address_at = value.at();
   if (!value.text(text)) return;
   const auto address = base::parse_ip_address(text);
   if (!address || address->is_unspecified()) {
@@ -36,7 +37,6 @@ void read_address(Value& value, Draft& draft) {
                        "\"2001:db8::10\"");
   }
   last_source(draft).source.address = *address;
-  last_source(draft).address_at = value.at();
 }
 
 // "a", or "a:3" with its weight.
@@ -126,6 +126,7 @@ Sources finish_source_list(Draft& draft, Problems& problems) {
       problems.error(one.at, "the source " + in_ticks(one.source.name) + " has no `address`");
       continue;
     }
+    if (one.source.address.is_unspecified()) continue;  // that was said where it was read
     if (const auto [before, is_new] = lines.emplace(one.source.name, one.at.line); !is_new) {
       problems.error(one.name_at, "the source of line " + std::to_string(before->second) +
                                       " is called " + in_ticks(one.source.name) + ", too");

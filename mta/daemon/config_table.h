@@ -49,6 +49,7 @@ struct RouteDraft {
   NamedFile password_file;
   NamedFile ca_file;
   Position overflow_at;
+  Position overflow_after_at;
 };
 
 struct DkimDraft {

@@ -84,6 +84,7 @@ constexpr std::array kKeys = {
     Key{"route", "overflow_after", "duration", "\"5m\"",
         "Mail waits for a budget that has room again sooner.",
         [](Value& value, Draft& draft) {
+          draft.routes.back().overflow_after_at = value.at();
           static_cast<void>(value.duration(draft.routes.back().route.overflow_after,
                                            {std::chrono::seconds(0), std::chrono::hours(24)}));
         }},
@@ -144,7 +145,14 @@ void check_overflows(const Draft& draft, Problems& problems) {
   for (const RouteDraft& one : draft.routes) names.emplace_back(one.route.name);
   for (const RouteDraft& one : draft.routes) {
     const outbound::Route& route = one.route;
-    if (route.overflow.empty()) continue;
+    if (route.overflow.empty()) {
+      if (one.overflow_at.line == 0 && one.overflow_after_at.line != 0)
+        problems.error(
+            one.overflow_after_at,
+            "`overflow_after` says when the route of `overflow` takes over, and this one "
+            "has none");
+      continue;
+    }
     const auto error = [&](const std::string& text) { problems.error(one.overflow_at, text); };
     const outbound::Route* const next = route_named(draft, route.overflow);
     if (!has_hosts(route)) {

@@ -109,9 +109,10 @@ void check_provider(const WarmUpDraft& one, const Draft& draft, Problems& proble
       names.emplace_back(provider.name);
     }
   }
-  problems.error(one.provider_at, "no traffic profile has a provider " +
-                                      in_ticks(one.order.provider) +
-                                      did_you_mean(one.order.provider, names));
+  const std::string hint = names.empty() ? ": none of those in use has any (`[traffic] profiles`)"
+                                         : did_you_mean(one.order.provider, names);
+  problems.error(one.provider_at,
+                 "no traffic profile has a provider " + in_ticks(one.order.provider) + hint);
 }
 
 // One plan for each source and provider.

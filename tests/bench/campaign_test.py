@@ -1,4 +1,5 @@
 """That the figures of contrib/bench/campaign can be trusted: its arithmetic, on answers made by hand."""
+import math
 import os
 import sys
 import unittest
@@ -57,23 +58,29 @@ class Judging(unittest.TestCase):
         self.assertEqual((outcome.attempts, outcome.deferred_share, outcome.end), (5, 0.2, 4.0))
 
     def test_a_fall_that_is_followed_at_once(self):
-        fall = campaign_judge.follow(sends(0, 10, 100) + sends(10, 40, 19), 10, 20, 100)
+        fall = campaign_judge.follow(sends(0, 10, 100) + sends(10, 40, 19), 10, 20, math.inf, 100)
         self.assertEqual((fall.deferrals, fall.seconds), (0, 0))
 
     def test_a_fall_that_takes_deferrals(self):
         answers = sends(0, 10, 100) + sends(10, 10.5, 100, "deferred") + sends(10.5, 40, 19)
-        fall = campaign_judge.follow(answers, 10, 20, 100)
+        fall = campaign_judge.follow(answers, 10, 20, math.inf, 100)
         self.assertTrue(15 < fall.deferrals <= 50 and 0 < fall.seconds <= 0.5, fall)
 
     def test_one_who_goes_on_is_late(self):
-        fall = campaign_judge.follow(sends(0, 10, 100) + sends(10, 40, 100, "deferred"), 10, 20, 100)
+        fall = campaign_judge.follow(sends(0, 10, 100) + sends(10, 40, 100, "deferred"), 10, 20, math.inf, 100)
         self.assertGreater(fall.deferrals, 2900)
         self.assertGreater(fall.seconds, 29)
 
+    def test_a_fall_lasts_until_the_limit_moves_on(self):
+        answers = sends(0, 10, 100) + sends(10, 12, 100, "deferred") + sends(12, 40, 90)
+        fall = campaign_judge.follow(answers, 10, 20, 12, 100)
+        self.assertTrue(195 < fall.deferrals <= 200 and fall.seconds == 2, fall)
+        self.assertIsNone(campaign_judge.follow(answers, 10, 20, 11.4, 100))  # 30 take 1.5 s
+
     def test_what_need_not_be_followed(self):
-        self.assertIsNone(campaign_judge.follow(sends(0, 40, 19), 10, 20, 100))       # slower anyway
-        self.assertIsNone(campaign_judge.follow(sends(0, 40, 100), 10, 150, 100))     # above the ceiling
-        self.assertIsNone(campaign_judge.follow(sends(0, 10.1, 100), 10, 20, 100))    # through before
+        self.assertIsNone(campaign_judge.follow(sends(0, 40, 19), 10, 20, math.inf, 100))       # slower anyway
+        self.assertIsNone(campaign_judge.follow(sends(0, 40, 100), 10, 150, math.inf, 100))     # above the ceiling
+        self.assertIsNone(campaign_judge.follow(sends(0, 10.1, 100), 10, 20, math.inf, 100))    # through before
 
 
 if __name__ == "__main__":

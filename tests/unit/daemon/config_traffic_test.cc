@@ -34,6 +34,14 @@ TEST_CASE("a route names what takes over when its budget is used up") {
       "c:6:12: error: `overflow` wants a budget of an hour or a day, which can be used up: `rate`, "
       "`recipient_rate` or `bytes`, as in recipient_rate = \"10000/day\"");
   const std::string day = "overflow = \"second\"\nrate = \"2000/day\"";
+  CHECK(
+      problem("overflow_after = \"5m\"", "") ==
+      "c:6:18: error: `overflow_after` says when the route of `overflow` takes over, and this one "
+      "has none");
+  // The second is used, though the first takes everything.
+  CHECK(
+      problems_of("[[route]]\nto = \"smtp://a\"\nrate = \"5/h\"\noverflow = \"second\"\n" + second)
+          .empty());
   CHECK(problem("overflow = \"secnd\"\nrate = \"2000/day\"", second) ==
         "c:6:12: error: there is no route `secnd`, did you mean `second`?");
   CHECK(problem(day, "[[route]]\nname = \"second\"\nto = \"mx\"") ==

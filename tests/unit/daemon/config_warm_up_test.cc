@@ -39,7 +39,8 @@ TEST_CASE("what is wrong with warm-up plans is said where it stands") {
   CHECK(problems_of(kPlan + "daily = [5]\nhold_above = \"0.05\"\n") ==
         Lines{"c:11:14: error: it is \"1%\" to \"100%\" of a day's attempts, as \"5%\""});
   CHECK(problems_of(kPlan + "daily = [5]\nprovider = \"nobody\"\n") ==
-        Lines{"c:11:12: error: no traffic profile has a provider `nobody`"});
+        Lines{"c:11:12: error: no traffic profile has a provider `nobody`: none of those in use "
+              "has any (`[traffic] profiles`)"});
   CHECK(problems_of(kPlan + "daily = [5]\n[[warm_up]]\nsources = [\"b\"]\ndaily = [6]\n") ==
         Lines{"c:12:12: error: the source `b` has a plan for all providers already, in line 8"});
 }
