@@ -325,9 +325,8 @@ Result<queue::Pause> parse_pause_request(const std::string& body, base::WallTime
                             : "everything has no name; leave it out");
   }
   if (pause.pattern.size() > queue::kPausePatternOctetsMax) return Error("name is too long");
-  if (pause.kind == queue::PauseKind::Destination) {
-    pause.pattern = base::lower_case(pause.pattern);
-  }
+  // Patterns match in any case, and a pause must end however it is written then.
+  pause.pattern = base::lower_case(pause.pattern);
   if (pause.kind == queue::PauseKind::Source) {
     Result<std::string> source = parse_source_pattern(pause.pattern);
     if (!source) return source.error().in("name");
@@ -361,6 +360,28 @@ void start_act(const ActServices& services, std::shared_ptr<Exchange> exchange, 
         std::make_shared<Counting>(services, exchange, *whole.filter, act)->next_page();
       });
 }
+
+namespace {
+
+std::string words_of(const queue::Pause& pause) {
+  std::string words(queue::kind_name(pause.kind));
+  if (!pause.pattern.empty()) words.append(" ").append(base::printable(pause.pattern));
+  return words;
+}
+
+std::string no_such_pause(const queue::Pause& wanted, const PauseControl& pauses) {
+  constexpr std::size_t kNamed = 5;
+  std::string text = "there is no pause of " + words_of(wanted);
+  const std::vector<queue::Pause> all = pauses.pauses();
+  if (all.empty()) return text + "; nothing is paused";
+  text += "; paused is ";
+  for (std::size_t i = 0; i < std::min(all.size(), kNamed); ++i)
+    text += (i == 0 ? "" : ", ") + words_of(all[i]);
+  if (all.size() > kNamed) text += " and more, see `rockdove pause`";
+  return text;
+}
+
+}  // namespace
 
 void list_pauses(const PauseControl& pauses, const std::shared_ptr<Exchange>& exchange,
                  base::WallTime now) {
@@ -404,11 +425,10 @@ void start_resume(const PauseServices& services, const std::shared_ptr<Exchange>
     line.field("what", queue::pause_name(*wanted));
   }
   services.pauses.resume(wanted->kind, wanted->pattern, wanted->by,
-                         [exchange, now, name = queue::pause_name(*wanted)](
+                         [exchange, now, none = no_such_pause(*wanted, services.pauses)](
                              const Result<std::optional<queue::Pause>>& ended) {
                            if (!ended) return exchange->refuse(500, ended.error().text());
-                           if (!*ended)
-                             return exchange->refuse(404, "there is no pause of " + name);
+                           if (!*ended) return exchange->refuse(404, none);
                            exchange->answer(200, format_pause(**ended, now));
                          });
 }

@@ -162,6 +162,7 @@ void finish_routes(Draft& draft, NamedFiles& files, Problems& problems) {
     }
     finish_route_security(route, draft, files, problems);
     check_route(route, draft, problems);
+    check_limits(route, problems);
     const bool takes_over = std::any_of(
         draft.routes.begin(), draft.routes.end(),
         [&route](const RouteDraft& other) { return other.route.overflow == route.route.name; });

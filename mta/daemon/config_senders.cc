@@ -23,6 +23,12 @@ void read_tenant(Value& value, inbound::ListenerSettings& listener) {
   listener.tenant = base::lower_case(name);
 }
 
+// As a name that the pattern matches.
+std::string without_stars(std::string pattern) {
+  std::replace(pattern.begin(), pattern.end(), '*', 'x');
+  return pattern;
+}
+
 constexpr std::size_t kSendersMax = 1'000;
 
 std::string in_ticks(std::string_view text) {
@@ -31,18 +37,14 @@ std::string in_ticks(std::string_view text) {
 
 void read_name(Value& value, SenderDraft& sender, bool is_tenant) {
   sender.name_at = value.at();
+  if (is_tenant) return read_tenant_pattern(value, sender.settings.name);
   std::string name;
   if (!value.text(name)) return;
-  std::string plain = name;  // as a name that the pattern matches
-  std::replace(plain.begin(), plain.end(), '*', 'x');
+  const std::string plain = without_stars(name);
   const bool is_campaign =
       plain.size() <= queue::kCampaignOctetsMax &&
       std::all_of(plain.begin(), plain.end(), [](char c) { return c >= ' ' && c <= '~'; });
-  if (is_tenant && !inbound::is_tenant_name(plain)) {
-    return value.error("a tenant is " + std::string(inbound::kTenantNameWanted) +
-                       "; `*` stands for any run of them");
-  }
-  if (!is_tenant && !is_campaign) {
+  if (!is_campaign) {
     return value.error(
         "a campaign is at most 128 printable ASCII characters; `*` stands for any run of them");
   }
@@ -134,6 +136,16 @@ void finish(std::vector<SenderDraft>& drafts, std::string_view what,
 }
 
 }  // namespace
+
+void read_tenant_pattern(Value& value, std::string& pattern) {
+  std::string name;
+  if (!value.text(name)) return;
+  if (!inbound::is_tenant_name(without_stars(name))) {
+    return value.error("a tenant is " + std::string(inbound::kTenantNameWanted) +
+                       "; `*` stands for any run of them");
+  }
+  pattern = base::lower_case(name);
+}
 
 std::span<const Section> sender_sections() {
   return kSections;

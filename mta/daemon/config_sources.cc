@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "mta/base/text.h"
+#include "mta/daemon/config_senders.h"
 #include "mta/mail/idna.h"
 
 namespace rockdove::daemon {
@@ -62,7 +63,8 @@ void read_members(Value& value, Draft& draft) {
 void read_tenants(Value& value, Draft& draft) {
   for (Value& item : value.texts()) {
     std::string tenant;
-    if (item.text(tenant)) last_pool(draft).tenants.emplace_back(tenant, item.at());
+    read_tenant_pattern(item, tenant);
+    if (!tenant.empty()) last_pool(draft).tenants.emplace_back(tenant, item.at());
   }
   last_pool(draft).has_tenants = true;
 }
@@ -101,8 +103,9 @@ constexpr std::array kKeys = {
         "Needed. `[\"a\", \"b:3\"]`: of four messages to a provider b sends three. A source that "
         "is not on this machine, paused, or used up is passed over.",
         read_members},
-    Key{"pool", "tenant", "list of tenants", "",
-        "Whose mail. Default: of all who are in no other pool; without such a pool their mail goes "
+    Key{"pool", "tenant", "list of tenants, or patterns", "",
+        "Whose mail; `*` stands for any run of characters. Default: of all who are in no other "
+        "pool; without such a pool their mail goes "
         "as the system chooses.",
         read_tenants},
 };

@@ -59,8 +59,8 @@ constexpr std::array kKeys = {
         read_profile_paths},
     Key{"route", "rate", "rate, or list of rates", "\"off\"",
         "Messages to the hosts of `to`, all together: `\"30/min\"`, `[\"30/min\", \"2000/day\"]`. "
-        "What is "
-        "beyond waits. Before what a traffic profile says of these hosts.",
+        "What is beyond waits. With this, `recipient_rate` or `bytes` the system chooses the "
+        "address that it leaves from. Before what a traffic profile says of these hosts.",
         [](Value& value, Draft& draft) { read_rates(value, limits(draft).rate); }},
     Key{"route", "connection_rate", "rate, or list of rates", "\"off\"",
         "Connections begun to them, likewise.",
@@ -138,6 +138,17 @@ std::span<const Section> traffic_sections() {
 
 std::span<const Key> traffic_keys() {
   return kKeys;
+}
+
+void check_limits(const RouteDraft& draft, Problems& problems) {
+  const traffic::Knobs& limits = draft.route.limits;
+  const bool has_any = limits.rate.value || limits.recipient_rate.value || limits.bytes.value ||
+                       limits.connections.value || limits.connection_rate.value ||
+                       limits.messages_per_connection.value;
+  if (!has_any || has_hosts(draft.route) || !draft.has_target) return;
+  problems.error(draft.at,
+                 "limits of a route want hosts in `to`, as smtp://host:port; for mail by MX write "
+                 "them into a traffic profile");
 }
 
 void check_overflows(const Draft& draft, Problems& problems) {

@@ -13,6 +13,8 @@ namespace rockdove::daemon {
 
 // `overflow` of the routes, once all have their names.
 void check_overflows(const Draft& draft, Problems& problems);
+// Its limits, where nothing obeys them.
+void check_limits(const RouteDraft& draft, Problems& problems);
 void finish_traffic(Draft& draft, Surroundings& surroundings, Problems& problems);
 
 }  // namespace rockdove::daemon

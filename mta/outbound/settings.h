@@ -99,9 +99,11 @@ struct SourcePool {
     std::uint32_t weight = 1;  // 1 to kSourceWeightMax; its share, beside those of the others
   };
 
-  std::string name;                  // unique, as configured
-  std::vector<Member> members;       // at least one; no source twice
-  std::vector<std::string> tenants;  // whose mail; empty: of all who are in no other pool
+  std::string name;             // unique, as configured
+  std::vector<Member> members;  // at least one; no source twice
+  // Whose mail: patterns of tenants, "*" stands for any run of characters; empty: of all who are in
+  // no other pool.
+  std::vector<std::string> tenants;
 };
 
 inline constexpr std::uint32_t kSourceWeightMax = 1'000;

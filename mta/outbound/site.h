@@ -75,6 +75,7 @@ struct Site : queue::SiteSpec {
   std::uint32_t recipients_per_transaction = 0;  // likewise: queue::kJobDeliveriesMax
   std::vector<base::Duration> retry{};           // empty: likewise
   // As Route has them.
+  bool has_budget = false;  // its limits are those of the route's account, from wherever it leaves
   std::string overflow{};
   base::Duration overflow_after{0};
   // Zero: those of SessionContext.

@@ -145,6 +145,7 @@ void use_profiles_for_route(Site& site, const traffic::Knobs& limits,
   const traffic::Provider* const provider = site.traffic.provider;
   const bool is_own = provider == nullptr || limits.rate.value || limits.connection_rate.value ||
                       limits.recipient_rate.value || limits.bytes.value;
+  site.has_budget = limits.rate.value || limits.recipient_rate.value || limits.bytes.value;
   site.account = account_of(is_own ? site.name : queue::account_of_provider(provider->name), knobs);
   fit_transactions(site);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mta/base/text.h"
 #include "mta/outbound/site_traffic.h"
 #include "queue/account_name.h"
 
@@ -86,32 +87,33 @@ std::string_view account_of_all_sources(const Site& site) {
   return site.source == nullptr ? site.account->name : queue::without_source(site.account->name);
 }
 
+const SourcePool* pool_of(const OutboundSettings& settings, std::string_view tenant) {
+  const SourcePool* of_others = nullptr;
+  for (const SourcePool& pool : settings.pools) {
+    if (pool.tenants.empty()) of_others = &pool;
+    const bool is_its_own =
+        !tenant.empty() &&
+        std::any_of(pool.tenants.begin(), pool.tenants.end(), [tenant](const std::string& pattern) {
+          return base::matches_pattern(pattern, tenant);
+        });
+    if (is_its_own) return &pool;
+  }
+  return of_others;
+}
+
 bool has_companions(const OutboundSettings& settings, const Source& source,
                     std::string_view tenant) {
-  const SourcePool* its = nullptr;
-  for (const SourcePool& pool : settings.pools) {
-    const auto& tenants = pool.tenants;
-    const bool is_its_own = std::find(tenants.begin(), tenants.end(), tenant) != tenants.end();
-    if (is_its_own || (tenants.empty() && its == nullptr)) its = &pool;
-  }
+  const SourcePool* const its = pool_of(settings, tenant);
   return its != nullptr && std::any_of(its->members.begin(), its->members.end(),
                                        [&source](const SourcePool::Member& member) {
                                          return member.source->address != source.address;
                                        });
 }
 
-SourceChooser::SourceChooser(const OutboundSettings& settings) : settings_(settings) {
-  settings_replaced();
-}
+SourceChooser::SourceChooser(const OutboundSettings& settings) : settings_(settings) {}
 
 void SourceChooser::settings_replaced() {
   used_up_.clear();  // whoever owns an account that is says so again
-  by_tenant_.clear();
-  default_ = nullptr;
-  for (const SourcePool& pool : settings_.pools) {
-    for (const std::string& tenant : pool.tenants) by_tenant_.emplace(tenant, &pool);
-    if (pool.tenants.empty()) default_ = &pool;
-  }
 }
 
 void SourceChooser::take_nothing(const std::string& account, base::Instant until) {
@@ -119,14 +121,9 @@ void SourceChooser::take_nothing(const std::string& account, base::Instant until
   used_up_[account] = until;
 }
 
-const SourcePool* SourceChooser::pool_of(std::string_view tenant) const {
-  const auto found = by_tenant_.find(tenant);
-  return found == by_tenant_.end() ? default_ : found->second;
-}
-
 base::Instant SourceChooser::free_at(const Site& site, std::string_view tenant,
                                      base::Instant now) const {
-  const SourcePool* const pool = pool_of(tenant);
+  const SourcePool* const pool = pool_for(site, tenant);
   if (pool == nullptr) return free_at(site.account->name, now);
   base::Instant first = base::kNever;
   for (const SourcePool::Member& member : pool->members)
@@ -140,10 +137,11 @@ struct SourceChooser::Candidates {
   None none = None::OtherFamily;         // of the others, what could change soonest
 };
 
-// What is on this machine or beside it, a mailbox, does not look at addresses.
+// What is on this machine or beside it, a mailbox, does not look at addresses; nor does an upstream
+// that counts what an account sends.
 const SourcePool* SourceChooser::pool_for(const Site& site, std::string_view tenant) const {
   const bool is_mailbox = !site.maildir.empty() || site.manner.speaks == ToHosts::Speaks::Lmtp;
-  return is_mailbox ? nullptr : pool_of(tenant);
+  return is_mailbox || site.has_budget ? nullptr : pool_of(settings_, tenant);
 }
 
 std::vector<SourceChooser::Share> SourceChooser::shares(const std::shared_ptr<const Site>& site,

@@ -35,6 +35,10 @@ using AbsentAddresses = std::unordered_set<base::IpAddress>;
 // The name of its account without the source that it is seen from, if any.
 [[nodiscard]] std::string_view account_of_all_sources(const Site& site);
 
+// The pool that the mail of this tenant ("": of nobody) leaves from: the first that names it, or
+// that of all the others. Null: the system chooses the address.
+[[nodiscard]] const SourcePool* pool_of(const OutboundSettings& settings, std::string_view tenant);
+
 // Whether another source is in the pool of the tenant ("": of nobody), where it may be used or not.
 [[nodiscard]] bool has_companions(const OutboundSettings& settings, const Source& source,
                                   std::string_view tenant);
@@ -106,15 +110,12 @@ class SourceChooser {
 
   // Null: the system chooses the address.
   [[nodiscard]] const SourcePool* pool_for(const Site& site, std::string_view tenant) const;
-  [[nodiscard]] const SourcePool* pool_of(std::string_view tenant) const;
   [[nodiscard]] Candidates candidates_of(const SourcePool& pool, const Site& site,
                                          const queue::Pauses* pauses, base::Instant now) const;
 
   const OutboundSettings& settings_;
-  std::unordered_map<std::string_view, const SourcePool*> by_tenant_;  // into settings_
-  const SourcePool* default_ = nullptr;                                // likewise
-  std::shared_ptr<const AbsentAddresses> absent_;                      // null: none is known to be
-  std::unordered_map<std::string, base::Instant> used_up_;             // by account
+  std::shared_ptr<const AbsentAddresses> absent_;           // null: none is known to be
+  std::unordered_map<std::string, base::Instant> used_up_;  // by account
 };
 
 }  // namespace rockdove::outbound

@@ -84,6 +84,17 @@ class Budgets(unittest.TestCase):
                       relay.command("queue", "summary", "--by", "provider").stdout)
         self.assertEqual(self.recipients(sink), 3)
 
+    def test_a_budget_counts_what_leaves_from_all_sources(self):
+        sink = self.start(Sink())
+        sources = "".join('[[source]]\nname = "%s"\naddress = "127.0.0.%d"\nehlo = "%s.example.org"\n' % (name, number, name)
+                          for number, name in enumerate("ab", 2))
+        relay = self.start(Relay(sections=self.upstream("m365", sink, 'recipient_rate = "3/day"') + sources))
+        self.send(relay, 8)
+        sink.wait(3)
+        relay.wait_for("a budget is used up")
+        until(lambda: len(relay.queue("list")) == 5, relay.said)
+        self.assertEqual(self.recipients(sink), 3)
+
     def test_a_chain_of_upstreams_that_are_all_used_up_waits_for_the_first_that_has_room(self):
         sinks = [self.start(Sink()) for _ in range(3)]
         names = ["one", "two", "three"]

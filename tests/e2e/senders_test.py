@@ -195,7 +195,9 @@ class People(Base):
         entry = self.relay.queue("show", waits)[0]["message"]["recipients"][0]
         self.assertEqual(entry["state"], "waiting")
         self.assertIn("paused the mail of tenant blue (unpaid)", self.relay.command("queue", "why", waits).stdout)
-        self.relay.command("resume", "--tenant", "blue")
+        refused = self.relay.command("resume", "--tenant", "red", expect=1)
+        self.assertIn("there is no pause of tenant red; paused is tenant blue", refused.stderr)
+        self.relay.command("resume", "--tenant", "BLUE")
         self.sink.wait(2)
 
     def test_a_paused_campaign_goes_on_hold_and_comes_back(self):

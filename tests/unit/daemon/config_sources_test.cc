@@ -74,6 +74,12 @@ TEST_CASE("what is wrong with pools is said where it stands") {
   CHECK(problems_of(pool + "sources = [\"b\", \"a\"]\ntenant = [\"x\"]\n"
                            "[[pool]]\nname = \"q\"\nsources = [\"a\"]\ntenant = [\"x\"]\n") ==
         Lines{"c:16:11: error: the tenant `x` has a pool already, in line 12"});
+  CHECK(
+      problems_of(pool +
+                  "sources = [\"b\", \"a\"]\ntenant = [\"Shop.*\", \"shop.*\", \"x y\"]\n") ==
+      Lines{"c:12:21: error: the tenant `shop.*` has a pool already, in line 12",
+            "c:12:31: error: a tenant is 1 to 64 letters, digits, dots, hyphens, underscores, @ or "
+            "+; `*` stands for any run of them"});
   CHECK(problems_of(pool + "sources = [\"b\", \"a\"]\ntenant = []\n") ==
         Lines{"c:9:1: error: `tenant` of the pool is empty; leave it out for a pool of all who are "
               "in no other one"});

@@ -157,6 +157,12 @@ TEST_CASE("what a route says of its hosts goes before a provider's section") {
   Site alone = site_at("relay.example.net");
   use_profiles_for_route(alone, limits, nullptr);
   CHECK(traffic::format_rates(alone.account->rates) == "30/min");
+  CHECK(alone.has_budget);
+  traffic::Knobs connections;
+  connections.connections.value = 2;
+  Site without = site_at("relay.example.net");
+  use_profiles_for_route(without, connections, nullptr);
+  CHECK_FALSE(without.has_budget);
 }
 
 TEST_CASE("what a rule sets for a time is laid over a copy") {

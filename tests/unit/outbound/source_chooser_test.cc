@@ -157,11 +157,12 @@ TEST_CASE("destinations with one message each have their shares, too") {
 
 TEST_CASE("each tenant has its pool, and the others the one without tenants") {
   World world;
-  world.settings.pools = {{"news", {{world.a, 1}}, {"letters", "shop"}},
+  world.settings.pools = {{"news", {{world.a, 1}}, {"letters", "shop*"}},
                           {"rest", {{world.b, 1}}, {}}};
   world.chooser.settings_replaced();
   CHECK(world.choose_often(5, "letters") == std::map<std::string, int>{{kA, 5}});
   CHECK(world.choose_often(5, "shop") == std::map<std::string, int>{{kA, 5}});
+  CHECK(world.choose_often(5, "shop.example") == std::map<std::string, int>{{kA, 5}});
   CHECK(world.choose_often(5, "else") == std::map<std::string, int>{{kB, 5}});
   CHECK(world.choose_often(5) == std::map<std::string, int>{{kB, 5}});
 }
@@ -189,8 +190,11 @@ TEST_CASE("an account that is used up takes nothing for a while, also without so
   CHECK(world.choose("else").site == world.site);
 }
 
-TEST_CASE("mailboxes are reached as the system chooses") {
+TEST_CASE("mailboxes, and upstreams with a budget, are reached as the system chooses") {
   World world;
+  SECTION("where an account has a budget, which counts what leaves from wherever") {
+    world.site->has_budget = true;
+  }
   SECTION("by LMTP") {
     world.site->manner.speaks = ToHosts::Speaks::Lmtp;
   }
