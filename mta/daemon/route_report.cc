@@ -65,8 +65,38 @@ void add_settings(RouteExplanation& explanation, const outbound::OutboundSetting
                   (in_clear ? " (its password is sent in clear, because of tls = \"off\")" : ""));
 }
 
+base::WallTime wall_of(base::Instant instant, base::Now now) {
+  return now.wall + std::chrono::ceil<base::Duration>(instant - now.instant);
+}
+
+std::string used_up_text(const queue::Scheduler::Standing& standing, base::Now now) {
+  return "its budget (" + standing.used_up + ") is used up until " +
+         base::format_timestamp(wall_of(standing.used_up_until, now));
+}
+
+// What mail that nothing has paused would do now.
+std::string conclusion_of(const queue::Scheduler::Standing& standing, const std::string& overflow,
+                          base::Now now) {
+  if (standing.used_up_until > now.instant) {
+    const std::string meanwhile =
+        overflow.empty() ? "" : "; it goes by route " + overflow + " if that is long from now";
+    return "mail to it waits: " + used_up_text(standing, now) + meanwhile;
+  }
+  constexpr base::Duration kSoon = std::chrono::seconds(1);
+  if (standing.next_grant > now.instant + kSoon) {
+    return "mail to it waits for its rate, which lets the next message go at " +
+           base::format_timestamp(wall_of(standing.next_grant, now));
+  }
+  if (standing.jobs > 0 && standing.sessions >= standing.window) {
+    return "mail to it waits for its turn: all connections that it gets at the moment are at work, "
+           "and others wait for them";
+  }
+  return "mail to it would be sent now";
+}
+
 void add_standing(RouteExplanation& explanation,
-                  const std::optional<queue::Scheduler::Standing>& standing, base::Now now) {
+                  const std::optional<queue::Scheduler::Standing>& standing,
+                  const std::string& overflow, base::Now now) {
   if (!standing) {
     explanation.conclusion = "mail to it would be sent now";
     return;
@@ -81,12 +111,7 @@ void add_standing(RouteExplanation& explanation,
                                         std::to_string(standing->account_connections_max));
   }
   if (standing->paused_until <= now.instant) {
-    explanation.conclusion = "mail to it would be sent now";
-    if (standing->jobs > 0 && standing->sessions >= standing->window) {
-      explanation.conclusion =
-          "mail to it waits for its turn: all connections that it gets at the "
-          "moment are at work, and others wait for them";
-    }
+    explanation.conclusion = conclusion_of(*standing, overflow, now);
     return;
   }
   const auto wait =
@@ -102,6 +127,7 @@ struct Explaining {
   RouteExplanation explanation;
   admin::RouteExplainer::Done done;
   std::string recipient{};  // what the rules were asked about
+  bool has_free_source = false;
 
   // Mail from nobody in particular.
   [[nodiscard]] outbound::RoutedMail mail() const { return {recipient, "", "", {}, ""}; }
@@ -286,8 +312,14 @@ void add_learned(RouteExplanation& explanation, const outbound::Learned& learned
   }
 }
 
+struct SourceStanding {
+  std::string text;
+  bool is_free = true;  // mail may leave from it
+};
+
 // How mail to the site stands at one of our sources, which has a budget of its own there.
-std::string source_text(const outbound::Dispatcher& dispatcher, const outbound::Site& seen) {
+SourceStanding source_standing(const outbound::Dispatcher& dispatcher, const outbound::Site& seen) {
+  SourceStanding found;
   std::vector<std::string> parts;
   if (const std::string plan = dispatcher.teaching().warm_ups().describe(seen); !plan.empty())
     parts.push_back(plan);
@@ -299,10 +331,17 @@ std::string source_text(const outbound::Dispatcher& dispatcher, const outbound::
     parts.push_back(std::to_string(standing->sessions) + " connections, " +
                     std::to_string(standing->jobs) + " waiting in memory");
     if (standing->paused_until > now.instant) parts.push_back(standing->pause_reason);
+    if (standing->used_up_until > now.instant) parts.push_back(used_up_text(*standing, now));
   }
-  std::string text;
-  for (const std::string& part : parts) text.append(text.empty() ? "" : "; ").append(part);
-  return text.empty() ? "nothing was sent lately" : text;
+  if (const auto until = dispatcher.used_up_until(seen)) {
+    found.is_free = false;
+    parts.push_back("nothing leaves from it before " +
+                    base::format_timestamp(wall_of(*until, now)));
+  }
+  for (const std::string& part : parts)
+    found.text.append(found.text.empty() ? "" : "; ").append(part);
+  if (found.text.empty()) found.text = "nothing was sent lately";
+  return found;
 }
 
 // Of the pool of mail from nobody in particular, one after the other.
@@ -312,21 +351,29 @@ void add_sources(const std::shared_ptr<Explaining>& explaining,
   const auto& pools = environment.outbound.pools;
   const auto pool =
       std::find_if(pools.begin(), pools.end(), [](const auto& one) { return one.tenants.empty(); });
-  if (pool == pools.end() || member == pool->members.size()) return add_notes(explaining, site, 0);
+  const bool has_none = pool == pools.end() || site->has_budget;
+  if (has_none || member == pool->members.size()) {
+    if (!has_none && !explaining->has_free_source) {
+      explaining->explanation.conclusion =
+          "mail to it waits: none of our source addresses may send to it now";
+    }
+    return add_notes(explaining, site, 0);
+  }
   const std::shared_ptr<const outbound::Site> seen =
       outbound::seen_from(*site, pool->members[member].source);
   if (seen == nullptr) return add_sources(explaining, site, member + 1);
   const unsigned asker = environment.loop.index();
-  environment.on_loop(outbound::owner_loop(seen->account->name, environment.loop_count()),
-                      [explaining, asker, site, seen, member](outbound::Dispatcher& dispatcher) {
-                        dispatcher.environment().on_loop(
-                            asker, [explaining, site, seen, member,
-                                    text = source_text(dispatcher, *seen)](outbound::Dispatcher&) {
-                              explaining->explanation.limits.emplace_back(
-                                  "from " + seen->source_address, text);
-                              add_sources(explaining, site, member + 1);
-                            });
-                      });
+  environment.on_loop(
+      outbound::owner_loop(seen->account->name, environment.loop_count()),
+      [explaining, asker, site, seen, member](outbound::Dispatcher& dispatcher) {
+        dispatcher.environment().on_loop(asker, [explaining, site, seen, member,
+                                                 found = source_standing(dispatcher, *seen)](
+                                                    outbound::Dispatcher&) {
+          explaining->explanation.limits.emplace_back("from " + seen->source_address, found.text);
+          if (found.is_free) explaining->has_free_source = true;
+          add_sources(explaining, site, member + 1);
+        });
+      });
 }
 
 void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Resolved& resolved) {
@@ -349,7 +396,8 @@ void add_site(const std::shared_ptr<Explaining>& explaining, const outbound::Res
     const auto learned = dispatcher.teaching().learned(site->account->name);
     dispatcher.environment().on_loop(
         asker, [explaining, site, standing, learned](outbound::Dispatcher&) {
-          add_standing(explaining->explanation, standing, explaining->environment.now());
+          add_standing(explaining->explanation, standing, site->overflow,
+                       explaining->environment.now());
           if (learned)
             add_learned(explaining->explanation, *learned, explaining->environment.now());
           add_sources(explaining, site, 0);

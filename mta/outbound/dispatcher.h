@@ -100,6 +100,11 @@ class Dispatcher final : public SessionListener {
 
   [[nodiscard]] const Teaching& teaching() const { return teaching_; }
 
+  // Until when an account of a source, or with an overflow, takes nothing, because a budget is used
+  // up, a rule has paused it or its warm-up is stopped; nullopt: it takes jobs. Of other accounts
+  // their jobs wait in the scheduler.
+  [[nodiscard]] std::optional<base::Instant> used_up_until(const Site& site) const;
+
   // What its sessions have learned: whose TLS is broken, whether there is IPv6.
   [[nodiscard]] const SessionContext& learned() const { return context_; }
 
@@ -136,8 +141,6 @@ class Dispatcher final : public SessionListener {
   void give_home_used_up(const queue::Job& job, const Site& site, base::Instant until);
   // A rule has paused what leaves from this source to this account.
   void keep_source_back(const Site& site, const JobReport& report);
-  // Of an account of a source, or with an overflow; nullopt: it takes jobs.
-  [[nodiscard]] std::optional<base::Instant> used_up_until(const Site& site);
 
   // Why an account takes nothing, and until when; in the past: it does.
   struct UsedUp {

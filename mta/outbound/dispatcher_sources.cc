@@ -55,7 +55,7 @@ void Dispatcher::use_absent(const std::shared_ptr<const AbsentAddresses>& absent
   }
 }
 
-std::optional<base::Instant> Dispatcher::used_up_until(const Site& site) {
+std::optional<base::Instant> Dispatcher::used_up_until(const Site& site) const {
   if (site.source == nullptr && site.overflow.empty()) return std::nullopt;
   const auto found = used_up_.find(site.account->name);
   if (found == used_up_.end()) return std::nullopt;

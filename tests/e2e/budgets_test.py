@@ -80,6 +80,8 @@ class Budgets(unittest.TestCase):
         line = until(lambda: next((line for line in relay.queue("summary", "--by", "provider") if "used_up" in line), None),
                      "the account in the summary")
         self.assertEqual((line["provider"], line["used_up"]), ("route:m365", "3 recipients an hour"))
+        route = " ".join(relay.command("route", "bob@any.example").stdout.split())
+        self.assertIn("mail to it waits: its budget (3 recipients an hour) is used up until 20", route)
         self.assertIn("route:m365: its budget (3 recipients an hour) is used up until ",
                       relay.command("queue", "summary", "--by", "provider").stdout)
         self.assertEqual(self.recipients(sink), 3)

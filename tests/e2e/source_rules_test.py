@@ -131,6 +131,8 @@ class SourceRules(unittest.TestCase):
         until(lambda: len(relay.queue("list")) == 7, relay.said)
         self.assertEqual(relay.log("bounced"), [])
         self.assertEqual(relay.log("delivered"), [])
+        self.assertIn("mail to it waits: none of our source addresses may send to it now",
+                      " ".join(relay.command("route", "r@x.example").stdout.split()))
         fresh = next(entry["queue_id"] for entry in relay.queue("list") if entry["recipients"][0]["attempts"] == 0)
         why = " ".join(relay.command("queue", "why", fresh).stdout.split())
         self.assertRegex(why, r'A traffic rule has paused at least one of them, because a server there answered: '
