@@ -84,6 +84,7 @@ Reason reason_of(const LastAttempt& last) {
     status = take_word(rest);
   }
   if (rest.starts_with("the message could not be read from the queue")) return Reason::Unreadable;
+  if (last.host.empty() && rest.starts_with("no source address of the pool")) return Reason::Source;
   if (last.host.starts_with("maildir:")) return Reason::Maildir;
   if (last.host.empty()) return status == "4.4.1" ? Reason::Unreachable : Reason::Dns;
   if (code == "451" && rest.starts_with(last.host)) return reason_of_ours(status);
@@ -117,6 +118,8 @@ std::string_view reason_name(Reason reason) {
       return "unreadable";
     case Reason::Maildir:
       return "maildir";
+    case Reason::Source:
+      return "source";
   }
   MTA_ASSERT(false);
 }

@@ -23,8 +23,9 @@ enum class Reason : std::uint8_t {
   Login,        // it does not let us log in
   Unreadable,   // our own queue could not be read
   Maildir,      // the file of a maildir could not be written
+  Source,       // no source address of its pool can be used
 };
-inline constexpr std::size_t kReasons = 12;
+inline constexpr std::size_t kReasons = 13;
 
 [[nodiscard]] Reason reason_of(const LastAttempt& last);
 

@@ -264,6 +264,11 @@ void Explanation::advise_on(Reason reason) {
     advise("correct user and password of the route, then", "systemctl reload rockdove");
   }
   if (reason == Reason::Tls) advise_on_tls();
+  if (reason == Reason::Source) {
+    advise("see which addresses this machine has", "ip address");
+    advise("put a missing one on an interface, or take its [[source]] out, then",
+           "systemctl reload rockdove");
+  }
   advise_queue("try it now", "retry");
   const bool is_of_hosts = reason == Reason::Unreachable || reason == Reason::Dns ||
                            reason == Reason::Tls || reason == Reason::Silent;

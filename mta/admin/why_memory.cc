@@ -55,10 +55,9 @@ void Explanation::site_busy() {
 void Explanation::budget_used_up() {
   const std::string budget =
       where_.used_up.empty() ? "" : " (" + base::printable(where_.used_up) + ")";
-  const std::string until = base::format_timestamp(where_.used_up_until) + ".";
   if (where_.has_sources && where_.place == Whereabouts::Place::OnDisk) {
     std::string text = "No source address that it could leave from takes mail for " +
-                       plain_name(where_.account) + " before " + until;
+                       plain_name(where_.account) + " now.";
     if (where_.source_pause_reason.empty()) {
       text += " Their budgets there are used up, or warm-up plans allow no more.";
     } else {
@@ -68,8 +67,7 @@ void Explanation::budget_used_up() {
     }
     say("budget", text);
   } else {
-    say("budget",
-        "The budget of " + plain_name(where_.account) + budget + " is used up until " + until);
+    say("budget", "The budget of " + plain_name(where_.account) + budget + " is used up.");
   }
   if (!where_.overflow.empty()) {
     add("Mail goes by route " + base::printable(where_.overflow) +
@@ -158,10 +156,15 @@ bool Explanation::is_sender_at_limit() {
       where_.site_paused_until <= now_ && (delivery_.attempts == 0 || delivery_.due <= now_);
   if (!is_next && !is_put_off) return false;
   say("sender-rate", "The rate of " + base::printable(where_.sender_limit, kSenderOctetsShown) +
-                         " lets nothing go before " +
-                         base::format_timestamp(where_.sender_limit_until) + ", wherever it goes.");
-  add("Other mail of the same sender may go before it.");
+                         " lets nothing more go for now, wherever it goes. Other mail of the same "
+                         "sender may go before it.");
+  const auto wait = std::chrono::ceil<std::chrono::seconds>(where_.sender_limit_until - now_);
   why_.estimate = "as that rate lets it go";
+  if (wait > std::chrono::seconds(0))
+    why_.estimate += ", not within the next " + base::format_duration(wait);
+  const std::string kind = where_.sender_limit.starts_with("tenant ") ? "tenant" : "campaign";
+  advise("see who waits with how much", "rockdove queue summary --by " + kind);
+  advise_more("rate of the [[" + kind + "]]");
   return true;
 }
 

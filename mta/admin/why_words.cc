@@ -37,6 +37,7 @@ bool is_answer(const queue::LastAttempt& last) {
     case Reason::Tls:
     case Reason::Unreadable:
     case Reason::Maildir:
+    case Reason::Source:
       return false;
   }
   MTA_ASSERT(false);
@@ -149,6 +150,8 @@ std::string attempt_text(const queue::Delivery& delivery) {
       return "Our own queue is in trouble: " + said;
     case Reason::Maildir:
       return "The file could not be written into its maildir: " + said;
+    case Reason::Source:
+      return "It has no address to leave from: " + said;
   }
   MTA_ASSERT(false);
 }

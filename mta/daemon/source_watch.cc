@@ -63,8 +63,9 @@ void SourceWatch::look() {
 void SourceWatch::warn(const outbound::Source& source) {
   parts_.log
       .line(base::Level::Warning,
-            "the source address is not on this machine; it is set aside until it is, and mail of "
-            "its pool goes from the others. Add it to an interface, or take the source out")
+            "the source address is not on this machine; it is set aside until it is: mail of its "
+            "pools goes from their other sources, or waits where there are none. Put it on an "
+            "interface, or take the source out")
       .field("source", source.name)
       .field("address", base::format_ip_address(source.address));
 }

@@ -407,9 +407,13 @@ void SectionReader::finish_actions(const Node& table, traffic::Actions& actions)
         "the rule does nothing: give it one of `pause`, `backoff`, `bounce`, `defer`, `retry_in`, "
         "`next_source` and `set`");
   }
-  if (actions.bounce && (actions.defer || actions.retry_in))
-    wrong("`bounce` and " + std::string(actions.defer ? "`defer`" : "`retry_in`") +
+  if (actions.bounce && (actions.defer || actions.retry_in || actions.next_source)) {
+    wrong("`bounce` and " +
+          std::string(actions.defer      ? "`defer`"
+                      : actions.retry_in ? "`retry_in`"
+                                         : "`next_source`") +
           " contradict each other");
+  }
 }
 
 }  // namespace rockdove::daemon

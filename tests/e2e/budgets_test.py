@@ -67,7 +67,7 @@ class Budgets(unittest.TestCase):
         relay = self.start(Relay(sections=self.upstream("m365", sink, 'recipient_rate = "3/h"')))
         ids = self.send(relay, 5)
         sink.wait(3)
-        words = "The budget of route m365 (3 recipients an hour) is used up until 20"
+        words = "The budget of route m365 (3 recipients an hour) is used up."
 
         def waits():
             return [id for id in ids if words in " ".join(relay.command("queue", "why", id, expect=None).stdout.split())]

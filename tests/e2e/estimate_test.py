@@ -27,6 +27,10 @@ samples = ["421 4.7.0 too fast"]
 """
 
 
+def two_sources():
+    return "".join('[[source]]\nname = "s%d"\naddress = "127.0.0.%d"\nehlo = "s%d.example.org"\n' % (n, n, n) for n in (2, 3))
+
+
 class Estimates(unittest.TestCase):
     def start(self, thing):
         self.addCleanup(thing.__exit__, None, None, None)
@@ -60,20 +64,42 @@ class Estimates(unittest.TestCase):
         self.assertLess(took / said, 1.5, (said, took))
         self.assertEqual(len(sink.wait(MESSAGES)), MESSAGES)
 
-    def test_sources_share_the_mail_and_each_has_the_rate(self):
+    def test_sources_share_the_mail_and_each_has_the_providers_rate(self):
+        """mx.big.example takes 4/s from each address: two addresses need half the time of one."""
+        relay = self.with_provider(PROFILE.replace("300/s", "4/s"), 'limit = "1000/1s"', two_sources())
+        line, said, took = self.estimate_and_time(relay, "bob@big.example", "provider:big")
+        self.assertLess(said, line["deliveries"] / 4 * 0.7)
+        self.assertTrue(0.7 < took / said < 1.5, (said, took))
+
+    def test_the_rate_of_a_route_is_one_for_all_sources(self):
         sink = self.start(Sink())
-        route = '[[route]]\nname = "slow"\nrecipient = "*@slow.example"\nto = "%s"\nrate = "4/s"\n' % sink.url
-        sources = "".join('[[source]]\nname = "s%d"\naddress = "127.0.0.%d"\nehlo = "s%d.example.org"\n' % (n, n, n) for n in (2, 3))
-        relay = self.start(Relay(sections=sources + route))
-        self.send(relay, "bob@slow.example", MESSAGES)
-        until(lambda: len(sink.wait(8)) >= 8 and "done_about" in self.providers(relay).get(("waiting", "route:slow"), {}), "an estimate")
-        line = self.providers(relay)["waiting", "route:slow"]
+        route = '[[route]]\nname = "slow"\nrecipient = "*@slow.example"\nto = "%s"\nrate = "8/s"\n' % sink.url
+        relay = self.start(Relay(sections=two_sources() + route))
+        line, said, took = self.estimate_and_time(relay, "bob@slow.example", "route:slow")
+        self.assertGreater(said, line["deliveries"] / 8 * 0.8)
+        self.assertTrue(0.7 < took / said < 1.5, (said, took))
+
+    def estimate_and_time(self, relay, recipient, provider):
+        """The summary's line once some have gone, the seconds that it says until all will have, and those that it took."""
+        self.send(relay, recipient, MESSAGES)
+        until(lambda: len(relay.log("delivered")) >= 8 and "done_about" in self.providers(relay).get(("waiting", provider), {}),
+              "an estimate")
+        line = self.providers(relay)["waiting", provider]
         asked = time.time()
         said = datetime.datetime.fromisoformat(line["done_about"].replace("Z", "+00:00")).timestamp() - asked
-        self.assertLess(said, line["deliveries"] / 4 * 0.7)
         until(lambda: not relay.queue("summary"), "the end of the mail", seconds=60)
-        took = time.time() - asked
-        self.assertTrue(0.7 < took / said < 1.5, (said, took))
+        return line, said, time.time() - asked
+
+    def with_provider(self, profile, behaviour, sections=""):
+        """A relay with `profile`; a sink plays its provider "big" as the keys `behaviour` say."""
+        sink = self.start(ProviderSink({"big": ("127.0.73.1", behaviour)}))
+        names = self.start(Knot({"example": ["big MX 10 mx.big.example.", "mx.big A 127.0.73.1"]}))
+        path = os.path.join(sink.folder, "own.toml")
+        with open(path, "w") as file:
+            file.write(profile)
+        os.chmod(sink.folder, 0o755)
+        sections += '[dns]\nservers = ["%s"]\n[traffic]\nprofiles = ["%s"]\n' % (names.address, path)
+        return self.start(Relay(to="mx:%d" % sink.port, retry=("1s",), sections=sections))
 
     def one_of_them_goes_in_its_turn(self, relay):
         """queue why: an estimate for the last that waits, the page says so, and it holds."""
@@ -106,14 +132,7 @@ class Estimates(unittest.TestCase):
         self.assertIn("needs a running rockdove", stopped.stderr)
 
     def test_a_mailing_is_planned_with_what_the_provider_took_of_the_one_before(self):
-        sink = self.start(ProviderSink({"big": ("127.0.73.1", 'limit = "40/1s"\nover_limit = "421 4.7.0 too fast"')}))
-        names = self.start(Knot({"example": ["big MX 10 mx.big.example.", "mx.big A 127.0.73.1"]}))
-        profile = os.path.join(sink.folder, "own.toml")
-        with open(profile, "w") as file:
-            file.write(PROFILE)
-        os.chmod(sink.folder, 0o755)
-        relay = self.start(Relay(to="mx:%d" % sink.port, retry=("1s",), sections='[dns]\nservers = ["%s"]\n[traffic]\n'
-                                 'profiles = ["%s"]\n' % (names.address, profile)))
+        relay = self.with_provider(PROFILE, 'limit = "40/1s"\nover_limit = "421 4.7.0 too fast"')
         relay.command("pause", "--all", "--because", "it is being handed in")
         self.send(relay, "bob@big.example", LEARNED)
         relay.command("resume", "--all")

@@ -233,8 +233,8 @@ class Limits(Base):
         waiting = self.waiting_after(3)
         self.assertEqual(len(waiting), 2)
         self.assertTrue(set(waiting) < set(blue))
-        text = until(lambda: (said := self.why(waiting[0])).count("lets nothing go before") and said, lambda: self.why(waiting[0]))
-        self.assertIn("The rate of tenant blue.example (3/h) lets nothing go before", text)
+        text = until(lambda: (said := self.why(waiting[0])).count("lets nothing more go for now") and said, lambda: self.why(waiting[0]))
+        self.assertIn("The rate of tenant blue.example (3/h) lets nothing more go for now", text)
         answer, = self.relay.queue("why", waiting[0])
         self.assertEqual(answer["cause"], "sender-rate")
         self.send(message(Tenant="red"))
@@ -258,7 +258,7 @@ class Limits(Base):
         self.assertTrue(set(waiting) < set(spring))
         self.send(message(Tenant="red", Campaign="autumn"))
         self.assertEqual(self.waiting_after(3), waiting)
-        self.assertIn("The rate of campaign Spring 1 (2/h) lets nothing go before", self.why(waiting[0]))
+        self.assertIn("The rate of campaign Spring 1 (2/h) lets nothing more go for now", self.why(waiting[0]))
         self.send(message(Tenant="green", Campaign="spring 1"))  # another campaign
         self.assertEqual(self.waiting_after(4), waiting)
 

@@ -87,6 +87,8 @@ class Sources(unittest.TestCase):
         line = relay.wait_for("deferred", id=ident + "-1")[0]
         self.assertEqual(line["reply"], "451 4.4.1 no source address of the pool all can be used: they are not on this machine")
         self.assertEqual(line["attempts"], 0)
+        why, = relay.queue("why", ident)
+        self.assertEqual(why["cause"], "source", why)
         self.assertEqual(len(sink.messages()), 10)
 
         self.reload(relay, SOURCES + pool("all", ["b"]) + pool("rest", ["a"], tenant="nobody"))

@@ -81,6 +81,11 @@ inline bool has_setting(const Why& why, const std::string& name, const std::stri
          why.settings.end();
 }
 
+inline bool tells(const Why& why, std::string_view text) {
+  return std::any_of(why.advice.begin(), why.advice.end(),
+                     [text](const auto& advice) { return advice.text.starts_with(text); });
+}
+
 inline bool advises(const Why& why, std::string_view command) {
   return std::any_of(why.advice.begin(), why.advice.end(),
                      [command](const auto& advice) { return advice.command.starts_with(command); });

@@ -130,8 +130,7 @@ TEST_CASE("why: a budget that is used up is named, and until when") {
   one.where.rates = "30/min; recipients 10000/day";
   one.where.used_up = "10000 recipients a day";
   one.where.used_up_until = kStart + 3h;
-  const std::string text = "The budget of route m365 (10000 recipients a day) is used up until " +
-                           base::format_timestamp(kStart + 3h) + ".";
+  const std::string text = "The budget of route m365 (10000 recipients a day) is used up.";
   const Why waits = one.in_memory(Whereabouts::Gate::Rate);
   CHECK(waits.cause == "budget");
   CHECK(has(waits.text, text));
@@ -144,6 +143,33 @@ TEST_CASE("why: a budget that is used up is named, and until when") {
   CHECK(has(one.why().text, "Mail goes by route second meanwhile"));
   one.where.used_up_until = kStart - 1s;
   CHECK(one.why().cause != "budget");
+}
+
+TEST_CASE("why: a sender at its limit is named, with how long at least, and which key it is") {
+  Case one;
+  one.delivery.due = kStart - 1s;
+  one.where.sender_limit = "tenant shop.example (3/h)";
+  one.where.sender_limit_until = kStart + 20min;
+  const Why waits = one.why();
+  CHECK(waits.cause == "sender-rate");
+  CHECK(has(waits.text, "The rate of tenant shop.example (3/h) lets nothing more go for now"));
+  CHECK(waits.estimate == "as that rate lets it go, not within the next 20m");
+  CHECK(tells(waits, "allow more: raise rate of the [[tenant]]"));
+  one.where.sender_limit = "campaign spring (3/h)";
+  one.where.sender_limit_until = kStart;
+  CHECK(one.why().estimate == "as that rate lets it go");
+  CHECK(tells(one.why(), "allow more: raise rate of the [[campaign]]"));
+}
+
+TEST_CASE("why: where no source address can be used, that is the cause, and no host") {
+  Case one;
+  one.delivery.last.host.clear();
+  const Why waits = one.why(
+      "451 4.4.1 no source address of the pool main can be used: they are not on this machine");
+  CHECK(waits.cause == "source");
+  CHECK(has(waits.text, "It has no address to leave from: no source address of the pool main can"));
+  CHECK(tells(waits, "put a missing one on an interface"));
+  CHECK_FALSE(tells(waits, "send it another way"));
 }
 
 TEST_CASE("why: what its sender has scheduled says so, and until when") {

@@ -154,8 +154,8 @@ TEST_CASE("a rule needs a reply and an action, and the halves of an action belon
        {"defer = false", "pause_of = \"site\"", "defer = true\npause_of = \"site\"",
         "defer = true\nbackoff_floor = \"1/min\"", "set = { rate = \"1/s\" }",
         "defer = true\nset_for = \"1h\"", "bounce = true\ndefer = true",
-        "bounce = true\nretry_in = \"1h\"", "backoff = 0.5", "backoff = \"x2\"",
-        "backoff = \"x0.5\"\nbackoff_floor = [\"1/s\", \"9/h\"]",
+        "bounce = true\nretry_in = \"1h\"", "bounce = true\nnext_source = true", "backoff = 0.5",
+        "backoff = \"x2\"", "backoff = \"x0.5\"\nbackoff_floor = [\"1/s\", \"9/h\"]",
         "pause = \"1h\"\npause_of = \"all\"", "defer = \"yes\"", "defer = true\nafter = \"often\"",
         "defer = true\nstage = \"eol\"", "set = 1\nset_for = \"1h\"",
         "set = { rats = \"1/s\" }\nset_for = \"1h\"", "defer = true\nsamples = [1]"}) {

@@ -61,6 +61,8 @@ TEST_CASE("reason: what we say in a peer's place is known by the host in front")
   CHECK(reason("451 4.3.0 the message could not be read from the queue: chunk 1 is missing") ==
         Reason::Unreadable);
   CHECK(queue::reason_of({{}, host, ""}) == Reason::Silent);
+  CHECK(reason("451 4.4.1 no source address of the pool a can be used: they are not here", "") ==
+        Reason::Source);
   CHECK(reason("452 4.3.1 /mail/bob/new: no space left on device", "maildir:/mail/bob") ==
         Reason::Maildir);
 }
