@@ -165,6 +165,16 @@ void add_mail_out(Families& families, const CounterTotals& counts) {
         std::pair{Counter::Unreported, "unreported"},
         std::pair{Counter::QuarantineExpired, "quarantine-expired"}})
     families.add(counts.of(counter), {{"result", result}});
+  families.begin("rockdove_traffic_rule_actions_total",
+                 "What rules of the traffic profiles did about replies.", MetricType::Counter);
+  for (const auto& [counter, action] :
+       {std::pair{Counter::RuleBackoff, "backoff"}, std::pair{Counter::RulePause, "pause"},
+        std::pair{Counter::RuleSet, "set"}, std::pair{Counter::RuleBounce, "bounce"},
+        std::pair{Counter::RuleDefer, "defer"}})
+    families.add(counts.of(counter), {{"action", action}});
+  families.counter("rockdove_budgets_used_up_total",
+                   "How often the log has said that a budget is used up.",
+                   counts.of(Counter::BudgetsUsedUp));
   families.begin("rockdove_dns_questions_total",
                  "Questions about names, by where the answer came from.", MetricType::Counter);
   families.add(counts.of(Counter::DnsQuestions), {{"from", "server"}});

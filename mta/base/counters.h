@@ -92,7 +92,13 @@ enum class Counter : std::uint8_t {
   DmarcFail,
   DmarcTemporaryError,
   DmarcPermanentError,
-  Signed,  // messages, with DKIM or a seal of ARC
+  Signed,       // messages, with DKIM or a seal of ARC
+  RuleBackoff,  // what traffic rules did, once for each reply; the next four are other actions
+  RulePause,
+  RuleSet,
+  RuleBounce,
+  RuleDefer,      // or retry_in, or next_source
+  BudgetsUsedUp,  // as often as the log says so
   End,
 };
 

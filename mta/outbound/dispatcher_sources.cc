@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "mta/base/counters.h"
 #include "mta/outbound/dispatcher.h"
 
 namespace rockdove::outbound {
@@ -121,6 +122,7 @@ void Dispatcher::tell_used_up(const queue::Scheduler::UsedUp& found, bool is_lon
   const auto [told, is_new] = told_used_up_.try_emplace(account, now.instant);
   if (!is_new && now.instant < told->second + kTellUsedUpEvery) return;
   told->second = now.instant;
+  base::count(base::Counter::BudgetsUsedUp);
   base::LogLine line = env_.log.line(base::Level::Warning, "a budget is used up");
   line.field("account", account)
       .field("budget", found.budget)

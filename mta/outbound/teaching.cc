@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "mta/base/counters.h"
 #include "mta/outbound/site_traffic.h"
 #include "mta/outbound/source_chooser.h"
 #include "queue/change.h"
@@ -45,6 +46,15 @@ traffic::Backoff::Settings settings_of(const queue::AccountSpec& account) {
 mail::EnhancedCode as_class(mail::EnhancedCode code, std::uint8_t status_class) {
   code.status_class = status_class;
   return code;
+}
+
+void count_for_metrics(const traffic::Actions& actions) {
+  if (actions.backoff) base::count(base::Counter::RuleBackoff);
+  if (actions.pause) base::count(base::Counter::RulePause);
+  if (actions.set) base::count(base::Counter::RuleSet);
+  if (actions.bounce) base::count(base::Counter::RuleBounce);
+  if (actions.defer || actions.retry_in || actions.next_source)
+    base::count(base::Counter::RuleDefer);
 }
 
 }  // namespace
@@ -248,6 +258,7 @@ void Teaching::act(Account& account, const traffic::Rule& rule, DeliveryResult& 
                    Answers& answers) {
   const traffic::Actions& actions = rule.actions;
   result.has_rule_acted = true;
+  count_for_metrics(actions);
   const bool is_deferred = result.kind == Kind::Defer || result.kind == Kind::DeferUncertain;
   if (actions.bounce && is_deferred) {
     result.kind = Kind::Bounce;

@@ -5,6 +5,7 @@ that is not there, and clients that are slow or absurd are no trouble."""
 import json
 import os
 import re
+import shutil
 import signal
 import smtplib
 import socket
@@ -123,6 +124,23 @@ class Counts(Base):
         self.assertEqual((now["rockdove_healthy"], now["rockdove_connections_in"]), (1, 0))
         self.assertGreater(now["rockdove_disk_free_bytes"], 0)
         self.assertEqual(now["rockdove_memory_limit_bytes"], 256_000_000)
+
+    def test_what_traffic_rules_do_and_budgets_that_are_used_up(self):
+        profiles = tempfile.mkdtemp(prefix="rockdove-profiles-")
+        self.addCleanup(shutil.rmtree, profiles)
+        os.chmod(profiles, 0o755)
+        with open(os.path.join(profiles, "own.toml"), "w") as file:
+            for reply, actions in (("550 5.7.1 slow", 'backoff = "x0.5"\nretry_in = "1h"'), ("450 4.7.1 never", "bounce = true"),
+                                   ("450 4.7.1 red", 'pause = "1h"\npause_of = "tenant"')):
+                file.write("[[default.on]]\nreply = '^%s'\n%s\nsamples = [\"%s\"]\n" % (reply, actions, reply))
+        sink = self.start(Sink("rcpt:slow@*=550 5.7.1 slow down", "rcpt:never@*=450 4.7.1 never again", "rcpt:red@*=450 4.7.1 red"))
+        relay = self.relay(sink.url, sections='[traffic]\nprofiles = ["%s"]\n[[route]]\nname = "small"\nrecipient = "*@small.example"\n'
+                           'to = "%s"\nrate = "2/h"\n' % (profiles, sink.url))
+        before = self.metrics(relay)
+        for recipient in ("slow@a.example", "never@a.example", "a@small.example", "b@small.example", "c@small.example", "red@b.example"):
+            relay.submit("", [recipient])
+        self.moved(relay, before, {'rockdove_traffic_rule_actions_total{action="%s"}' % action: 1
+                                   for action in ("backoff", "defer", "bounce", "pause")} | {"rockdove_budgets_used_up_total": 1})
 
     def test_what_a_person_deletes_and_what_nobody_hears_of(self):
         sink = self.start(Sink("rcpt:later@*=451 4.7.1 greylisted", "rcpt:never@*=550 5.1.1 no such user"))
