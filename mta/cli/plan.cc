@@ -19,6 +19,7 @@
 #include "mta/cli/json_text.h"
 #include "mta/cli/live_dns.h"
 #include "mta/cli/mailing_list.h"
+#include "mta/cli/option_checks.h"
 #include "mta/cli/plan_report.h"
 #include "mta/cli/planned_sites.h"
 #include "mta/cli/queue_source.h"
@@ -28,7 +29,6 @@
 #include "mta/net/uv_loop.h"
 #include "mta/outbound/source_chooser.h"
 #include "mta/traffic/profiles.h"
-#include "queue/account_name.h"
 
 namespace rockdove::cli {
 namespace {
@@ -150,8 +150,14 @@ Result<std::map<std::string, Found>> find_hosts(const Options& options, const Ma
 }
 
 // "google=4/s": what was learned of an account, or what somebody wants to know about.
-Result<std::map<std::string, double>> parse_paces(const std::vector<std::string>& texts) {
-  std::map<std::string, double> paces;
+struct Pace {
+  std::string text;  // as it was written
+  std::string account;
+  double per_second = 0;
+};
+
+Result<std::vector<Pace>> parse_paces(const std::vector<std::string>& texts) {
+  std::vector<Pace> paces;
   for (const std::string& text : texts) {
     const std::size_t equals = text.rfind('=');
     const Error wrong("--pace " + safe_text(text) +
@@ -159,11 +165,21 @@ Result<std::map<std::string, double>> parse_paces(const std::vector<std::string>
     if (equals == std::string::npos || equals == 0) return wrong;
     const Result<traffic::Rate> rate = traffic::parse_rate(text.substr(equals + 1));
     if (!rate) return rate.error().in("--pace " + safe_text(text));
-    const std::string name = text.substr(0, equals);
-    paces[name.find(':') == std::string::npos ? queue::account_of_provider(name) : name] =
-        rate->per_second();
+    paces.push_back({text, text.substr(0, equals), rate->per_second()});
   }
   return paces;
+}
+
+// By the names of accounts.
+Result<std::map<std::string, double>> paces_of_accounts(const std::vector<Pace>& paces,
+                                                        const PlannedSites& sites) {
+  std::map<std::string, double> by_account;
+  for (const Pace& pace : paces) {
+    const Result<std::string> account = sites.find_account(pace.account);
+    if (!account) return account.error().in("--pace " + safe_text(pace.text));
+    by_account[*account] = pace.per_second;
+  }
+  return by_account;
 }
 
 // What the relay has learned of each account, where --pace does not say otherwise.
@@ -220,17 +236,32 @@ daemon::Configuration read_configuration(const Options& options) {
   return *std::move(keys.configuration);
 }
 
+Unplanned add_sites(const MailingList& list, const std::map<std::string, Found>& found,
+                    PlannedSites& sites) {
+  Unplanned unplanned;
+  for (const auto& [domain, recipients] : list.recipients) {
+    if (sites.has_route(domain)) {
+      if (!sites.add_by_route(domain, recipients)) unplanned.kept += recipients;
+      continue;
+    }
+    const Found& of_domain = found.at(domain);
+    if (!of_domain.is_known) {
+      unplanned.unknown += recipients;
+    } else if (of_domain.hosts.empty()) {
+      unplanned.no_hosts += recipients;
+    } else {
+      sites.add(domain, of_domain.hosts, recipients);
+    }
+  }
+  return unplanned;
+}
+
 int plan(const Options& options) {
   const daemon::Configuration configuration = read_configuration(options);
   Result<queue::RehearsalSettings> settings = read_settings(options, configuration);
   if (!settings) return fail(settings.error(), kUsage);
-  Result<std::map<std::string, double>> paces = parse_paces(options.paces);
+  const Result<std::vector<Pace>> paces = parse_paces(options.paces);
   if (!paces) return fail(paces.error(), kUsage);
-  settings->pace = *std::move(paces);
-  if (options.learned || !options.state_dir.empty()) {
-    const Result<void> learned = add_learned(options, settings->pace);
-    if (!learned) return fail(learned.error().in("what was learned"));
-  }
   const std::shared_ptr<const traffic::Profiles> profiles =
       readable_profiles(options.profiles, options.config);
   if (profiles == nullptr) return kFailed;
@@ -239,20 +270,13 @@ int plan(const Options& options) {
   PlannedSites sites(configuration.outbound, profiles, settings->queue);
   const Result<std::map<std::string, Found>> found = find_hosts(options, *list, sites);
   if (!found) return fail(found.error());
-  Unplanned unplanned;
-  for (const auto& [domain, recipients] : list->recipients) {
-    if (sites.has_route(domain)) {
-      if (!sites.add_by_route(domain, recipients)) unplanned.kept += recipients;
-      continue;
-    }
-    const Found& of_domain = found->at(domain);
-    if (!of_domain.is_known) {
-      unplanned.unknown += recipients;
-    } else if (of_domain.hosts.empty()) {
-      unplanned.no_hosts += recipients;
-    } else {
-      sites.add(domain, of_domain.hosts, recipients);
-    }
+  const Unplanned unplanned = add_sites(*list, *found, sites);
+  Result<std::map<std::string, double>> by_account = paces_of_accounts(*paces, sites);
+  if (!by_account) return fail(by_account.error(), kUsage);
+  settings->pace = *std::move(by_account);
+  if (options.learned || !options.state_dir.empty()) {
+    const Result<void> learned = add_learned(options, settings->pace);
+    if (!learned) return fail(learned.error().in("what was learned"));
   }
   const std::vector<queue::RehearsedSite> all = sites.all();
   for (const queue::RehearsedSite& site : all) use_pace_of_all_sources(settings->pace, site);
@@ -291,8 +315,9 @@ Action add_plan(CLI::App& app) {
       ->type_name("ADDRESS[:PORT]")
       ->allow_extra_args(false);
   app.add_option("--pace", options->paces,
-                 "A pace below the profile's rate, as it was learned: google=4/s; several")
-      ->type_name("PROVIDER=RATE")
+                 "A pace below the profile's rate, as it was learned, of a provider, a route with "
+                 "an account of its own or any account that the plan shows: google=4/s; several")
+      ->type_name("NAME=RATE")
       ->allow_extra_args(false);
   app.add_flag("--learned", options->learned,
                "Hold each account to what the relay has learned of it, running or stopped: what it "
@@ -308,9 +333,10 @@ Action add_plan(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--accept-rate", options->accepted_per_second,
                  "Messages a second at which the mailing is handed in; 0: all of it waits already")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(refuse_other_than_pace)
       ->capture_default_str();
   app.add_option("--limit", options->shown, "At most so many accounts, the slowest first")
+      ->check(refuse_below_one)
       ->capture_default_str();
   app.add_flag("--json", options->json, "One JSON object a line");
   add_config_option(app, options->config);

@@ -6,6 +6,7 @@
 
 #include "mta/cli/json_text.h"
 #include "mta/cli/safe_text.h"
+#include "mta/traffic/rate.h"
 
 namespace rockdove::cli {
 
@@ -47,13 +48,15 @@ std::vector<RehearsedAccount> sorted(std::vector<RehearsedAccount> accounts) {
 std::string row_of(const std::string& name, const RehearsedAccount& account, base::WallTime begin) {
   const bool ends = account.sent == account.messages;
   const double seconds = std::chrono::duration<double>(account.last).count();
-  return fmt::format(
-      "{:<36} {:>10} {:>6} {:>10} {:<19} {:>9} {}\n", cut(safe_text(name), kNameColumns),
-      account.messages, account.sites, ends ? base::format_duration(account.last) : "not yet",
-      ends ? local_time(base::to_unix_milliseconds(begin + account.last) / 1000)
-           : std::to_string(account.sent) + " by then",
-      seconds > 0 ? fmt::format("{:.1f}/s", static_cast<double>(account.sent) / seconds) : "",
-      name_of(account.limit));
+  return fmt::format("{:<36} {:>10} {:>6} {:>10} {:<19} {:>9} {}\n",
+                     cut(safe_text(name), kNameColumns), account.messages, account.sites,
+                     ends ? base::format_duration(account.last) : "not yet",
+                     ends ? local_time(base::to_unix_milliseconds(begin + account.last) / 1000)
+                          : std::to_string(account.sent) + " by then",
+                     account.sent > 0 && seconds > 0
+                         ? traffic::format_pace(static_cast<double>(account.sent) / seconds)
+                         : "",
+                     name_of(account.limit));
 }
 
 ordered_json account_as_json(const RehearsedAccount& account) {

@@ -1,16 +1,22 @@
 #include "mta/cli/planned_sites.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <utility>
 
 #include "dns/mail_hosts.h"
+#include "mta/base/spelling.h"
+#include "mta/base/text.h"
 #include "mta/outbound/router.h"
 #include "mta/outbound/site_traffic.h"
 #include "mta/outbound/source_chooser.h"
+#include "queue/account_name.h"
 
 namespace rockdove::cli {
 namespace {
+
+const std::string kRoute = "route:";
 
 constexpr double kRounding = 1e-6;  // what sums of parts may lack
 
@@ -62,12 +68,17 @@ bool PlannedSites::add_by_route(std::string_view domain, std::uint64_t recipient
   const outbound::Route& route = *route_of(domain);
   const auto* to = std::get_if<outbound::ToHosts>(&route.target);
   if (to == nullptr) return false;
-  std::shared_ptr<outbound::Site> site = make_site("route:" + route.name, queue_.route_connections);
-  for (const outbound::ToHosts::Host& host : to->hosts)
+  count(site_of(route, *to), recipients);
+  return true;
+}
+
+std::shared_ptr<outbound::Site> PlannedSites::site_of(const outbound::Route& route,
+                                                      const outbound::ToHosts& to) const {
+  std::shared_ptr<outbound::Site> site = make_site(kRoute + route.name, queue_.route_connections);
+  for (const outbound::ToHosts::Host& host : to.hosts)
     add_host(*site, {host.name, {{}, host.port}, host.implicit_tls, host.unix_path, 0});
   outbound::use_profiles_for_route(*site, route.limits, profiles_);
-  count(std::move(site), recipients);
-  return true;
+  return site;
 }
 
 void PlannedSites::add(std::string_view domain, const std::vector<traffic::MxHost>& hosts,
@@ -84,6 +95,55 @@ void PlannedSites::count(std::shared_ptr<const outbound::Site> site, std::uint64
   Planned& known = sites_[site->name];
   known.recipients += recipients;
   known.site = std::move(site);
+}
+
+// A provider's own name goes before that of a route.
+std::map<std::string, std::string, std::less<>> PlannedSites::known_accounts() const {
+  std::map<std::string, std::string, std::less<>> known;
+  const auto add = [&known](const std::string& account, const std::string& called) {
+    known.emplace(account, account);
+    known.emplace(called, account);
+  };
+  if (profiles_ != nullptr) {
+    for (const traffic::Provider& provider : profiles_->providers())
+      add(queue::account_of_provider(provider.name), provider.name);
+  }
+  for (const outbound::Route& route : outbound_.routes) {
+    const auto* to = std::get_if<outbound::ToHosts>(&route.target);
+    if (to == nullptr) continue;
+    // One to a provider's hosts without a rate of its own is part of the provider's account.
+    const std::string& account = site_of(route, *to)->account->name;
+    if (account.starts_with(kRoute)) add(account, route.name);
+  }
+  for (const auto& [name, planned] : sites_)
+    known.emplace(planned.site->account->name, planned.site->account->name);
+  return known;
+}
+
+bool PlannedSites::has_source(std::string_view address) const {
+  return std::any_of(
+      outbound_.pools.begin(), outbound_.pools.end(), [address](const outbound::SourcePool& pool) {
+        return std::any_of(pool.members.begin(), pool.members.end(), [address](const auto& member) {
+          return base::format_ip_address(member.source->address) == address;
+        });
+      });
+}
+
+base::Result<std::string> PlannedSites::find_account(std::string_view name) const {
+  const std::string_view source = queue::source_of_account(name);
+  const std::string_view without = queue::without_source(name);
+  if (!source.empty() && !has_source(source))
+    return base::Error("no pool of the configuration has the source " + std::string(source));
+  const auto known = known_accounts();
+  const auto found = known.find(without);
+  if (found != known.end())
+    return source.empty() ? found->second : queue::account_from(found->second, source);
+  std::vector<std::string_view> candidates;
+  for (const auto& [called, account] : known) candidates.emplace_back(called);
+  return base::Error(
+      "no provider of the profiles, no route with an account of its own and no account "
+      "of this plan is called so" +
+      base::did_you_mean(base::lower_case(without), candidates));
 }
 
 std::vector<queue::RehearsedSite> PlannedSites::all() const {

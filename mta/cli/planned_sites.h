@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "mta/base/result.h"
 #include "mta/outbound/settings.h"
 #include "mta/outbound/site.h"
 #include "mta/traffic/profiles.h"
@@ -38,9 +40,20 @@ class PlannedSites {
   // weight, since receivers count by our address.
   [[nodiscard]] std::vector<queue::RehearsedSite> all() const;
 
+  // The account that an operator calls so: by its name ("mx:mx1.example"), by the provider's or the
+  // route's alone, each also with " from ADDRESS" of one of our sources. Of the profiles and the
+  // configuration, whether mail was added to it or not, and of the sites with mail. Fails with a
+  // sentence that guesses what was meant.
+  [[nodiscard]] base::Result<std::string> find_account(std::string_view name) const;
+
  private:
   // The first that matches; null: none, or one that goes by MX.
   [[nodiscard]] const outbound::Route* route_of(std::string_view domain) const;
+  [[nodiscard]] std::shared_ptr<outbound::Site> site_of(const outbound::Route& route,
+                                                        const outbound::ToHosts& to) const;
+  // What accounts are called, those of all sources, to their names.
+  [[nodiscard]] std::map<std::string, std::string, std::less<>> known_accounts() const;
+  [[nodiscard]] bool has_source(std::string_view address) const;
   void count(std::shared_ptr<const outbound::Site> site, std::uint64_t recipients);
 
   outbound::OutboundSettings outbound_;

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "mta/cli/option_checks.h"
 #include "mta/cli/queue_commands.h"
 #include "mta/cli/queue_show.h"
 #include "mta/cli/rescue_options.h"
@@ -76,15 +77,10 @@ struct QueueOptions {
   }
 };
 
-// A script's variable that is empty must not make a filter mean more than it says.
-std::string refuse_empty(const std::string& value) {
-  return value.empty() ? "may not be empty" : "";
-}
-
 void add_list_options(CLI::App& app, QueueOptions& options) {
   add_filters(app, options.filter);
   CLI::Option* limit = app.add_option("--limit", options.listing.limit, "At most so many messages");
-  limit->check(CLI::PositiveNumber);
+  limit->check(refuse_below_one);
   CLI::Option* sort = app.add_option("--sort", options.listing.sort,
                                      "By age, size, attempts, sender or destination");
   sort->check(CLI::IsMember(sort_names()));
@@ -102,7 +98,7 @@ void add_summary_options(CLI::App& app, QueueOptions& options) {
           {"destination", "sender", "user", "reason", "tenant", "campaign", "provider"}));
   app.add_option("--limit", options.summing.limit,
                  "The largest so many lines; by default all destinations, 100 of the others")
-      ->check(CLI::PositiveNumber);
+      ->check(refuse_below_one);
   app.add_flag("--ages", options.summing.has_ages, "By minutes since acceptance, as qshape does");
 }
 

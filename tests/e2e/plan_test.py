@@ -147,9 +147,23 @@ sources = ["a:3", "b"]
         slower = look("--pace", "big=5/s")["provider:big from 192.0.2.10"][1]
         self.assertAlmostEqual(slower, recipients / 5, delta=5)
 
+    def test_slow_paces_are_shown_in_a_unit_that_can_be_read(self):
+        hosts = self.file("* mx.x.example\n")
+        shown = self.run_plan("x.example,10\n", "--mx-map", hosts, "--pace", "mx:mx.x.example=6/min")
+        self.assertRegex(shown, r"mx:mx\.x\.example +10 .* \d+(\.\d)?/min")
+
     def test_what_cannot_be_meant_is_refused(self):
+        hosts = self.file("* mx.x.example\n")
         self.assertIn("line 1", self.run_plan("x.example,many\n", expect=1))
         self.assertIn("google=4/s", self.run_plan("x.example\n", "--pace", "google", expect=2))
+        self.assertIn("no account of this plan is called so, did you mean `google`?",
+                      self.run_plan("x.example\n", "--pace", "gogle=4/s", "--mx-map", hosts, expect=2))
+        self.assertIn("no pool of the configuration has the source 192.0.2.1",
+                      self.run_plan("x.example\n", "--pace", "google from 192.0.2.1=4/s", "--mx-map", hosts, expect=2))
+        for rate in "nan", "inf", "-1", "1000001", "many":
+            self.assertIn("--accept-rate: write messages a second, 0 to 1000000",
+                          self.run_plan("x.example\n", "--accept-rate=" + rate, expect=2))
+        self.assertIn("--limit: write a whole number from 1 on", self.run_plan("x.example\n", "--limit", "0", expect=2))
         self.assertIn("--reply-time", self.run_plan("x.example\n", "--reply-time", "soon", expect=2))
         self.assertIn("cannot be opened", self.run_plan("x.example\n", "--mx-map", "/nonexistent", expect=1))
 
