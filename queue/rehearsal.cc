@@ -31,6 +31,7 @@ class Rehearsal {
         scheduler_(settings_.queue, budget_, random_) {
     auto message = std::make_shared<Message>();
     message->id = MessageId{1};
+    message->body_octets = settings.message_octets;
     message_ = std::move(message);
     for (const auto& [account, pace] : settings.pace) scheduler_.set_pace(account, pace, now());
     for (const RehearsedSite& site : sites) add(site);
@@ -320,6 +321,9 @@ class Rehearsal {
     for (const auto* rates : {&spec.rates, &spec.recipient_rates}) {  // one recipient a message
       for (const traffic::Rate& rate : *rates) take(rate.per_second());
     }
+    for (const traffic::Rate& rate : spec.octet_rates)
+      take(rate.per_second() / static_cast<double>(std::max<std::uint64_t>(
+                                   traffic::units_of(settings_.message_octets), 1)));
     const auto pace = settings_.pace.find(account.known.name);
     if (pace != settings_.pace.end()) take(pace->second);
     return least;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "mta/base/time.h"
+#include "mta/traffic/knobs.h"
 #include "queue/scheduler.h"
 #include "queue/settings.h"
 
@@ -31,6 +32,7 @@ struct RehearsalSettings {
   base::Duration connecting = std::chrono::milliseconds(300);  // until a session may say MAIL
   base::Duration sending = std::chrono::milliseconds(300);     // from MAIL to the last reply
   base::Duration idle_timeout = std::chrono::seconds(5);
+  std::uint64_t message_octets = traffic::kOctetsUnit;  // of each message, for rates of octets
   double accepted_per_second = 0;      // how fast the mail comes in; 0: all of it is there
   std::map<std::string, double> pace;  // by account: messages a second, as learned
   base::Duration longest = std::chrono::hours(24 * 30);  // it ends then at the latest
@@ -39,7 +41,7 @@ struct RehearsalSettings {
 // What keeps an account from being faster.
 enum class Limit : std::uint8_t {
   Nothing,             // the mail does not come in faster, or it is done at once
-  Rate,                // messages in a time, or the pace
+  Rate,                // messages, recipients or octets in a time, or the pace
   ConnectionRate,      // connections begun in a time
   AccountConnections,  // those at once to all its sites
   SiteConnections,     // those at once to one site

@@ -34,11 +34,6 @@ base::Instant nth_of(const std::unique_ptr<Limiter>& limiter, std::uint64_t n, b
   return limiter == nullptr ? now.instant : limiter->nth_at(n, now);
 }
 
-// In units of traffic::kOctetsUnit.
-std::uint64_t units_of(std::uint64_t octets) {
-  return octets / traffic::kOctetsUnit + (octets % traffic::kOctetsUnit > 0 ? 1 : 0);
-}
-
 struct Wanted {
   Limiter* limiter;
   std::uint32_t cost;
@@ -63,7 +58,8 @@ std::optional<base::Instant> take_all(const std::vector<Wanted>& all, base::Now 
 }  // namespace
 
 Scheduler::Costs Scheduler::costs_of(const Job& job) {
-  const std::uint64_t units = units_of(job.message->header_block.size() + job.message->body_octets);
+  const std::uint64_t units =
+      traffic::units_of(job.message->header_block.size() + job.message->body_octets);
   Costs costs;
   costs.fill(kLeast);
   costs[index_of(LimitKind::Recipients)] =
@@ -142,9 +138,10 @@ std::optional<double> Scheduler::Limits::per_second() const {
 
 base::Instant Scheduler::Limits::nth_message(std::uint64_t n, std::uint64_t octets,
                                              base::Now now) const {
-  return std::max({nth_of(of(LimitKind::Messages).limiter, n, now),
-                   nth_of(of(LimitKind::Recipients).limiter, n, now),
-                   nth_of(of(LimitKind::Octets).limiter, std::max(units_of(octets), n), now)});
+  return std::max(
+      {nth_of(of(LimitKind::Messages).limiter, n, now),
+       nth_of(of(LimitKind::Recipients).limiter, n, now),
+       nth_of(of(LimitKind::Octets).limiter, std::max(traffic::units_of(octets), n), now)});
 }
 
 base::Instant Scheduler::Limits::nth_connection(std::uint64_t n, base::Now now) const {

@@ -57,6 +57,7 @@ std::vector<Waiting> waiting_of(const queue::QueueSummary& destinations) {
     if (line.state != queue::DeliveryState::Waiting) continue;
     waiting.deliveries += line.deliveries;
     waiting.latest_due = std::max(waiting.latest_due, line.latest_due);
+    waiting.octets += line.octets;
   }
   std::vector<Waiting> list;
   list.reserve(all.size());

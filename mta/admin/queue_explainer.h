@@ -102,6 +102,7 @@ struct Waiting {
   std::string destination;
   std::uint64_t deliveries = 0;  // 0: only whose budget it shares is asked
   base::WallTime latest_due{};   // of these
+  std::uint64_t octets = 0;      // of the messages of these deliveries, each by itself
 };
 
 // When the mail of an account will have gone, if nothing changes.

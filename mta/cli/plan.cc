@@ -51,6 +51,7 @@ struct Options {
   bool learned = false;
   std::string connecting = "300ms";
   std::string reply_time = "300ms";
+  std::string message_size = "50k";
   double accepted_per_second = 0;
   std::size_t shown = kShownDefault;
   bool json = false;
@@ -203,6 +204,9 @@ Result<queue::RehearsalSettings> read_settings(const Options& options,
   if (!connecting) return connecting.error().in("--connecting");
   const Result<base::Duration> sending = base::parse_duration(options.reply_time);
   if (!sending) return sending.error().in("--reply-time");
+  const Result<std::uint64_t> message_octets = base::parse_size(options.message_size);
+  if (!message_octets) return message_octets.error().in("--message-size");
+  settings.message_octets = *message_octets;
   settings.connecting = *connecting;
   settings.sending = *sending;
   settings.accepted_per_second = options.accepted_per_second;
@@ -330,6 +334,10 @@ Action add_plan(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--reply-time", options->reply_time,
                  "What a message takes on a connection, from MAIL to the last reply")
+      ->capture_default_str();
+  app.add_option("--message-size", options->message_size,
+                 "What each message has, for limits of bytes in a time")
+      ->type_name("SIZE")
       ->capture_default_str();
   app.add_option("--accept-rate", options->accepted_per_second,
                  "Messages a second at which the mailing is handed in; 0: all of it waits already")

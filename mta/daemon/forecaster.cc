@@ -14,9 +14,9 @@ using queue::Scheduler;
 
 namespace {
 
-// Of deliveries of which a part falls to each source.
-std::uint64_t whole(double deliveries) {
-  return static_cast<std::uint64_t>(std::llround(deliveries));
+// Of deliveries, or octets, of which a part falls to each source.
+std::uint64_t whole(double parts) {
+  return static_cast<std::uint64_t>(std::llround(parts));
 }
 
 }  // namespace
@@ -88,10 +88,13 @@ void Forecaster::take_sites(Work& work, const std::vector<Found>& found) {
       AccountMail& of = work.accounts[share.site->account->name];
       const double deliveries = share.part * static_cast<double>(one.waiting.deliveries);
       of.of_all_sources = account;
+      const double octets = share.part * static_cast<double>(one.waiting.octets);
       of.deliveries += deliveries;
+      of.octets += octets;
       SiteMail& mail = of.sites[one.site->name];
       mail.site = share.site;
       mail.deliveries += deliveries;
+      mail.octets += octets;
       mail.latest_due = std::max(mail.latest_due, one.waiting.latest_due);
       if (one.paused_until)
         mail.paused_until =
@@ -130,7 +133,7 @@ void Forecaster::ask_owners(std::uint64_t number, Work& work) {
               const std::uint32_t each =
                   outbound::messages_per_connection(*mail.site, dispatcher.environment().queue);
               const Scheduler::Backlog backlog{whole(account.deliveries), whole(mail.deliveries),
-                                               each};
+                                               each, whole(account.octets), whole(mail.octets)};
               take_outlook(found[name], mail,
                            {dispatcher.scheduler().outlook(*mail.site, backlog, now), now});
             }

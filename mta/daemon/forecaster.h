@@ -38,6 +38,7 @@ class Forecaster {
   struct SiteMail {
     std::shared_ptr<const outbound::Site> site;
     double deliveries = 0;  // as much as falls to a source
+    double octets = 0;      // likewise
     base::WallTime latest_due{};
     // Until when persons have paused it; none: they have not; never: until somebody ends that.
     std::optional<base::WallTime> paused_until{};
@@ -47,6 +48,7 @@ class Forecaster {
   struct AccountMail {
     std::string of_all_sources;  // the account without the source
     double deliveries = 0;
+    double octets = 0;
     std::map<std::string, SiteMail> sites;
     bool is_known = false;  // its owner has answered
   };

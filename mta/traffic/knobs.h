@@ -41,6 +41,11 @@ struct Knob {
 // What octets are counted in, so that a count of 32 bits is enough.
 inline constexpr std::uint64_t kOctetsUnit = 1'000;
 
+// Whole ones; a part counts as one.
+[[nodiscard]] constexpr std::uint64_t units_of(std::uint64_t octets) {
+  return octets / kOctetsUnit + (octets % kOctetsUnit > 0 ? 1 : 0);
+}
+
 // Octets of messages, header and body, in a time.
 struct OctetRate {
   std::uint64_t octets = 0;  // kOctetsUnit to kOctetsUnit * kCostMax

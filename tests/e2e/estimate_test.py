@@ -36,11 +36,11 @@ class Estimates(unittest.TestCase):
         self.addCleanup(thing.__exit__, None, None, None)
         return thing.__enter__()
 
-    def send(self, relay, recipient, count):
+    def send(self, relay, recipient, count, octets=0):
         with relay.client() as client:
             client.ehlo()
             for _ in range(count):
-                client.sendmail("ann@shop.example", [recipient], b"Subject: hello\r\n\r\nhello\r\n")
+                client.sendmail("ann@shop.example", [recipient], b"Subject: hello\r\n\r\nhello\r\n" + octets // 100 * (b"x" * 98 + b"\r\n"))
 
     def providers(self, relay):
         return {(line["state"], line["provider"]): line for line in relay.queue("summary", "--by", "provider")}
@@ -79,9 +79,17 @@ class Estimates(unittest.TestCase):
         self.assertGreater(said, line["deliveries"] / 8 * 0.8)
         self.assertTrue(0.7 < took / said < 1.5, (said, took))
 
-    def estimate_and_time(self, relay, recipient, provider):
+    def test_octets_in_a_time_decide_as_well(self):
+        sink = self.start(Sink())
+        route = '[[route]]\nname = "slow"\nrecipient = "*@slow.example"\nto = "%s"\nbytes = "48K/s"\n' % sink.url
+        relay = self.start(Relay(sections=route))
+        line, said, took = self.estimate_and_time(relay, "bob@slow.example", "route:slow", octets=5500)  # 8 a second
+        self.assertGreater(said, line["deliveries"] / 8 * 0.8)
+        self.assertTrue(0.7 < took / said < 1.5, (said, took))
+
+    def estimate_and_time(self, relay, recipient, provider, octets=0):
         """The summary's line once some have gone, the seconds that it says until all will have, and those that it took."""
-        self.send(relay, recipient, MESSAGES)
+        self.send(relay, recipient, MESSAGES, octets)
         until(lambda: len(relay.log("delivered")) >= 8 and "done_about" in self.providers(relay).get(("waiting", provider), {}),
               "an estimate")
         line = self.providers(relay)["waiting", provider]

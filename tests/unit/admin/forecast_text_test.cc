@@ -41,6 +41,7 @@ TEST_CASE("forecast: each destination is asked about once, with what of it waits
   REQUIRE(waiting.size() == 3);
   CHECK(waiting[0].destination == "a.example");
   CHECK(waiting[0].deliveries == 3);
+  CHECK(waiting[0].octets == 3000);
   CHECK(waiting[0].latest_due == kNow + 1min);
 }
 

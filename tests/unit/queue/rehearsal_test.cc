@@ -108,6 +108,20 @@ TEST_CASE("rehearsal: a rate decides to the second when a mailing is done") {
   }
 }
 
+TEST_CASE("rehearsal: octets a minute decide by the size of the messages") {
+  const auto spec = std::make_shared<AccountSpec>();
+  spec->name = "a";
+  spec->octet_rates = {traffic::parse_octet_rate("3M/min")->in_units()};
+  RehearsalSettings with = settings();
+  with.message_octets = 49'500;  // 50 units
+  const RehearsedAccount done = only({site("mx:a", 300, {}, spec)}, with);
+  CHECK(done.limit == Limit::Rate);
+  // As after a start, the first window is taken for used up.
+  CHECK(seconds(done.last) == Approx(60 + 300).epsilon(0.05));
+  with.message_octets = 1;
+  CHECK(seconds(only({site("mx:a", 300, {}, spec)}, with).last) < 60 + 20);
+}
+
 TEST_CASE("rehearsal: without rates connections and the time of each message decide") {
   const RehearsedAccount done = only({site("mx:a", 4000, {"off", "off", 4})});
   // 1000 messages on each of 4, of which every hundredth begins a new one.
