@@ -50,9 +50,10 @@ const SenderSettings* settings_of(const std::vector<SenderSettings>& settings,
   return found == settings.end() ? nullptr : &*found;
 }
 
-// Tenants have no blanks.
+// Tenants have no blanks. In any case they are one, as for the patterns of the settings.
 std::string SenderLimits::name_of(Of of, const std::string& tenant, const std::string& campaign) {
-  return of == Of::Tenant ? "tenant " + tenant : "campaign " + tenant + " " + campaign;
+  return of == Of::Tenant ? "tenant " + tenant
+                          : "campaign " + tenant + " " + base::lower_case(campaign);
 }
 
 // No limiter is ever told an earlier time than before.

@@ -117,6 +117,11 @@ std::string describe_auth(const inbound::ListenerSettings& listener) {
   return text;
 }
 
+std::string describe_tenant(const inbound::ListenerSettings& listener) {
+  if (!listener.tenant.empty()) return listener.tenant;
+  return listener.auth == inbound::ListenerAuth::Off ? "none" : "the account that has logged in";
+}
+
 void line(std::string_view name, const std::string& value) {
   std::printf("  %-18s %s\n", std::string(name).c_str(), value.c_str());
 }
@@ -243,6 +248,9 @@ void print(const Configuration& configuration) {
         line("certificate", certificate);
     }
     line("auth", describe_auth(listener));
+    line("tenant", describe_tenant(listener));
+    if (!listener.tenant_from.empty())
+      line("tenant_from", joined(formatted(listener.tenant_from), ""));
     if (!listener.proxy_from.empty())
       line("proxies", joined(formatted(listener.proxy_from), "none"));
     line("line_endings", std::string(name_of(listener.line_endings)));
@@ -345,6 +353,8 @@ nlohmann::json to_json(const Configuration& configuration) {
                          {"tls_min", name_of(listener.tls_min)},
                          {"auth", name_of(listener.auth)},
                          {"auth_in_clear", formatted(listener.auth_in_clear)},
+                         {"tenant", listener.tenant},
+                         {"tenant_from", formatted(listener.tenant_from)},
                          {"proxy_from", formatted(listener.proxy_from)},
                          {"line_endings", name_of(listener.line_endings)},
                          {"max_message_size", listener.max_message_size},

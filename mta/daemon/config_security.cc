@@ -4,6 +4,7 @@
 #include <array>
 
 #include "mta/base/text.h"
+#include "mta/inbound/access.h"
 #include "mta/inbound/accounts_file.h"
 
 namespace rockdove::daemon {
@@ -282,12 +283,7 @@ void finish_certificates(Draft& draft, NamedFiles& files, Problems& problems) {
 }
 
 void check_users(const Draft& draft, NamedFiles& files, Problems& problems) {
-  const auto& listeners = draft.listeners;
-  if (std::all_of(listeners.begin(), listeners.end(), [](const ListenerDraft& listener) {
-        return listener.settings.auth == inbound::ListenerAuth::Off;
-      })) {
-    return;
-  }
+  if (!inbound::takes_logins(draft.configuration.inbound)) return;
   const std::string& path = draft.configuration.users;
   if (!files.is_private({path, draft.users_at}, "`auth.users`")) return;
   const std::optional<std::string> text =

@@ -98,10 +98,11 @@ constexpr std::array kKeys = {
         "Default: the account that has logged in; without, nobody's.",
         [](Value& value, Draft& draft) { read_tenant(value, draft.listeners.back().settings); }},
     Key{"listener", "tenant_from", "list of networks", "[]",
-        "Clients from here, if they may send anywhere, name the tenant themselves, with the header "
-        "field X-Rockdove-Tenant.",
+        "Clients from here, if they may send anywhere (`relay_from`, or a login), name the tenant "
+        "themselves, with the header field X-Rockdove-Tenant.",
         [](Value& value, Draft& draft) {
           value.networks(draft.listeners.back().settings.tenant_from);
+          draft.listeners.back().tenant_from_at = value.at();
         }},
     Key{"sendmail", "tenant", "name", "", "As `listener.tenant`, for their mail.",
         [](Value& value, Draft& draft) { read_tenant(value, submission(draft).listener); }},
@@ -135,6 +136,27 @@ void finish(std::vector<SenderDraft>& drafts, std::string_view what,
   }
 }
 
+bool overlap(const base::IpNetwork& a, const base::IpNetwork& b) {
+  return a.contains(b.base) || b.contains(a.base);
+}
+
+// Where nobody can log in, only who is in `relay_from` may send anywhere, and so name a tenant.
+void check_tenant_from(const ListenerDraft& draft, Problems& problems) {
+  const inbound::ListenerSettings& listener = draft.settings;
+  if (listener.auth != inbound::ListenerAuth::Off) return;
+  for (const base::IpNetwork& network : listener.tenant_from) {
+    const bool may_relay =
+        std::any_of(listener.relay_from.begin(), listener.relay_from.end(),
+                    [&network](const base::IpNetwork& other) { return overlap(network, other); });
+    if (may_relay) continue;
+    problems.warning(draft.tenant_from_at,
+                     base::format_ip_network(network) + " is outside of `relay_from` of " +
+                         in_ticks(listener.name) +
+                         ", and there is no `auth` by which its clients could log in: they may not "
+                         "send anywhere, and so name no tenant");
+  }
+}
+
 }  // namespace
 
 void read_tenant_pattern(Value& value, std::string& pattern) {
@@ -155,6 +177,7 @@ void finish_senders(Draft& draft, Problems& problems) {
   queue::QueueSettings& queue = draft.configuration.queue;
   finish(draft.tenants, "tenant", queue.tenants, problems);
   finish(draft.campaigns, "campaign", queue.campaigns, problems);
+  for (const ListenerDraft& listener : draft.listeners) check_tenant_from(listener, problems);
 }
 
 std::span<const Key> sender_keys() {

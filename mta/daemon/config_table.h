@@ -30,6 +30,7 @@ struct ListenerDraft {
   Position tls_at;
   Position auth_at;
   std::vector<Position> addresses_at;
+  Position tenant_from_at;
 };
 
 struct RouteDraft {

@@ -37,6 +37,7 @@
 #include "mta/daemon/reload.h"
 #include "mta/daemon/source_watch.h"
 #include "mta/daemon/working.h"
+#include "mta/inbound/access.h"
 #include "mta/inbound/accounts.h"
 #include "mta/net/socket_address.h"
 #include "mta/net/uv_loop.h"
@@ -338,10 +339,8 @@ void Server::make_accounts() {
   accounts_ = std::make_unique<inbound::Accounts>(
       inbound::Accounts::Parts{home.loop, *workers_, home.log}, configuration_.users, nullptr);
   relay_->use_authenticator(*accounts_);
-  const bool is_wanted =
-      std::any_of(configuration_.inbound.listeners.begin(), configuration_.inbound.listeners.end(),
-                  [](const auto& listener) { return listener.auth != inbound::ListenerAuth::Off; });
-  if (is_wanted) accounts_->reload(configuration_.users);  // reads it now, and says how it is
+  // Reads them now, and says how they are.
+  if (inbound::takes_logins(configuration_.inbound)) accounts_->reload(configuration_.users);
 }
 
 MonitoredLimits Server::monitored_limits() const {
@@ -488,7 +487,7 @@ Result<void> Server::replace_configuration() {
   admin_addresses_.changed(**admin);
   store_->change_min_free_disk(configuration_.queue.min_free_disk);
   store_->change_history(configuration_.queue.history);
-  accounts_->reload(configuration_.users);
+  if (inbound::takes_logins(configuration_.inbound)) accounts_->reload(configuration_.users);
   const base::LogSettings log = configuration_.log;
   log_->change(log.level, log.format);
   tells_removed_ = log.format == base::LogFormat::Postfix;

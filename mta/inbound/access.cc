@@ -76,6 +76,12 @@ bool may_relay(const ListenerSettings& listener, const base::IpAddress& client) 
       [&client](const base::IpNetwork& network) { return network.contains(client); });
 }
 
+bool takes_logins(const InboundSettings& settings) {
+  return std::any_of(
+      settings.listeners.begin(), settings.listeners.end(),
+      [](const ListenerSettings& listener) { return listener.auth != ListenerAuth::Off; });
+}
+
 RecipientDecision decide_recipient(const InboundSettings& settings, const mail::Address& recipient,
                                    bool client_may_relay) {
   if (is_local(settings, recipient)) {

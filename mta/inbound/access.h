@@ -33,6 +33,9 @@ using RecipientDecision = std::variant<Taken, AskNextHop, NotTaken>;
 
 [[nodiscard]] bool may_relay(const ListenerSettings& listener, const base::IpAddress& client);
 
+// Whether anybody can log in by one of the listeners.
+[[nodiscard]] bool takes_logins(const InboundSettings& settings);
+
 [[nodiscard]] RecipientDecision decide_recipient(const InboundSettings& settings,
                                                  const mail::Address& recipient,
                                                  bool client_may_relay);

@@ -253,6 +253,16 @@ class Reload(Base):
         with relay.conversation() as client:
             self.assertIn("SIZE 2000000", client.hello())
 
+    def test_accounts_that_nobody_can_log_in_to_are_not_asked_for(self):
+        relay = self.start(Relay(to="discard:", sections='[auth]\nusers = "/nowhere/first"\n'))
+        self.reload(relay)
+        relay._sections = '[auth]\nusers = "/nowhere/second"\n'
+        relay._listener.update(auth="optional", auth_in_clear=["127.0.0.1"])
+        relay.write_configuration()
+        self.reload(relay)
+        said = relay.wait_for("accounts not read")
+        self.assertEqual(["/nowhere/second" in line["error"] for line in said], [True], said)
+
     def test_the_log_is_opened_again_and_may_move(self):
         relay = self.start(Relay(to="discard:"))
         os.rename(relay.log_path, relay.log_path + ".1")

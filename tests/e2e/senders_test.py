@@ -54,6 +54,12 @@ class Base(unittest.TestCase):
 
 
 class Wishes(Base):
+    def test_check_shows_whose_mail_comes_in_at_a_listener(self):
+        shown = self.relay.command("check").stdout
+        self.assertRegex(shown, r"tenant +none\n +tenant_from +127\.0\.0\.1/32\n")
+        listener = json.loads(self.relay.command("check", "--json").stdout)["configuration"]["listeners"][0]
+        self.assertEqual((listener["tenant"], listener["tenant_from"]), ("", ["127.0.0.1/32"]))
+
     def test_they_are_heard_and_taken_off(self):
         ident = self.send(message(Tenant="Shop", Campaign="spring 2026", Priority="urgent"))
         octets = self.sink.wait(1)[0][1]
@@ -145,7 +151,7 @@ class Scheduled(Base):
         self.relay.start()
         envelope = self.sink.wait(2)[1][0]
         self.assertEqual(envelope["recipients"], ["bob@ours.example"])
-        self.assertEqual(self.ids(), [ident])
+        until(lambda: self.ids() == [ident], "the other to leave the queue")
         self.assertNotEqual(ident, soon)
         self.assertEqual(len(self.sink.messages()), 2)
         self.relay.command("queue", "hold", ident)

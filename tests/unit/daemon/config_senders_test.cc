@@ -42,6 +42,17 @@ TEST_CASE("a tenant that is no name is refused with what one is") {
   CHECK(has(problem_of("tenant_from = true"), "listener.tenant_from"));
 }
 
+TEST_CASE("who may not send anywhere can name no tenant, which is said") {
+  const std::string office = "relay_from = [\"10.3.0.0/16\", \"::1\"]\ntenant_from = [";
+  CHECK(problem_of(office + "\"10.3.7.1\", \"10.0.0.0/8\", \"::1\"]").empty());
+  CHECK(has(problem_of(office + "\"10.3.7.1\", \"10.4.0.0/16\"]"),
+            ":5:15: warning: 10.4.0.0/16 is outside of `relay_from` of `smtp`, and there is no "
+            "`auth` by which its clients could log in"));
+  CHECK(has(problem_of("tenant_from = [\"10.4.0.0/16\"]"), "warning: 10.4.0.0/16 is outside"));
+  CHECK(problem_of("auth = \"optional\"\ntls = \"optional\"\ntenant_from = [\"10.4.0.0/16\"]")
+            .find("outside") == std::string::npos);
+}
+
 TEST_CASE("tenants and campaigns have weights and rates") {
   const Parsed parsed = parse(
       "postmaster = \"a@b.example\"\n[[listener]]\naddress = \":25\"\n"

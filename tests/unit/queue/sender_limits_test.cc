@@ -141,6 +141,15 @@ TEST_CASE("each name that a pattern matches is one of its own, and the first mat
   CHECK(sends("b", "spring-1"));
 }
 
+TEST_CASE("a campaign is one in any case") {
+  World world(settings({"off"}, "1/min"));
+  static_cast<void>(world.limits->take("a", "Spring-1", world.now));
+  world.pass(10min);
+  CHECK(world.limits->take("a", "spring-1", world.now));
+  CHECK_FALSE(world.limits->take("a", "SPRING-1", world.now));
+  CHECK(world.limits->held("a", "Spring-1", world.now).has_value());
+}
+
 TEST_CASE("what keeps a sender back is told with its name and rates") {
   World world(settings({"1/min", "100/day"}, "5/h"));
   CHECK_FALSE(world.limits->held("free.example", "", world.now));
