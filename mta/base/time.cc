@@ -67,6 +67,7 @@ std::string format_duration(Duration duration) {
 
 Result<Duration> parse_duration(std::string_view text) {
   const Error bad("not a duration: write a number and a unit, as in \"30s\", \"15m\", \"4h\" or \"5d\"");
+  const Error too_long("too long a time: ten years are the most");
   std::int64_t sum = 0;
   std::string_view rest = text;
   if (rest.empty()) return bad;
@@ -75,7 +76,7 @@ Result<Duration> parse_duration(std::string_view text) {
     std::size_t digits = 0;
     while (digits < rest.size() && is_digit(rest[digits])) {
       count = count * 10 + (rest[digits] - '0');
-      if (count > kDurationMax) return Error("a duration is at most ten years");
+      if (count > kDurationMax) return too_long;
       ++digits;
     }
     if (digits == 0) return bad;
@@ -85,9 +86,9 @@ Result<Duration> parse_duration(std::string_view text) {
     const Unit* unit = find_unit(rest.substr(0, letters));
     if (unit == nullptr) return bad;
     rest.remove_prefix(letters);
-    if (count > kDurationMax / unit->milliseconds) return Error("a duration is at most ten years");
+    if (count > kDurationMax / unit->milliseconds) return too_long;
     sum += count * unit->milliseconds;
-    if (sum > kDurationMax) return Error("a duration is at most ten years");
+    if (sum > kDurationMax) return too_long;
   }
   return Duration(sum);
 }

@@ -51,16 +51,6 @@ void read_name(Value& value, SenderDraft& sender, bool is_tenant) {
   sender.settings.name = base::lower_case(name);
 }
 
-void read_rates(Value& value, SenderDraft& sender) {
-  std::vector<std::string_view> texts;
-  std::vector<Value> items = value.texts();
-  for (const Value& item : items) texts.emplace_back(item.node().text);
-  if (texts.empty()) return;
-  base::Result<std::vector<traffic::Rate>> rates = traffic::parse_rates(texts);
-  if (!rates) return value.error(rates.error().text());
-  sender.settings.rates = *std::move(rates);
-}
-
 constexpr std::array kSections = {
     Section{"tenant", SectionKind::List,
             "What a tenant may send (senders.md). The first whose name matches counts. Others have "
@@ -79,7 +69,7 @@ constexpr std::array kKeys = {
     Key{"tenant", "name", "tenant, or pattern", "",
         "Needed. With `*` for any run of characters it is about each tenant that it matches.",
         [](Value& value, Draft& draft) { read_name(value, draft.tenants.back(), true); }},
-    Key{"tenant", "weight", "number", "1",
+    Key{"tenant", "weight", "whole number", "1",
         "Its share of what can be sent to a provider, beside that of other tenants that have mail "
         "there: 1 to 1000.",
         [](Value& value, Draft& draft) {
@@ -88,11 +78,11 @@ constexpr std::array kKeys = {
     Key{"tenant", "rate", "rate, or list of rates", "\"off\"",
         "How many messages it may send, all providers together: `[\"10/s\", \"20000/day\"]`. A "
         "message with several recipients at one site counts once for each transaction.",
-        [](Value& value, Draft& draft) { read_rates(value, draft.tenants.back()); }},
+        [](Value& value, Draft& draft) { value.rates(draft.tenants.back().settings.rates); }},
     Key{"campaign", "name", "campaign, or pattern", "", "Needed. As that of a tenant.",
         [](Value& value, Draft& draft) { read_name(value, draft.campaigns.back(), false); }},
     Key{"campaign", "rate", "rate, or list of rates", "\"off\"", "As that of a tenant.",
-        [](Value& value, Draft& draft) { read_rates(value, draft.campaigns.back()); }},
+        [](Value& value, Draft& draft) { value.rates(draft.campaigns.back().settings.rates); }},
     Key{"listener", "tenant", "name", "",
         "Whose mail it is that comes in here: 1 to 64 letters, digits and `._@+-`, in any case. "
         "Default: the account that has logged in; without, nobody's.",

@@ -27,6 +27,27 @@ PoolDraft& last_pool(Draft& draft) {
   return draft.pools.back();
 }
 
+// What no connection to a stranger can go out from, and why.
+struct Unusable {
+  std::string_view network;
+  std::string_view why;
+};
+
+constexpr std::array kUnusable = {
+    Unusable{"224.0.0.0/4", "is a multicast address (RFC 5771)"},
+    Unusable{"ff00::/8", "is a multicast address (RFC 4291)"},
+    Unusable{"240.0.0.0/4", "is a reserved address, or that of all (RFC 1112, RFC 919)"},
+    Unusable{"fe80::/10",
+             "is an address within one link (RFC 4291), that other networks cannot answer"},
+};
+
+std::string_view why_unusable(const base::IpAddress& address) {
+  const auto* found = std::find_if(kUnusable.begin(), kUnusable.end(), [&](const Unusable& one) {
+    return base::parse_ip_network(one.network)->contains(address);
+  });
+  return found == kUnusable.end() ? std::string_view() : found->why;
+}
+
 void read_address(Value& value, Draft& draft) {
   std::string text;
   last_source(draft).address_at = value.at();
@@ -36,6 +57,11 @@ void read_address(Value& value, Draft& draft) {
     return value.error("\"" + base::printable(text, 80) +
                        "\" is no address; write one of this machine's, as \"192.0.2.10\" or "
                        "\"2001:db8::10\"");
+  }
+  if (const std::string_view why = why_unusable(*address); !why.empty()) {
+    return value.error(
+        text + " " + std::string(why) +
+        ": mail cannot go out from there; write one of this machine's other addresses");
   }
   last_source(draft).source.address = *address;
 }

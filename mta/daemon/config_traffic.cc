@@ -30,12 +30,8 @@ void read_count(Value& value, traffic::Knob<std::uint32_t>& knob) {
 }
 
 void read_rates(Value& value, traffic::Knob<std::vector<traffic::Rate>>& knob) {
-  std::vector<Value> items = value.texts();
-  std::vector<std::string_view> texts;
-  for (const Value& item : items) texts.push_back(item.node().text);
-  base::Result<std::vector<traffic::Rate>> rates = traffic::parse_rates(texts);
-  if (!rates) return value.error(rates.error().text());
-  knob.value = *std::move(rates);
+  std::vector<traffic::Rate> rates;
+  if (value.rates(rates)) knob.value = std::move(rates);
 }
 
 void read_octets(Value& value, traffic::Knob<traffic::OctetRate>& knob) {

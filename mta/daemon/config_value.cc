@@ -137,6 +137,23 @@ bool Value::duration(base::Duration& target, Bounds<base::Duration> bounds) {
   return true;
 }
 
+bool Value::rates(std::vector<traffic::Rate>& target) {
+  if (node_.type != Node::Type::Text && node_.type != Node::Type::Array) {
+    return wrong_type("a rate, as in \"10/s\", or a list of rates");
+  }
+  const std::vector<Value> items = texts();
+  if (items.empty() && !node_.items.empty()) return false;  // what is no text was told
+  std::vector<std::string_view> rates;
+  for (const Value& item : items) rates.push_back(item.node_.text);
+  base::Result<std::vector<traffic::Rate>> parsed = traffic::parse_rates(rates);
+  if (!parsed) {
+    error(parsed.error().text());
+    return false;
+  }
+  target = *std::move(parsed);
+  return true;
+}
+
 bool Value::rate(base::Rate& target) {
   if (node_.type != Node::Type::Text) return wrong_type("a rate, as in \"600/min\"");
   const base::Result<base::Rate> parsed = base::parse_rate(node_.text);

@@ -17,6 +17,7 @@
 #include "mta/base/time.h"
 #include "mta/daemon/config_document.h"
 #include "mta/daemon/config_problem.h"
+#include "mta/traffic/rate.h"
 
 namespace rockdove::daemon {
 
@@ -47,6 +48,8 @@ class Value {
   bool size(std::uint64_t& target, Bounds<std::uint64_t> bounds);
   bool duration(base::Duration& target, Bounds<base::Duration> bounds);
   bool rate(base::Rate& target);
+  // One rate, or a list of them that hold at once; "off" is none.
+  bool rates(std::vector<traffic::Rate>& target);
   // A date, or a date and a time.
   bool moment(base::WallTime& target);
   bool networks(std::vector<base::IpNetwork>& target);

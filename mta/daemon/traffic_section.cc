@@ -87,8 +87,14 @@ void SectionReader::read(const Member& member, traffic::ProviderSection& section
 
 void SectionReader::report_unknown(const Member& member, std::string_view where,
                                    std::vector<std::string_view> candidates) {
+  // TOML takes each dot of a name without quotes for a table in a table.
+  const bool is_cut_name = member.value.type == Node::Type::Table &&
+                           (kind_ == SectionOf::Domain || kind_ == SectionOf::Source);
   problems_.error(member.at, "unknown key `" + base::printable(member.key, 80) + "` in " +
-                                 std::string(where) + did_you_mean(member.key, candidates));
+                                 std::string(where) +
+                                 (is_cut_name ? "; a name with dots stands in quotes, as in "
+                                                "[domain.\"x.example\"] or [source.\"192.0.2.1\"]"
+                                              : did_you_mean(member.key, candidates)));
 }
 
 bool SectionReader::read_common(const Member& member, traffic::Section& section) {
@@ -382,6 +388,7 @@ void SectionReader::read_set(Value& value) {
     value.wrong_type("settings, as in { rate = \"10/min\" }");
     return;
   }
+  if (value.node().members.empty()) return value.error("`set` is empty: name what it sets");
   traffic::Knobs knobs;
   for (const Member& member : value.node().members) {
     if (!read_knob(member, knobs)) report_unknown(member, "`set`", traffic::knob_names());

@@ -86,6 +86,9 @@ TEST_CASE("what is wrong with tenants and campaigns is said") {
   CHECK(has(problem("[[tenant]]\nname = \"two words\""), "`*` stands for any run of them"));
   CHECK(has(problem("[[tenant]]\nname = \"a\"\nweight = 0"), "1 to 1000"));
   CHECK(has(problem("[[tenant]]\nname = \"a\"\nrate = \"fast\""), ":6:8: error: "));
+  CHECK(has(problem("[[tenant]]\nname = \"a\"\nrate = 10"),
+            "wants a rate, as in \"10/s\", or a list"));
+  CHECK(has(problem("[[tenant]]\nname = \"a\"\nrate = []"), "\"off\" is no limit"));
   CHECK(
       has(problem("[[tenant]]\nname = \"*.example\"\n[[tenant]]\nname = \"a.example\""),
           ":7:8: error: `a.example` is never used: the tenant of line 4 is about it, and the first "

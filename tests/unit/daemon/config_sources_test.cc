@@ -45,6 +45,14 @@ TEST_CASE("what is wrong with sources is said where it stands") {
   CHECK(problems_of("[[source]]\nname = \"a\"\naddress = \"mail\"\n") ==
         Lines{"c:4:11: error: \"mail\" is no address; write one of this machine's, as "
               "\"192.0.2.10\" or \"2001:db8::10\""});
+  for (const char* address :
+       {"224.0.0.1", "239.1.2.3", "255.255.255.255", "240.0.0.1", "fe80::1", "ff02::1"}) {
+    CAPTURE(address);
+    const Lines problems =
+        problems_of("[[source]]\nname = \"a\"\naddress = \"" + std::string(address) + "\"\n");
+    REQUIRE(problems.size() == 1);
+    CHECK(problems.front().find("mail cannot go out from there") != std::string::npos);
+  }
   CHECK(problems_of(kTwo + "[[source]]\nname = \"a\"\naddress = \"192.0.2.9\"\n") ==
         Lines{"c:10:8: error: the source of line 2 is called `a`, too"});
   CHECK(problems_of(kTwo + "[[source]]\nname = \"c\"\naddress = \"192.0.2.1\"\n") ==

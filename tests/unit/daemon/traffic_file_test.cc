@@ -114,6 +114,9 @@ TEST_CASE("sections and keys that do not exist are told with what was probably m
         Lines{"t:2:1: error: unknown key `replay` in [[default.on]], did you mean `reply`?"});
   CHECK(problems_of("[default]\nmx = [\"a.example\"]\n") ==
         Lines{"t:2:1: error: unknown key `mx` in [default]"});
+  CHECK(problems_of("[domain.x.example]\nrate = \"1/s\"\n") ==
+        Lines{"t:1:11: error: unknown key `example` in [domain.\"x\"]; a name with dots stands in "
+              "quotes, as in [domain.\"x.example\"] or [source.\"192.0.2.1\"]"});
   CHECK(problems_of("[default]\nunset = [\"rat\"]\n") ==
         Lines{"t:2:10: error: there is no key \"rat\" in [default], did you mean `rate`?"});
   CHECK(problems_of("[source.\"192.0.2.1\"]\nunset = [\"on\"]\n").size() == 1);
@@ -150,15 +153,26 @@ TEST_CASE("a rule needs a reply and an action, and the halves of an action belon
   const std::string rule = "[[default.on]]\nreply = 'a'\n";
   CHECK(problems_of("[[default.on]]\ndefer = true\n").size() == 1);
   CHECK(problems_of(rule).size() == 1);
-  for (const std::string text :
-       {"defer = false", "pause_of = \"site\"", "defer = true\npause_of = \"site\"",
-        "defer = true\nbackoff_floor = \"1/min\"", "set = { rate = \"1/s\" }",
-        "defer = true\nset_for = \"1h\"", "bounce = true\ndefer = true",
-        "bounce = true\nretry_in = \"1h\"", "bounce = true\nnext_source = true", "backoff = 0.5",
-        "backoff = \"x2\"", "backoff = \"x0.5\"\nbackoff_floor = [\"1/s\", \"9/h\"]",
-        "pause = \"1h\"\npause_of = \"all\"", "defer = \"yes\"", "defer = true\nafter = \"often\"",
-        "defer = true\nstage = \"eol\"", "set = 1\nset_for = \"1h\"",
-        "set = { rats = \"1/s\" }\nset_for = \"1h\"", "defer = true\nsamples = [1]"}) {
+  for (const std::string text : {"defer = false",
+                                 "pause_of = \"site\"",
+                                 "defer = true\npause_of = \"site\"",
+                                 "defer = true\nbackoff_floor = \"1/min\"",
+                                 "set = { rate = \"1/s\" }",
+                                 "defer = true\nset_for = \"1h\"",
+                                 "bounce = true\ndefer = true",
+                                 "bounce = true\nretry_in = \"1h\"",
+                                 "bounce = true\nnext_source = true",
+                                 "backoff = 0.5",
+                                 "backoff = \"x2\"",
+                                 "backoff = \"x0.5\"\nbackoff_floor = [\"1/s\", \"9/h\"]",
+                                 "pause = \"1h\"\npause_of = \"all\"",
+                                 "defer = \"yes\"",
+                                 "defer = true\nafter = \"often\"",
+                                 "defer = true\nstage = \"eol\"",
+                                 "set = 1\nset_for = \"1h\"",
+                                 "set = {}\nset_for = \"1h\"",
+                                 "set = { rats = \"1/s\" }\nset_for = \"1h\"",
+                                 "defer = true\nsamples = [1]"}) {
     CAPTURE(text);
     CHECK(!problems_of(rule + text + "\n").empty());
   }
