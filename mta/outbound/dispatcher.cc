@@ -277,7 +277,8 @@ void Dispatcher::came_ready(Session& session, queue::Job job, queue::Scheduler::
   const SessionKey key = session.key();
   const std::shared_ptr<const Site> site = session.site();
   auto after = queue::Scheduler::SessionAfter::Idle;
-  if (stopping_ || is_stale(*site)) {
+  const bool has_connection = site->maildir.empty();
+  if (stopping_ || is_stale(*site) || !has_connection) {
     session.quit(env_.now());
     forget(key);
     after = queue::Scheduler::SessionAfter::Gone;

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import sys
 import unittest
 
@@ -257,6 +258,23 @@ class Limits(Base):
         self.relay.wait_for("reloaded")
         self.relay.command("queue", "retry", "--tenant", "blue.example", "--yes")
         self.assertEqual(self.waiting_after(8), [])
+
+    def test_a_limit_holds_for_a_mailbox_on_this_machine_and_leaves_no_session_behind(self):
+        folder = self.start(tempfile.TemporaryDirectory())
+        os.chmod(folder, 0o777)  # the relay is another user
+        box = os.path.join(folder, "box")
+        self.relay = self.start(Relay(to="maildir:" + box, listener=LISTENER, sections=INBOUND + LIMITS % 2))
+        for _ in range(4):
+            self.send(message(Tenant="blue"))
+        self.relay.wait_for("delivered", 2)
+
+        def connections():
+            return json.loads(self.relay.command("top", "--once", "--json").stdout)["standing"]["connections_out"]
+
+        until(lambda: connections() == 0, "the end of the session")
+        self.assertEqual((len(os.listdir(os.path.join(box, "new"))), len(self.ids())), (2, 2))
+        self.send(message(Tenant="red"))
+        self.relay.wait_for("delivered", 3)
 
     def test_a_campaign_at_its_limit_waits_and_its_tenants_other_mail_goes(self):
         spring = [self.send(message(Tenant="red", Campaign="Spring 1")) for _ in range(4)]
