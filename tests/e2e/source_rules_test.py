@@ -152,8 +152,7 @@ class SourceRules(unittest.TestCase):
         send("red")
         send("blue")
         sink.wait(1)
-        waiting = [entry["queue_id"] for entry in relay.queue("list")]
-        self.assertEqual(len(waiting), 2)
+        waiting = until(lambda: (ids := [entry["queue_id"] for entry in relay.queue("list")]) and len(ids) == 2 and ids, relay.said)
 
         def explained(ident):
             why = relay.queue("why", ident)[0]
