@@ -68,7 +68,7 @@ class WarmUp(unittest.TestCase):
         until(lambda: len(relay.queue("list")) == 5, relay.said)
         ident = relay.queue("list")[-1]["queue_id"]
         why = until(lambda: [text for text in [" ".join(relay.command("queue", "why", ident).stdout.split())]
-                             if "No source address that it could leave from takes mail for picky before" in text],
+                             if "No source address that it could leave from takes mail for picky now" in text],
                     lambda: relay.command("queue", "why", ident).stdout)[0]
         self.assertIn("Their budgets there are used up", why)
         self.assertEqual(len(relay.log("delivered")), 6)
