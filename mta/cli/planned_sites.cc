@@ -112,7 +112,8 @@ std::map<std::string, std::string, std::less<>> PlannedSites::known_accounts() c
     const auto* to = std::get_if<outbound::ToHosts>(&route.target);
     if (to == nullptr) continue;
     // One to a provider's hosts without a rate of its own is part of the provider's account.
-    const std::string& account = site_of(route, *to)->account->name;
+    const std::shared_ptr<const outbound::Site> site = site_of(route, *to);
+    const std::string& account = site->account->name;
     if (account.starts_with(kRoute)) add(account, route.name);
   }
   for (const auto& [name, planned] : sites_)
