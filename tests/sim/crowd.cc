@@ -23,6 +23,7 @@ constexpr std::size_t kHiddenLimit = 10;
 constexpr base::Duration kHiddenWindow = 10s;
 constexpr base::Duration kAgain = 1min;
 constexpr base::Duration kIdle = 5s;
+constexpr double kTransaction = 0.15;  // seconds at most, as transact() draws them
 // Beside the best possible time: for first connections while silent ones hold what there is, and
 // for what comes back.
 constexpr base::Duration kSlack = 150s;
@@ -394,12 +395,16 @@ void Crowd::wrong(std::string what) {
 
 // Whoever never failed has sent as fast as his rate, or his connections, let him.
 void Crowd::check_work_was_conserved() {
-  std::unordered_map<const Account*, std::uint32_t> connections;
-  for (const Site& site : sites_) connections[site.account] += site.spec->connections_max;
+  // What the largest site of each account takes by itself: the others' connections do not help it.
+  std::unordered_map<const Account*, double> of_one_site;
+  for (const Site& site : sites_) {
+    double& most = of_one_site[site.account];
+    most = std::max(most, site.jobs * kTransaction / site.spec->connections_max);
+  }
   for (const auto& account : accounts_) {
     if (account->kind != Kind::Plain) continue;
     const auto jobs = static_cast<double>(account->jobs);
-    double best = jobs * 0.15 / connections.at(account.get());
+    double best = of_one_site.at(account.get());
     for (const traffic::Rate& rate : account->spec->rates) {
       // A counted window may be used up at once, and then lasts for its time.
       const double windows =
